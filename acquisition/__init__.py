@@ -1,0 +1,1 @@
+"""From raw streams to sifted events: patterns, time tags, sifting, run files."""

@@ -1,0 +1,1 @@
+"""Measurements an operator starts: count rates and phase scans."""

@@ -1,0 +1,1 @@
+"""Composition: station to bench, the demo, the report."""

@@ -1,0 +1,326 @@
+"""Every error Heliograph raises on purpose, one tree.
+
+    HeliographError                     exit code 1 unless said
+    +- ConfigError                      3  station file, option or parameter file is wrong
+    +- ParameterError (ValueError)      3  a value handed to a function is impossible
+    +- LimitError                       3  asked for more than the station allows; nothing was sent
+    +- DependencyMissing                3  an optional package is not installed
+    +- RunFileError                     3  a run file is missing, of another kind, or damaged
+    |  +- AlreadyDistilled              1  this run has given its key already
+    +- DataError                        3  a data set is malformed
+    |  +- DataMissing                   3  not here, and not fetched
+    |  +- DataChecksumError             3  not the file it claims to be
+    +- StorageError                     3  the disk is full, or the folder cannot be written
+    +- InstrumentLocked                 4  somebody else holds the instrument
+    +- BenchError                       4  the simulated bench did not start, or went away
+    +- InterlockError                   4
+    |  +- ArmRefused                    4  the bench is not in a state from which light may be switched on
+    +- InstrumentError                  4
+    |  +- Timeout  Disconnected  BadReply  ValueOutOfRange  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault
+    |     +- ChecksumError  StaleReply          (both are BadReply)
+    +- DataLoss                         4  something was measured and did not arrive
+    |  +- Overflow  StreamMismatch  NotMonotonic  ClockLost
+    +- CalibrationError                 4
+    |  +- Expired  Suspect
+    +- AlignmentError  SyncError  TagStreamError  AnnouncementError      the light cannot be read
+    +- ReconciliationError  VerificationError  DesyncError  NoKeyError   no key comes of this block
+    +- FrameError                       a message is malformed, out of order or not authentic
+    +- KeyStoreError                    1
+    |  +- RollbackSuspected  GuardMismatch  StoreCorrupt  UnknownKey
+    +- InsufficientKey                  5  a store holds less than was asked
+    +- ProvenanceError                  1  simulated and real key would mix
+    +- PrecisionError (ArithmeticError) 1  rounding would have changed the result
+    +- LedgerCorrupt                    1  an append-only record was altered
+    +- RoundAborted                     1  a learning round was given up; its keys are burned
+    +- QpuError  QheError               1  roots of the trees of quantum processors and of homomorphic encryption
+
+Every error says what went wrong, where, and what to do about it; the command line prints the three and exits with the code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HeliographError(Exception):
+    """Root of the tree.
+
+    message: what happened, one sentence without the final stop.  where: instrument, file, pair or field.  remedy: what to do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}. {self.remedy}" if self.remedy else text
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the four fields that `--json` prints for a failure."""
+        return {"type": type(self).__name__, "message": self.message, "where": self.where, "remedy": self.remedy}
+
+
+class ConfigError(HeliographError):
+    """Station file, option or parameter file is wrong: unknown key, bare number, wrong dimension, impossible layout."""
+
+    exit_code = 3
+
+
+class ParameterError(HeliographError, ValueError):
+    """A value handed to a function is impossible; `where` names it."""
+
+    exit_code = 3
+
+
+class LimitError(HeliographError):
+    """More was asked than the station allows. Nothing was sent."""
+
+    exit_code = 3
+
+
+class DependencyMissing(HeliographError):
+    """An optional package is needed and not installed."""
+
+    exit_code = 3
+
+
+class RunFileError(HeliographError):
+    """A run file is missing, of another kind, or damaged."""
+
+    exit_code = 3
+
+
+class AlreadyDistilled(RunFileError):
+    """The run has given its key already; a second distillation would be the same bits twice."""
+
+    exit_code = 1
+
+
+class DataError(HeliographError):
+    """A data set is malformed; `where` names index or line."""
+
+    exit_code = 3
+
+
+class DataMissing(DataError):
+    """A data set is not on this machine and nobody asked to download it."""
+
+
+class DataChecksumError(DataError):
+    """A data file is not the file it claims to be. It was left alone."""
+
+
+class StorageError(HeliographError):
+    """The disk is full, or a folder cannot be written. What was flushed before is kept."""
+
+    exit_code = 3
+
+
+class InstrumentLocked(HeliographError):
+    """Another process holds the instrument; `message` names its process id."""
+
+    exit_code = 4
+
+
+class BenchError(HeliographError):
+    """The simulated bench did not start, or went away."""
+
+    exit_code = 4
+
+
+class InterlockError(HeliographError):
+    """A safety rule forbids the step."""
+
+    exit_code = 4
+
+
+class ArmRefused(InterlockError):
+    """The bench is not in a state from which light may be switched on."""
+
+
+class InstrumentError(HeliographError):
+    """An instrument did not do what was asked; `where` names it and its resource."""
+
+    exit_code = 4
+
+
+class Timeout(InstrumentError):
+    """No complete reply came in time."""
+
+
+class Disconnected(InstrumentError):
+    """The link to the instrument is gone."""
+
+
+class BadReply(InstrumentError):
+    """A reply came that means nothing: garbage, wrong type, not finite."""
+
+
+class ChecksumError(BadReply):
+    """A framed reply is damaged."""
+
+
+class StaleReply(BadReply):
+    """A reply belongs to an earlier request."""
+
+
+class ValueOutOfRange(InstrumentError):
+    """The instrument reports a value outside what it can have."""
+
+
+class WrongIdentity(InstrumentError):
+    """Another device answers at this address. The port was closed."""
+
+
+class Rejected(InstrumentError):
+    """The instrument refused the command (NACK or error queue)."""
+
+
+class Busy(InstrumentError):
+    """The instrument kept answering that it is busy."""
+
+
+class NotHomed(InstrumentError):
+    """A motor does not know its position; home it first."""
+
+
+class DeviceFault(InstrumentError):
+    """The instrument reports a fault of its own."""
+
+
+class DataLoss(HeliographError):
+    """Something was measured and did not arrive."""
+
+    exit_code = 4
+
+
+class Overflow(DataLoss):
+    """The tagger's buffer ran over."""
+
+
+class StreamMismatch(DataLoss):
+    """The device counted more than arrived."""
+
+
+class NotMonotonic(DataLoss):
+    """Time went backwards in a stream."""
+
+
+class ClockLost(DataLoss):
+    """The reference clock went away during a measurement."""
+
+
+class CalibrationError(HeliographError):
+    """A calibration cannot be used."""
+
+    exit_code = 4
+
+
+class Expired(CalibrationError):
+    """The calibration is older than it may be."""
+
+
+class Suspect(CalibrationError):
+    """The calibration contradicts the present measurement."""
+
+
+class AlignmentError(HeliographError):
+    """The pattern offset is not certain; carries peak and second peak in the message."""
+
+
+class SyncError(HeliographError):
+    """The slot clock was lost for too long."""
+
+
+class TagStreamError(HeliographError):
+    """Tags are out of order."""
+
+
+class AnnouncementError(HeliographError):
+    """The announced events are malformed or lie outside the block."""
+
+
+class ReconciliationError(HeliographError):
+    """An error-correction message does not fit; state unchanged."""
+
+
+class VerificationError(HeliographError):
+    """The corrected keys differ. The block was dropped."""
+
+
+class DesyncError(HeliographError):
+    """The two parties disagree about what was done; no key on either side."""
+
+
+class NoKeyError(HeliographError):
+    """The block's key length is not positive; the message carries every term."""
+
+
+class FrameError(HeliographError):
+    """A message is malformed, out of order or not authentic."""
+
+
+class KeyStoreError(HeliographError):
+    """The key store refuses."""
+
+
+class RollbackSuspected(KeyStoreError):
+    """The store is older than its guard: a copy was restored. Nothing is served."""
+
+
+class GuardMismatch(KeyStoreError):
+    """The guard does not belong to this store."""
+
+
+class StoreCorrupt(KeyStoreError):
+    """The store cannot be read, or its audit chain is broken."""
+
+
+class UnknownKey(KeyStoreError):
+    """A key id is unknown, burned or already fetched."""
+
+
+class InsufficientKey(HeliographError):
+    """A store holds less than was asked. No key was spent on any pair."""
+
+    exit_code = 5
+
+    def __init__(self, pair: str, need_bits: int, have_bits: int, *, purpose: str = "") -> None:
+        wanted = f"{purpose} needs" if purpose else "needs"
+        super().__init__(
+            f"{wanted} {need_bits:,} bits, {have_bits:,} are available. No key was spent on any pair",
+            where=f"pair {pair}",
+            remedy=f"Run `heliograph acquire key --pairs {pair}` and distil it.",
+        )
+        self.pair = pair
+        self.need_bits = need_bits
+        self.have_bits = have_bits
+
+
+class ProvenanceError(HeliographError):
+    """Simulated and real key would mix, or simulated randomness would become a real key."""
+
+
+class PrecisionError(HeliographError, ArithmeticError):
+    """Rounding would have changed the result; there is no output."""
+
+
+class LedgerCorrupt(HeliographError):
+    """An append-only record was altered."""
+
+
+class RoundAborted(HeliographError):
+    """A learning round was given up; its keys are burned and the model is unchanged."""
+
+
+class QpuError(HeliographError):
+    """Root of the errors of quantum processors."""
+
+
+class QheError(HeliographError):
+    """Root of the errors of homomorphic encryption."""

@@ -1,0 +1,1 @@
+"""Byte formats that a driver and its simulator share."""

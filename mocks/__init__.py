@@ -1,0 +1,1 @@
+"""The simulated world and the devices in it."""

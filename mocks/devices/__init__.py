@@ -1,0 +1,1 @@
+"""Simulated devices, one a file: bytes in, bytes out."""

@@ -1,0 +1,1 @@
+"""The optical graph as pure functions and small state."""

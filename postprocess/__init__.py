@@ -1,0 +1,1 @@
+"""From sifted bits to final keys in other people's hands."""

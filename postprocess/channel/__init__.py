@@ -1,0 +1,1 @@
+"""Frames, transports and authentication of the classical channel."""

@@ -1,0 +1,1 @@
+"""The key store: a key bit is spent once."""

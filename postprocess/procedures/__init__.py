@@ -1,0 +1,1 @@
+"""Key exchange, from light to stored key."""

@@ -1,0 +1,1 @@
+"""Cascade error correction between two parties."""

@@ -1,0 +1,1 @@
+"""What keys and measurements are for."""

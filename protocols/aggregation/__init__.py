@@ -1,0 +1,1 @@
+"""Quantiser, pairwise masks and secure sums."""

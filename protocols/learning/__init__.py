@@ -1,0 +1,1 @@
+"""Data sets, encoders and the batched QNN engine."""

@@ -1,0 +1,1 @@
+"""Federated learning rounds masked with quantum keys."""
