@@ -33,12 +33,14 @@ def pulse_power_w(photons: ArrayLike, wavelength_m: float, rep_rate_hz: float) -
 
 def transmission(loss_db: ArrayLike) -> Floats:
     """Return the power transmission of a loss in dB."""
-    return np.power(10.0, -np.asarray(loss_db, float) / 10.0)
+    ratio: Floats = np.power(10.0, -np.asarray(loss_db, float) / 10.0)
+    return ratio
 
 
 def loss_db(transmitted: ArrayLike) -> Floats:
     """Return the loss in dB of a power transmission; inverse of `transmission`."""
-    return -10.0 * np.log10(np.asarray(transmitted, float))
+    loss: Floats = -10.0 * np.log10(np.asarray(transmitted, float))
+    return loss
 
 
 def modulator_transmission(volts: ArrayLike, v_pi: float, *, bias_v: float = 0.0, extinction_db: float = 30.0) -> Floats:
@@ -48,7 +50,8 @@ def modulator_transmission(volts: ArrayLike, v_pi: float, *, bias_v: float = 0.0
     T = 1/ER + (1 - 1/ER) sin^2(pi (U - U0) / (2 U_pi)).
     """
     floor = transmission(extinction_db)
-    return floor + (1.0 - floor) * np.sin(pi * (np.asarray(volts, float) - bias_v) / (2.0 * v_pi)) ** 2
+    through: Floats = floor + (1.0 - floor) * np.sin(pi * (np.asarray(volts, float) - bias_v) / (2.0 * v_pi)) ** 2
+    return through
 
 
 def phase_rad(volts: ArrayLike, v_pi: float) -> Floats:
@@ -65,9 +68,7 @@ class Clicks:
     both: Floats
 
 
-def interference(
-    mu_t: tuple[ArrayLike, ArrayLike], phase: ArrayLike, visibility: ArrayLike, efficiency: tuple[float, float]
-) -> tuple[Floats, Floats]:
+def interference(mu_t: tuple[ArrayLike, ArrayLike], phase: ArrayLike, visibility: ArrayLike, efficiency: tuple[float, float]) -> tuple[Floats, Floats]:
     """Return the mean detected photons per slot at D1 and D2.
 
     mu_t: mean photon numbers of the two trains at the beam splitter (photons per pulse times channel transmission).  phase: phi_a - phi_b.
