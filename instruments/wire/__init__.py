@@ -1,1 +1,1 @@
-"""Byte formats that a driver and its simulator share."""
+"""Byte codecs that a driver and its simulator share: pure functions, no transport, no clock."""
