@@ -1,1 +1,61 @@
-"""The command line: one command per user job."""
+"""The command line: one command per user job, one module per command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from . import doctor, keyrate
+from .output import Output
+
+app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("keyrate")(keyrate.keyrate)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("heliograph"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Turn light into keys and measurements, and those into learning that nobody can spy on."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code; an end by SIGTERM or SIGHUP leaves as Ctrl-C does, by way of every safe state."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        code = app(words, prog_name="heliograph", standalone_mode=False)
+    except typer.Abort:
+        code = 130
+    except TyperException as error:
+        code = _usage(error, "--json" in words)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _usage(error: TyperException, json_output: bool) -> int:
+    if json_output:
+        Output(True).fail({"type": "UsageError", "message": error.format_message(), "where": "command line", "remedy": "Try `heliograph --help`."})
+    else:
+        show = getattr(error, "show", lambda: typer.echo(f"Error: {error}", err=True))
+        show()
+    return error.exit_code
