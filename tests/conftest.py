@@ -1,0 +1,74 @@
+"""What every test may rely on: no display, no skip that hides a fault, repeatable hypotheses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).parents[1]
+REQUIRE_ALL = bool(os.environ.get("HELIOGRAPH_REQUIRE_ALL"))
+MAY_SKIP = frozenset({"slow", "hardware", "bert"})
+EXTRAS = {"swabian": "TimeTagger", "spcm": "spcm", "flower": "flwr", "text": "sentence_transformers"}
+NO_QT = "Qt's libraries are missing; on Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+
+hypothesis.settings.register_profile("heliograph", deadline=None, derandomize=REQUIRE_ALL, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("heliograph")
+
+
+class WithoutQt(pytest.Module):
+    """A module of GUI tests where Qt cannot be loaded."""
+
+    def collect(self) -> Iterable[Any]:
+        pytest.skip(NO_QT, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> pytest.Module | None:
+    if "gui" in module_path.relative_to(ROOT).parts and not parent.config.pluginmanager.hasplugin("pytest-qt"):
+        return WithoutQt.from_parent(parent, path=module_path)
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    without_qt = not config.pluginmanager.hasplugin("pytest-qt")
+    for item in items:
+        for mark in item.iter_markers("extra"):
+            if find_spec(EXTRAS[mark.args[0]]) is None:
+                item.add_marker(pytest.mark.skip(reason=f"needs the extra {mark.args[0]}: pip install heliograph[{mark.args[0]}]"))
+        if without_qt and "qtbot" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason=NO_QT))
+
+
+def may_skip(item: pytest.Item) -> bool:
+    names = {mark.name for mark in item.iter_markers()}
+    return bool(names & MAY_SKIP) or any(mark.args[0] in EXTRAS for mark in item.iter_markers("extra"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail") and not may_skip(item):
+        _refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        _refuse(report)
+    return report
+
+
+def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"{report.nodeid} was skipped, and HELIOGRAPH_REQUIRE_ALL forbids it: {reason}"
