@@ -6,12 +6,13 @@ import struct
 
 import numpy as np
 import pytest
-from heliograph.core.errors import FrameError
-from heliograph.postprocess.channel import canonical, frames
-from heliograph.postprocess.channel.frames import Frame, FrameReader, MessageType, Sender, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from heliograph.core.errors import FrameError
+from heliograph.postprocess.channel import canonical, frames
+from heliograph.postprocess.channel.frames import Frame, FrameReader, MessageType, Sender, encode
 
 GOLDEN_A = bytes.fromhex(
     "0000006201060000000000000000000700000000000000030000000000000000000000407b22617272617973223a5b7b2262697473"
