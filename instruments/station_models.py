@@ -1,0 +1,240 @@
+"""What a station file may say: one model a table, quantities as SI floats, unknown keys refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from ..core.errors import ConfigError
+from ..core.units import Dimension, parse
+
+
+def _quantity(dimension: Dimension) -> Callable[[Any], float]:
+    def convert(text: Any) -> float:
+        try:
+            return parse(text, dimension)
+        except ConfigError as error:
+            raise ValueError(f"{error.message}. {error.remedy}") from error
+
+    return convert
+
+
+Watts = Annotated[float, BeforeValidator(_quantity("W"))]
+Volts = Annotated[float, BeforeValidator(_quantity("V"))]
+Amperes = Annotated[float, BeforeValidator(_quantity("A"))]
+Seconds = Annotated[float, BeforeValidator(_quantity("s"))]
+Hertz = Annotated[float, BeforeValidator(_quantity("Hz"))]
+Metres = Annotated[float, BeforeValidator(_quantity("m"))]
+Decibels = Annotated[float, BeforeValidator(_quantity("dB"))]
+Fraction = Annotated[float, Field(ge=0.0, lt=0.5)]
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, and nothing in it that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class StationInfo(Table):
+    """name: of the laboratory.  data_dir: where run files go.  allow_unattended: whether light may be on with nobody watching."""
+
+    name: str = Field(min_length=1)
+    data_dir: str = "runs"
+    allow_unattended: bool = False
+
+
+class Clock(Table):
+    """Pulse rate, slots of one pattern period, and slots between two sync tags."""
+
+    rep_rate_hz: Hertz = Field(alias="rep_rate", gt=0)
+    reference: str = "internal"
+    pattern_slots: int = Field(10_000, ge=8)
+    sync_divider: int = Field(1000, ge=1)
+
+    @property
+    def slot_s(self) -> float:
+        """Return the length of a slot."""
+        return 1.0 / self.rep_rate_hz
+
+    @property
+    def slot_ps(self) -> int:
+        """Return the length of a slot in whole picoseconds."""
+        return round(1e12 / self.rep_rate_hz)
+
+
+class UserErrors(Table):
+    """Wrong-port probabilities of one user or one pair, in the X and the Y basis."""
+
+    error_x: Fraction
+    error_y: Fraction
+
+
+class Sim(Table):
+    """What only the simulated world reads. It never reaches the acquisition."""
+
+    seed: int = Field(ge=0)
+    clock: Literal["lockstep", "paced"] = "lockstep"
+    users: dict[str, UserErrors] = {}
+    pairs: dict[str, UserErrors] = {}
+
+
+class Wire(Table):
+    """How to reach a device: role, driver, addresses, terminations, and which of its channels are used for what."""
+
+    role: str
+    driver: str
+    resource: str = Field(min_length=1)
+    counts: str | None = None
+    datalink: str | None = None
+    read_termination: str | None = None
+    write_termination: str | None = None
+    channels: tuple[int, ...] = ()
+    channel_map: dict[str, int] = Field(default={}, alias="map")
+
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses by kind: `resource` and, where given, `counts` and `datalink`."""
+        given = {"resource": self.resource, "counts": self.counts, "datalink": self.datalink}
+        return {kind: address for kind, address in given.items() if address is not None}
+
+
+class Expect(Table):
+    """What must answer at the address; empty texts are not compared."""
+
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+
+
+class Limits(Table):
+    """Lowest and highest values anybody may ask for; None where the device's own range is enough."""
+
+    power_w: tuple[Watts, Watts] | None = Field(None, alias="power")
+    attenuation_db: tuple[Decibels, Decibels] | None = Field(None, alias="attenuation")
+    volts_v: tuple[Volts, Volts] | None = Field(None, alias="volts")
+    bias_a: tuple[Amperes, Amperes] | None = Field(None, alias="bias")
+    rate_hz: Hertz | None = Field(None, alias="rate")
+
+    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a")
+    @classmethod
+    def _ordered(cls, pair: tuple[float, float] | None) -> tuple[float, float] | None:
+        if pair is not None and not pair[0] <= pair[1]:
+            raise ValueError("the lower limit is above the upper one")
+        return pair
+
+
+class Safe(Table):
+    """The safe state, as far as the device has it."""
+
+    emission: Literal[False] = False
+    attenuation_db: Literal["max"] | Decibels = Field("max", alias="attenuation")
+    bias_a: Amperes = Field(0.0, alias="bias")
+    enabled: Literal[False] = False
+
+
+class Operate(Table):
+    """Values for normal work; None where the procedure says."""
+
+    power_w: Watts | None = Field(None, alias="power")
+    attenuation_db: Decibels | None = Field(None, alias="attenuation")
+    bias_a: Amperes | None = Field(None, alias="bias")
+
+
+class Rules(Table):
+    """What holds for a device: identity, limits, safe state. `simulated` is copied into every record and changes nothing else."""
+
+    simulated: bool = False
+    on_loss: Literal["max", "hold", "open"] = "hold"
+    expect: Expect = Expect()
+    limits: Limits = Limits()
+    safe: Safe = Safe()
+    operate: Operate = Operate()
+
+
+class InstrumentEntry(Table):
+    """One instrument of the station."""
+
+    wire: Wire
+    rules: Rules = Rules()
+
+
+class Modulator(Table):
+    """An optical modulator driven by `source` ("instrument:channel") through an amplifier of `gain`."""
+
+    kind: Literal["IntensityModulator", "PhaseModulator"]
+    source: str = Field(pattern=r"^\w+:\d+$")
+    v_pi_v: Volts = Field(alias="v_pi", gt=0)
+    gain: float = Field(1.0, gt=0)
+    er_db: Decibels = Field(30.0, alias="er")
+    gate_s: Seconds = Field(1e-9, alias="gate", gt=0)
+
+    @property
+    def instrument(self) -> str:
+        """Return the name of the waveform source."""
+        return self.source.partition(":")[0]
+
+    @property
+    def channel(self) -> int:
+        """Return the output of the waveform source."""
+        return int(self.source.partition(":")[2])
+
+
+class User(Table):
+    """One user of the loop: its modulator and attenuator by name, fibre from beam-splitter port 1, loss of its own arm."""
+
+    pm: str
+    voa: str
+    distance_m: Metres = Field(alias="distance", gt=0)
+    loss_db: Decibels = Field(alias="loss", ge=0)
+
+
+class FixedLoss(Table):
+    """A loss that was measured on a day and is trusted for some."""
+
+    loss_db: Decibels = Field(alias="loss", ge=0)
+    verified: date
+    valid_days: int = Field(ge=1)
+
+
+class Loop(Table):
+    """The fibre loop."""
+
+    length_m: Metres = Field(alias="length", gt=0)
+
+
+class Site(Table):
+    """The measuring site: efficiencies, dark rates, dead time, jitter and gate of the two detectors."""
+
+    eta: tuple[float, float]
+    dark_hz: tuple[Hertz, Hertz] = Field(alias="dark")
+    dead_time_s: Seconds = Field(30e-9, alias="dead_time", ge=0)
+    jitter_s: Seconds = Field(100e-12, alias="jitter", ge=0)
+    gate_s: Seconds = Field(2e-9, alias="gate", gt=0)
+
+    @field_validator("eta")
+    @classmethod
+    def _efficiencies(cls, eta: tuple[float, float]) -> tuple[float, float]:
+        if not all(0.0 < value <= 1.0 for value in eta):
+            raise ValueError("an efficiency lies between 0 and 1")
+        return eta
+
+
+class Optics(Table):
+    """The optical table. Users are called by their capital letter, everything else by its name in the file."""
+
+    modulators: dict[str, Modulator]
+    users: dict[str, User]
+    att_fixed: FixedLoss
+    loop: Loop
+    site: Site
+    line: tuple[str, ...]
+
+
+class Pair(Table):
+    """How two users exchange key: mean photon number, loss of each arm (arms are made equal), slots of the pattern where both are in Y."""
+
+    mu: float = Field(gt=0, lt=1)
+    arm_loss_db: Decibels = Field(alias="arm_loss", ge=0)
+    yy_overlap: int = Field(ge=1)
