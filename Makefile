@@ -48,7 +48,7 @@ endef
 	$(BIN)/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv || { echo "$(CURDIR)/.venv cannot be made: free some disk space and see that the folder is writable" >&2; exit 1; }; \
 	$(PIP) download --quiet --no-deps --retries 1 --timeout 20 --dest .venv/.probe 'setuptools>=77' >.venv/setup.log 2>&1 || { echo "$(NO_INDEX)" >&2; exit 1; }; \
 	rm -rf .venv/.probe; \
-	{ $(PIP) install $(SOURCES) -e '.[test]' 2>&1 && echo installed; } | tee .venv/setup.log | sed -n 's/^Collecting \([^ ]*\).*/  \1/p'; \
+	{ $(PIP) install $(SOURCES) -e '.[test]' 2>&1 && echo installed; } | tee .venv/setup.log | sed -n 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p'; \
 	tail -n 1 .venv/setup.log | grep -qx installed || { echo "packages could not be installed: read .venv/setup.log, mend what its last lines name (network, disk space), and run make again" >&2; exit 1; }; \
 	touch $@
 

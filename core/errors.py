@@ -26,7 +26,7 @@
     +- ReconciliationError  VerificationError  DesyncError  NoKeyError   no key comes of this block
     +- FrameError                       a message is malformed, out of order or not authentic
     +- KeyStoreError                    1
-    |  +- RollbackSuspected  GuardMismatch  StoreCorrupt  UnknownKey
+    |  +- RollbackSuspected  GuardMismatch  StoreCorrupt  StoreLocked  UnknownKey
     +- InsufficientKey                  5  a store holds less than was asked
     +- ProvenanceError                  1  simulated and real key would mix
     +- PrecisionError (ArithmeticError) 1  rounding would have changed the result
@@ -279,6 +279,10 @@ class GuardMismatch(KeyStoreError):
 
 class StoreCorrupt(KeyStoreError):
     """The store cannot be read, or its audit chain is broken."""
+
+
+class StoreLocked(KeyStoreError):
+    """Another process has the store open."""
 
 
 class UnknownKey(KeyStoreError):

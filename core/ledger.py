@@ -18,10 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .errors import LedgerCorrupt, StorageError
+from .errors import LedgerCorrupt, ParameterError, StorageError
 
 FORMAT = 1
 _FIRST = "0" * 64
+_OWN = frozenset({"v", "seq", "prev", "t_ns"})
 
 
 class Ledger:
@@ -34,13 +35,15 @@ class Ledger:
     def __init__(self, path: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self.path = path
         self._clock_ns = clock_ns
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = _opened(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._seq, self._head = self._recover()
-        except BlockingIOError as error:
+        except OSError as error:
             os.close(self._file)
-            raise StorageError("the ledger is in use by another process", where=str(path), remedy="Wait for it or stop it.") from error
+            if isinstance(error, BlockingIOError):
+                raise StorageError("the ledger is in use by another process", where=str(path), remedy="Wait for it or stop it.") from error
+            raise _unopened(path, error) from error
         except BaseException:
             os.close(self._file)
             raise
@@ -48,20 +51,32 @@ class Ledger:
     def _recover(self) -> tuple[int, str]:
         raw = self.path.read_bytes()
         whole = raw.rfind(b"\n") + 1
-        if whole < len(raw):
-            torn = self.path.with_name(f"{self.path.name}.torn-{self._clock_ns()}")
-            torn.write_bytes(raw[whole:])
-            torn.chmod(0o600)
-            os.ftruncate(self._file, whole)
-            os.fsync(self._file)
-            warnings.warn(f"{self.path}: a torn last line was set aside as {torn.name}; its act never happened", stacklevel=3)
         seq, head = 0, _FIRST
         for record, digest in _checked(self.path, raw[:whole]):
             seq, head = record["seq"] + 1, digest
+        if whole < len(raw):
+            self._set_aside(raw[whole:], whole)
         return seq, head
 
+    def _set_aside(self, piece: bytes, whole: int) -> None:
+        torn = self.path.with_name(f"{self.path.name}.torn-{self._clock_ns()}")
+        file = os.open(torn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, piece)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.ftruncate(self._file, whole)
+        os.fsync(self._file)
+        warnings.warn(f"{self.path}: a torn last line was set aside as {torn.name}; its act never happened", stacklevel=5)
+
     def append(self, kind: str, **fields: Any) -> int:
-        """Write one record durably and return its sequence number. Fields must be JSON values."""
+        """Write one record durably and return its sequence number.
+
+        fields: JSON values under names other than the ledger's own.  Raises StorageError if the disk is full; the record is then not there.
+        """
+        if taken := fields.keys() & _OWN:
+            raise ParameterError("these names belong to the ledger", where=", ".join(sorted(taken)), remedy="Choose others.")
         record = {**fields, "v": FORMAT, "seq": self._seq, "prev": self._head, "t_ns": self._clock_ns(), "kind": kind}
         line = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
         before = os.fstat(self._file).st_size
@@ -84,6 +99,23 @@ class Ledger:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _opened(path: Path) -> int:
+    try:
+        new = not path.exists()
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if new:
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        raise _unopened(path, error) from error
+    return file
+
+
+def _unopened(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"the ledger cannot be opened ({error.strerror})", where=str(path), remedy="Check the folder, its permissions and the disk.")
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

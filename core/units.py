@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Literal
 
 from .errors import ConfigError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 Dimension = Literal["W", "V", "A", "s", "Hz", "m", "rad", "degC", "dB"]
 
-_SHAPE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµμ°%/][A-Za-z0-9µμ°%/^*]*)\s*\Z")
+_SHAPE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµμ°]+)\s*\Z", re.ASCII)
+_KEPT = {"dB": ("dB",), "degC": ("degC", "°C")}
 
 
 @cache
@@ -35,19 +37,27 @@ def parse(text: str, dimension: Dimension, *, where: str = "") -> float:
     match = _SHAPE.match(text) if isinstance(text, str) else None
     if match is None:
         raise ConfigError(f"{text!r} is not a number with a unit", where=where, remedy=f'Write it as "1.5 {dimension}", with a decimal point.')
-    number, unit = float(match[1]), match[2]
-    if unit == "dBm" and dimension == "W":
-        return float(10.0 ** (number / 10.0) * 1e-3)
-    if dimension in ("dB", "degC"):
-        if unit not in {"dB": ("dB",), "degC": ("degC", "°C")}[dimension]:
-            raise ConfigError(f"{text!r} is not in {dimension}", where=where, remedy=f'Write it as "1.5 {dimension}".')
-        return number
+    value = _in(float(match[1]), match[2], dimension)
+    if value is None:
+        raise ConfigError(f"{text!r} does not convert to {dimension}", where=where, remedy=f'Write it as "1.5 {dimension}", or in a unit of the same kind.')
+    if not isfinite(value):
+        raise ConfigError(f"{text!r} is not finite", where=where, remedy="Give a value that the bench can have.")
+    return value
+
+
+def _in(number: float, unit: str, dimension: Dimension) -> float | None:
+    if unit == "dBm":
+        if dimension != "W":
+            return None
+        return inf if number > 3000 else float(10.0 ** (number / 10.0)) * 1e-3
+    if dimension in _KEPT:
+        return number if unit in _KEPT[dimension] else None
     import pint
 
     try:
         return float(_registry().Quantity(number, unit).to(dimension).magnitude)
-    except pint.PintError as error:
-        raise ConfigError(f"{text!r} does not convert to {dimension}", where=where, remedy=f"Give a unit of the same kind as {dimension}.") from error
+    except pint.PintError:
+        return None
 
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
