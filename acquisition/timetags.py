@@ -1,0 +1,208 @@
+"""From time tags to events: slot clock, gate, single-click selection, in one streaming pass.
+
+Slots lost to overflow, dead time or gaps are simply absent: they stay among the pulses sent, and never shift later ones, because sync tags count the slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import ParameterError, SyncError, TagStreamError
+from . import _timetags_numpy
+from ._slot_clock import IGNORED, SYNC, WARM_TAGS, At, Line, State, fit_line, lock, locked
+from .events import Events, difference
+
+if TYPE_CHECKING:
+    from ..instruments.roles import TagBatch
+    from ..instruments.station import Station
+
+__all__ = ["ClockReport", "EventSelector", "Events", "SlotTiming", "clock_line", "difference", "select_by_line"]
+
+Engine = Literal["auto", "numba", "numpy"]
+_HORIZON_PS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTiming:
+    """What of the bench's clock the acquisition is told.
+
+    slot_ps: length of a slot.  sync_divider: slots between sync tags.  gate_ps: full width of the gate around the pulse centre.
+    pattern_slots: slots of a frame.  d1, d2, sync: tagger channels.
+    """
+
+    slot_ps: int = 10_000
+    sync_divider: int = 1000
+    gate_ps: int = 2000
+    pattern_slots: int = 10_000
+    d1: int = 1
+    d2: int = 2
+    sync: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.slot_ps, self.sync_divider, self.pattern_slots) < 1 or not 0 < self.gate_ps <= self.slot_ps // 2:
+            raise ParameterError("slots and dividers are positive, and the gate is at most half a slot", where="timing")
+        if len({self.d1, self.d2, self.sync}) < 3 or not all(0 <= channel < 256 for channel in (self.d1, self.d2, self.sync)):
+            raise ParameterError("D1, D2 and sync are three different channels from 0 to 255", where="timing")
+
+    @property
+    def sync_ps(self) -> int:
+        """Return the nominal time between sync tags."""
+        return self.slot_ps * self.sync_divider
+
+    @property
+    def roles(self) -> NDArray[np.uint8]:
+        """Return the role of each tagger channel (256,): 0 D1, 1 D2, 2 sync, 3 ignored."""
+        table = np.full(256, IGNORED, np.uint8)
+        table[[self.d1, self.d2, self.sync]] = 0, 1, SYNC
+        return table
+
+    @classmethod
+    def of(cls, station: Station, tagger: str = "tagger") -> SlotTiming:
+        """Return the timing of a station; `tagger` names the instrument whose channel map counts."""
+        channels = station.instruments[tagger].wire.channel_map
+        return cls(
+            station.clock.slot_ps,
+            station.clock.sync_divider,
+            round(station.optics.site.gate_s * 1e12),
+            station.clock.pattern_slots,
+            channels["D1"],
+            channels["D2"],
+            channels["sync"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReport:
+    """What happened to the tags so far.
+
+    syncs: sync tags followed.  sync_lost: missing ones that were bridged.  sync_bad: stray ones ignored.  clicks: detector tags.  outside: not in the gate.
+    syncs: sync tags followed.  sync_lost: missing ones, bridged.  sync_bad: stray ones, ignored.  clicks: detector tags.  outside: clicks not in the gate.
+    """
+
+    syncs: int
+    sync_lost: int
+    sync_bad: int
+    clicks: int
+    outside: int
+    doubles: int
+    late: int
+    slots_lost: int
+    gaps: int
+
+
+class EventSelector:
+    """Turns batches of tags into events, any chunking giving the same events as one shot.
+
+    phases_ps: distance of the pulse centre from the sync tag, modulo a slot, at D1 and D2 (from `alignment.find_phase`).
+    """
+
+    def __init__(self, timing: SlotTiming, phases_ps: tuple[float, float], *, engine: Engine = "auto") -> None:
+        apart = abs(phases_ps[0] - phases_ps[1])
+        if not np.isfinite(phases_ps).all() or apart + timing.gate_ps > timing.slot_ps:
+            raise ParameterError(f"detectors {apart:.0f} ps apart would bring slots out of order", where="phases_ps")
+        self.timing = timing
+        self._phase = np.array(phases_ps, float)
+        self._roles = timing.roles
+        self._select = _kernel(engine)
+        self._state: State | None = None
+        self._held: list[tuple[NDArray[np.int64], NDArray[np.uint8]]] = []
+        self._last_ps, self._end_ps = -(2**62), 0
+        self._slots_lost, self._gaps = 0.0, 0
+
+    def feed(self, batch: TagBatch) -> Events:
+        """Return the events that this batch completes; the last one waits for the next batch or `flush`.
+
+        Raises TagStreamError if tags are out of order or batches overlap (nothing is taken then), SyncError if the clock was lost.
+        """
+        t, channel = np.ascontiguousarray(batch.t_ps, np.int64), np.ascontiguousarray(batch.ch, np.uint8)
+        self._check(t, channel, batch)
+        self._end_ps = batch.t_end_ps
+        self._slots_lost += sum(gap.t1_ps - gap.t0_ps for gap in batch.gaps) / self.timing.slot_ps
+        self._gaps += len(batch.gaps)
+        if t.size == 0:
+            return Events.none()
+        self._last_ps = int(t[-1])
+        if self._state is not None:
+            return self._run(self._state, t, channel)
+        self._held.append((t, channel))
+        return self._start(final=False)
+
+    def flush(self) -> Events:
+        """Return the events still waiting: the stream is over."""
+        started = self._start(final=True) if self._held else Events.none()
+        if self._state is None or self._state.ints[At.PENDING] != 1:
+            return started
+        ints = self._state.ints
+        ints[At.PENDING] = 0
+        return Events.joined((started, Events(ints[[At.LAST_SLOT]], ints[[At.LAST_DETECTOR]].astype(np.uint8))))
+
+    @property
+    def report(self) -> ClockReport:
+        """Return the counts so far."""
+        ints = np.zeros(len(At), np.int64) if self._state is None else self._state.ints
+        syncs, lost, bad, clicks, outside, doubles, late = (int(n) for n in ints[At.SYNCS : At.LATE + 1])
+        return ClockReport(syncs, lost, bad, clicks, outside, doubles, late, round(self._slots_lost), self._gaps)
+
+    def _check(self, t: NDArray[np.int64], channel: NDArray[np.uint8], batch: TagBatch) -> None:
+        if t.shape != channel.shape or t.ndim != 1:
+            raise TagStreamError(f"{t.size} times for {channel.size} channels", where=f"batch {batch.seq}")
+        if t.size and (t[0] < self._last_ps or bool((t[1:] < t[:-1]).any())):
+            raise TagStreamError("tags are out of order", where=f"batch {batch.seq}", remedy="The raw batch is kept; apply channel delays before merging.")
+        if batch.t_begin_ps < self._end_ps or batch.t_end_ps < batch.t_begin_ps:
+            raise TagStreamError("the batch overlaps the one before it", where=f"batch {batch.seq}", remedy="The raw batch is kept.")
+
+    def _start(self, *, final: bool) -> Events:
+        """Lock the clock once enough sync tags have come; whether they have depends on the tags alone, not on how they were cut."""
+        sync = np.concatenate([t[self._roles[channel] == SYNC] for t, channel in self._held])
+        early = sync[sync < _HORIZON_PS]
+        if not final and early.size < WARM_TAGS and self._last_ps < _HORIZON_PS:
+            return Events.none()
+        line = lock(early[:WARM_TAGS], self.timing.sync_ps, self.timing.gate_ps / 2)
+        self._state, held, self._held = locked(line), self._held, []
+        return Events.joined([self._run(self._state, t, channel) for t, channel in held])
+
+    def _run(self, state: State, t: NDArray[np.int64], channel: NDArray[np.uint8]) -> Events:
+        slot, detector = np.empty(t.size, np.int64), np.empty(t.size, np.uint8)
+        half = self.timing.gate_ps / 2
+        n = self._select(t, channel, self._roles, state.ints, state.floats, self.timing.sync_divider, half, self._phase, slot, detector)
+        if n < 0:
+            raise SyncError(
+                f"sync tags strayed by more than {half:.0f} ps for more than 10 periods", where="sync channel", remedy="The block is aborted; check the clock."
+            )
+        return Events(slot[:n].copy(), detector[:n].copy())
+
+
+def _kernel(engine: Engine) -> Callable[..., int]:
+    if engine == "numpy":
+        return _timetags_numpy.select
+    try:
+        from . import _timetags_numba
+    except ImportError:
+        if engine == "numba":
+            raise
+        return _timetags_numpy.select
+    compiled: Callable[..., int] = _timetags_numba.select
+    return compiled
+
+
+def clock_line(batches: Iterable[TagBatch], timing: SlotTiming) -> tuple[Line, NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the straight clock line of a short recording, and its detector tags (times (n,), roles (n,)) in time order.
+
+    Raises SyncError if there is no sync, or if it does not lie on a line.
+    """
+    parts = [(batch.t_ps, timing.roles[batch.ch]) for batch in batches]
+    t = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.int64)
+    role = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.uint8)
+    line = fit_line(t[role == SYNC], timing.sync_ps, timing.gate_ps / 2)
+    return line, t[role < SYNC], role[role < SYNC]
+
+
+def select_by_line(batches: Iterable[TagBatch], timing: SlotTiming, phases_ps: tuple[float, float]) -> Events:
+    """Return the events of a whole recording by one least-squares clock line: the reference for `EventSelector`."""
+    line, t, role = clock_line(batches, timing)
+    return Events(*_timetags_numpy.on_line(t, role, line, timing.sync_divider, timing.gate_ps / 2, np.array(phases_ps, float)))
