@@ -10,10 +10,11 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import doctor, keyrate
+from . import bench, doctor, keyrate
 from .output import Output
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(bench.app, name="bench")
 app.command("keyrate")(keyrate.keyrate)
 app.command("doctor")(doctor.doctor)
 

@@ -93,10 +93,10 @@ def _require(holds: bool, where: str, message: str) -> None:
 
 def _statement(epsilon: float, leak: int, bound: Bound) -> SecurityStatement:
     return SecurityStatement(
-        ("length of a key that is secret and equal at both ends, for coherent attacks",),
+        ("length up to which a key of this block is secret and equal at both ends",),
         (
             "the counts are those of one block and were fixed before anything was disclosed",
-            "both users' pulses have the stated intensity, random phases of the four-phase protocol and ideal states",
+            "both users' pulses have the stated intensity and ideal four-phase states, chosen at random with unbiased bits",
             "the leak counts every bit that error correction disclosed",
             *(("kato's parameters were fixed beforehand; here they were fitted to the counts, so the bound does not hold",) if bound is Bound.kato else ()),
         ),

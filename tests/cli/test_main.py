@@ -1,0 +1,81 @@
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+
+def test_help_lists_every_command_with_what_it_is_for(heliograph):
+    ended = heliograph("--help")
+
+    listed = ended.out.split("Commands:")[1].splitlines()
+    assert ended.code == 0
+    assert any(line.split()[:1] == ["doctor"] for line in listed)
+    assert all(len(line.split()) > 2 for line in listed if line.strip())
+
+
+def test_without_words_help_is_printed_and_it_is_a_usage_error(heliograph):
+    ended = heliograph()
+
+    assert ended.code == 2
+    assert "Commands:" in ended.out + ended.err
+
+
+def test_the_version_is_that_of_the_package(heliograph):
+    assert heliograph("--version").out.strip() == version("heliograph")
+
+
+@pytest.mark.parametrize("words", [["nope"], ["doctor", "--nope"], ["keyrate"]])
+def test_wrong_usage_is_2_and_one_object_under_json(heliograph, words):
+    said = heliograph(*words)
+    scripted = heliograph(*words, "--json")
+
+    assert said.code == scripted.code == 2
+    assert "Error: " in said.err
+    assert said.out == ""
+    assert scripted.json["error"]["type"] == "UsageError"
+
+
+def test_a_command_runs_from_any_folder_and_as_a_module(tmp_path):
+    ended = subprocess.run([sys.executable, "-m", "heliograph", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert ended.stdout.strip() == version("heliograph")
+
+
+def test_a_reader_that_stops_reading_is_no_traceback(tmp_path):
+    ended = subprocess.run(f"{sys.executable} -m heliograph doctor --json | true", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "Traceback" not in ended.stderr
+
+
+WAITING = """
+import sys, time
+from heliograph.cli import app, main
+from heliograph.cli.output import command
+
+@app.command()
+def wait():
+    with command(True):
+        try:
+            print("waiting", file=sys.stderr, flush=True)
+            time.sleep(60)
+        finally:
+            print("safe", file=sys.stderr, flush=True)
+
+main(["wait"])
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_whoever_ends_a_command_its_last_acts_are_done(number, code):
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "waiting\n"
+        os.kill(process.pid, number)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == code
+    assert "safe" in err
+    assert "Traceback" not in err
