@@ -1,0 +1,176 @@
+"""The simulated instruments as a process of their own, as hardware would be, and how commands find them.
+
+A serving bench holds a lock on `<station file>.bench.json`, where it has written its process id and the resource of every device. A command uses the bench that
+is serving its station; where none is, it starts one, tethered to itself by a pipe: that bench ends when the pipe closes, however its parent died.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ..core.errors import BenchError, StorageError
+from ..instruments.station import Station
+
+START_SECONDS = 60.0
+FAULTS = ("laser-refuses", "tagger-port-closed", "detector-unplugged", "tagger-overflow", "garbage:NAME")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A serving bench.
+
+    pid: its process.  devices: per instrument the resources that stand in for those of the station file.
+    """
+
+    pid: int
+    devices: Mapping[str, Mapping[str, str]]
+
+
+def rendezvous(station: Path) -> Path:
+    """Return the file in which the bench of a station tells where its devices are."""
+    return station.with_name(station.name + ".bench.json")
+
+
+def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, announce: IO[str] = sys.stdout) -> None:
+    """Simulate the instruments of a station until interrupted, or until standard input closes if tethered.
+
+    Prints one JSON line {pid, devices} when every device answers.  Raises BenchError if this station is being served already.
+    """
+    from ..mocks.lab import Lab as Devices
+
+    station = Station.load(path)
+    with _claimed(path) as file:
+        devices = Devices(station.plain(), faults)
+        try:
+            found = {"pid": os.getpid(), "station_sha256": station.sha256, "devices": devices.start()}
+            file.write(json.dumps(found))
+            file.flush()
+            _end_on_signal_or_eof(devices.stop, tethered)
+            announce.write(json.dumps({"pid": found["pid"], "devices": found["devices"]}) + "\n")
+            announce.flush()
+            devices.run_forever()
+        finally:
+            devices.stop()
+            rendezvous(path).unlink(missing_ok=True)
+
+
+def _end_on_signal_or_eof(stop: Any, tethered: bool) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: stop())
+    if not tethered:
+        signal.signal(signal.SIGINT, lambda *_: stop())
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    threading.Thread(target=watch, name="tether", daemon=True).start()
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[IO[str]]:
+    where = rendezvous(path)
+    try:
+        file = os.fdopen(os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the bench's address ({error.strerror})", where=str(where), remedy="Put the station file in a folder of yours."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BenchError("a simulated bench serves this station already", where=str(path), remedy="Use it, or end it with Ctrl-C.") from error
+        file.truncate()
+        yield file
+
+
+def find(path: Path) -> Lab | None:
+    """Return the bench that serves a station, or None.  Raises BenchError if it was started from another version of the file."""
+    try:
+        file = rendezvous(path).open()
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = file.read()
+        else:
+            return None
+    if not text:
+        return None
+    found = json.loads(text)
+    if found["station_sha256"] != Station.load(path).sha256:
+        raise BenchError("the running bench was started before the station file was changed", where=str(path), remedy="End it and start it again.")
+    return Lab(found["pid"], found["devices"])
+
+
+@contextmanager
+def running(path: Path, faults: Sequence[str] = ()) -> Iterator[Lab]:
+    """Give the bench of a station: the one that is serving it, else one that lives as long as this context.
+
+    faults: what is to go wrong in a bench started here.  Raises BenchError if it does not come up.
+    """
+    found = find(path)
+    if found is not None:
+        if faults:
+            raise BenchError("a bench without these faults serves this station already", where=str(path), remedy="End it first.")
+        yield found
+        return
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = _start(path, faults, complaints)
+        try:
+            yield _wait_ready(process, path, complaints)
+        finally:
+            _end(process)
+
+
+def _start(path: Path, faults: Sequence[str], complaints: IO[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "heliograph", "bench", "serve", "--station", str(path.resolve()), "--tethered"]
+    for fault in faults:
+        command += ["--fault", fault]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, start_new_session=True)
+
+
+def _wait_ready(process: subprocess.Popen[str], path: Path, complaints: IO[str]) -> Lab:
+    if process.stdout is None:
+        raise BenchError("no pipe to the simulated bench", where=str(path))
+    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        process.kill()
+        process.wait()
+        complaints.seek(0)
+        said = complaints.read().strip()
+        raise BenchError(
+            f"the simulated bench did not start: {said or 'no word from it'}", where=str(path), remedy="Try `heliograph bench serve --station FILE`."
+        )
+    found = json.loads(line)
+    return Lab(found["pid"], found["devices"])
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(timeout=5.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
