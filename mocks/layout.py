@@ -1,0 +1,118 @@
+"""The bench as the world sees it, read from the plain dictionary of a station."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isclose
+from typing import Any
+
+from ..core.errors import ConfigError
+from .optics.light import Carver
+from .optics.sagnac import Loop, User
+
+Plain = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Eve's site.  efficiency, dark_hz: per detector.  dead_time_ps, jitter_ps, gate_s as named.  afterpulse: probability; afterpulse_tau_ps: its decay."""
+
+    efficiency: tuple[float, float]
+    dark_hz: tuple[float, float]
+    dead_time_ps: int
+    jitter_ps: float
+    gate_s: float
+    afterpulse: float
+    afterpulse_tau_ps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything fixed about a bench.
+
+    carvers: (waveform source, modulator) in order of the line.  users with the waveform source of their modulator and the name of their attenuator.
+    line_attenuators: variable ones between laser and beam splitter.  fixed_db: fixed ones.  pair_errors: by pair name.
+    """
+
+    seed: int
+    rep_rate_hz: float
+    slots: int
+    sync_divider: int
+    carvers: tuple[tuple[str, Carver], ...]
+    users: tuple[User, ...]
+    sources: Mapping[str, str]
+    attenuators: Mapping[str, str | None]
+    line_attenuators: tuple[str, ...]
+    fixed_db: float
+    loop: Loop
+    site: Site
+    pair_errors: Mapping[str, tuple[float, float]]
+    laser_noise_db: float
+
+    @property
+    def slot_ps(self) -> int:
+        """Return the length of a slot."""
+        return round(1e12 / self.rep_rate_hz)
+
+    @property
+    def frame_ps(self) -> int:
+        """Return the length of a frame of the pattern."""
+        return self.slots * self.slot_ps
+
+    @classmethod
+    def of(cls, plain: Plain) -> Layout:
+        """Read a station's plain dictionary; raises ConfigError for what cannot be simulated."""
+        if plain.get("topology", "sagnac") != "sagnac":
+            raise ConfigError(f"no simulation of topology {plain['topology']!r}", where="topology", remedy='Use topology = "sagnac".')
+        clock, optics, sim = plain["clock"], plain["optics"], plain.get("sim") or {}
+        line = tuple(optics["line"])
+        slot_s = 1.0 / clock["rep_rate_hz"]
+        if not isclose(slot_s * 1e12, round(slot_s * 1e12)):
+            raise ConfigError("the slot is no whole number of picoseconds", where="clock.rep_rate", remedy="Choose a rate such as 100 MHz.")
+        loop = Loop(optics["loop"]["length_m"], slot_s, int(clock["pattern_slots"]))
+        users, modulators = optics["users"], optics["modulators"]
+        return cls(
+            seed=int(sim.get("seed", 0)),
+            rep_rate_hz=float(clock["rep_rate_hz"]),
+            slots=int(clock["pattern_slots"]),
+            sync_divider=int(clock["sync_divider"]),
+            carvers=tuple((m["source"], Carver(m["v_pi_v"], m["gain"], m["er_db"])) for name in line if (m := modulators.get(name))),
+            users=tuple(_user(name, entry, optics, sim) for name, entry in sorted(users.items())),
+            sources={name: modulators[entry["pm"]]["source"] for name, entry in users.items()},
+            attenuators={name: entry["voa"] for name, entry in users.items()},
+            line_attenuators=tuple(name for name in line if name in plain["instruments"] and plain["instruments"][name]["wire"]["role"] == "Attenuator"),
+            fixed_db=float(optics["att_fixed"]["loss_db"]) if "att_fixed" in line else 0.0,
+            loop=loop,
+            site=_site(optics["site"], sim),
+            pair_errors={name: (pair["error_x"], pair["error_y"]) for name, pair in (sim.get("pairs") or {}).items()},
+            laser_noise_db=float(sim.get("laser_noise_db", 0.02)),
+        )
+
+
+def _user(name: str, entry: Plain, optics: Plain, sim: Plain) -> User:
+    modulator = optics["modulators"][entry["pm"]]
+    noise = (sim.get("users") or {}).get(name) or {}
+    return User(
+        name=name,
+        distance_m=entry["distance_m"],
+        loss_db=entry["loss_db"],
+        v_pi=modulator["v_pi_v"],
+        gain=modulator["gain"],
+        gate_s=modulator["gate_s"],
+        error_x=float(noise.get("error_x", 0.0)),
+        error_y=float(noise.get("error_y", 0.0)),
+        pm_gain=float(noise.get("pm_gain", 1.0)),
+    )
+
+
+def _site(site: Plain, sim: Plain) -> Site:
+    return Site(
+        efficiency=(site["eta"][0], site["eta"][1]),
+        dark_hz=(site["dark_hz"][0], site["dark_hz"][1]),
+        dead_time_ps=round(site["dead_time_s"] * 1e12),
+        jitter_ps=site["jitter_s"] * 1e12,
+        gate_s=site["gate_s"],
+        afterpulse=float(sim.get("afterpulse", 0.0)),
+        afterpulse_tau_ps=float(sim.get("afterpulse_tau_s", 100e-9)) * 1e12,
+    )

@@ -1,0 +1,227 @@
+"""The one optical world behind all simulated instruments: turning down the laser at one dims the counts at another.
+
+Devices set knobs and ask for what their detectors saw. The world knows nothing of wires, and no device can read its seed, offsets or delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.physics import Floats, dead_time_rate, transmission
+from .layout import Layout
+from .optics.detectors import SWITCHING, Afterpulsing, DeadTime, Times, bias_factor
+from .optics.light import DARK, Carving, Drive, carve, user_photons
+from .optics.photons import chunk_clicks, histogram
+from .optics.sagnac import arms, detected, phase_and_visibility
+from .optics.tagging import Clicks, Source, SyncEdges
+from .randomness import Seeds
+
+CHUNK_PS = 100_000_000_000
+DETECTORS = ("D1", "D2")
+NOMINAL_BIAS_A = 18e-6
+"""Bias at which the site's efficiencies hold."""
+PULSE_V = 1.0
+"""Height of a pulse at the tagger, detectors and sync alike."""
+WAVELENGTH_M = 1550.12e-9
+CABLE_PS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Laser:
+    """Knobs of the laser.  power_w: set-point.  emission: on or off.  wavelength_m: of the light."""
+
+    power_w: float = 0.0
+    emission: bool = False
+    wavelength_m: float = WAVELENGTH_M
+
+
+@dataclass(frozen=True, slots=True)
+class Nanowire:
+    """Knobs of one detector.  bias_a: current.  latched: normal-conducting until its bias is zero.  plugged: its cable is on."""
+
+    bias_a: float = 0.0
+    latched: bool = False
+    plugged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What arrives at the detectors at the laser's set power.
+
+    pulses: (2, slots) mean detected photons of the pulse of each slot at D1 and D2.  leak: (2,) mean detected photons between pulses, per slot.
+    carving: shape of the light in time.  dark_hz: (2,).
+    """
+
+    pulses: Floats
+    leak: Floats
+    carving: Carving
+    dark_hz: Floats
+
+
+class World:
+    """The bench of one station.
+
+    layout: what is fixed.  clock_ps: bench time, which moves only while somebody counts or records.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.clock_ps = 0
+        self._seeds = Seeds(layout.seed)
+        self._laser = Laser()
+        self._attenuation_db: dict[str, float] = {}
+        self._drives: dict[str, Drive] = {}
+        self._nanowires = [Nanowire(), Nanowire()]
+        self._biased = False
+        self._light: Light | None = None
+        self._epochs: dict[str, int] = {}
+        self._offsets = {user.name: self._start_offsets(user.name) for user in layout.users}
+        self._cables = {name: round(self._seeds.generator(f"cable {name}").uniform(-CABLE_PS, CABLE_PS)) for name in DETECTORS}
+
+    def _start_offsets(self, user: str) -> tuple[int, int]:
+        clockwise, counter = self._seeds.generator(f"start of {user}").integers(0, self.layout.slots, 2)
+        return int(clockwise), int(counter)
+
+    @property
+    def laser(self) -> Laser:
+        """Return the laser's knobs."""
+        return self._laser
+
+    def set_laser(self, **knobs: float | bool) -> None:
+        """Turn knobs of the laser: power_w, emission, wavelength_m."""
+        self._laser = replace(self._laser, **knobs)  # type: ignore[arg-type]
+        self._light = None
+
+    def set_attenuation(self, name: str, attenuation_db: float) -> None:
+        """Move a variable attenuator (dB, insertion loss included)."""
+        self._attenuation_db[name] = attenuation_db
+        self._light = None
+
+    def set_drive(self, source: str, drive: Drive) -> None:
+        """Change what a waveform output such as `awg_a:1` applies."""
+        self._drives[source] = drive
+        self._light = None
+
+    def set_bias(self, detector: int, bias_a: float) -> None:
+        """Bias a nanowire (0: D1, 1: D2); above its switching current it latches until the bias is taken to zero."""
+        wire = self._nanowires[detector]
+        latched = bias_a > SWITCHING * NOMINAL_BIAS_A or (wire.latched and bias_a > 0.0)
+        self._nanowires[detector] = replace(wire, bias_a=bias_a, latched=latched)
+        self._light = None
+
+    def set_detectors_enabled(self, enabled: bool) -> None:
+        """Connect or disconnect the bias of all nanowires."""
+        self._biased = enabled
+        self._light = None
+
+    def is_latched(self, detector: int) -> bool:
+        """Say whether a nanowire has become normal-conducting."""
+        return self._nanowires[detector].latched
+
+    def unplug(self, detector: int) -> None:
+        """Take a detector's cable off."""
+        self._nanowires[detector] = replace(self._nanowires[detector], plugged=False)
+        self._light = None
+
+    def emitted_w(self) -> float:
+        """Return the power the laser emits by its set-point."""
+        return self._laser.power_w if self._laser.emission else 0.0
+
+    def light(self) -> Light:
+        """Return what arrives at the detectors now, computed once after each change of a knob."""
+        if self._light is None:
+            self._light = self._propagate()
+        return self._light
+
+    def _propagate(self) -> Light:
+        layout = self.layout
+        carving = carve([self._drives.get(source, DARK) for source, _ in layout.carvers], [c for _, c in layout.carvers], layout.slots, layout.loop.slot_s)
+        loss_db = layout.fixed_db + sum(self._attenuation_db.get(name, 0.0) for name in layout.line_attenuators)
+        power, wavelength = self.emitted_w(), self._laser.wavelength_m
+        pulse, leak = (user_photons(power, share, loss_db, wavelength, layout.rep_rate_hz) for share in (carving.pulse, carving.leak))
+        drives = {name: self._drives.get(source, DARK) for name, source in layout.sources.items()}
+        arm_db = {user.name: user.loss_db + self._attenuation_db.get(layout.attenuators[user.name] or "", 0.0) for user in layout.users}
+        first, last = (float(transmission(arm_db[name])) for name in arms(layout.users, drives, arm_db))
+        phase, visibility = phase_and_visibility(layout.users, drives, self._offsets, layout.loop, layout.pair_errors)
+        response = [self._response(k) for k in range(2)]
+        efficiency = (layout.site.efficiency[0] * response[0], layout.site.efficiency[1] * response[1])
+        # Between the pulses the modulators apply no phase, so what leaks there interferes as unmodulated light does.
+        leaking = detected(leak, (first, last), np.zeros(1), np.ones(1), efficiency)
+        return Light(
+            detected(pulse, (first, last), phase, visibility, efficiency),
+            leaking.mean(axis=1),
+            carving,
+            np.array(layout.site.dark_hz) * response,
+        )
+
+    def _response(self, detector: int) -> float:
+        wire = self._nanowires[detector]
+        return bias_factor(wire.bias_a, NOMINAL_BIAS_A) if self._biased and wire.plugged and not wire.latched else 0.0
+
+    def next_epoch(self, acquisition: str) -> int:
+        """Return the running number of a new acquisition of a kind; part of the key of every random draw in it."""
+        self._epochs[acquisition] = self._epochs.get(acquisition, 0) + 1
+        return self._epochs[acquisition]
+
+    def _drift(self, acquisition: str, epoch: int, chunk: int) -> float:
+        delta_db = self.layout.laser_noise_db * self._seeds.generator(f"laser {acquisition}", epoch, chunk).standard_normal()
+        return float(10.0 ** (delta_db / 10.0))
+
+    def histogram(self, duration_s: float) -> NDArray[np.int64]:
+        """Return how often each slot of the frame gave only D1, only D2 or both, (slots, 3); dead time left out, bench time moves on.
+
+        duration_s: rounded to whole frames; 200 s take milliseconds.
+        """
+        epoch = self.next_epoch("histogram")
+        light, periods = self.light(), round(duration_s * 1e12 / self.layout.frame_ps)
+        gate = self.layout.site.gate_s
+        dark = (float(light.dark_hz[0]) * gate, float(light.dark_hz[1]) * gate)
+        self.clock_ps += periods * self.layout.frame_ps
+        return histogram(light.pulses * self._drift("histogram", epoch, 0), dark, periods, self._seeds.generator("histogram", epoch))
+
+    def counts(self, epoch: int, chunk: int, period_s: float) -> tuple[int, int]:
+        """Return the clicks of both detectors in one counting period; bench time moves on by it."""
+        light, drift = self.light(), self._drift("counts", epoch, chunk)
+        counts = []
+        for k, name in enumerate(DETECTORS):
+            clicked = -np.expm1(-light.pulses[k] * drift).mean() + light.leak[k] * drift
+            rate = clicked * self.layout.rep_rate_hz + light.dark_hz[k]
+            mean = dead_time_rate(float(rate), self.layout.site.dead_time_ps * 1e-12) * period_s
+            counts.append(int(self._seeds.generator(f"counts {name}", epoch, chunk).poisson(mean)))
+        self.clock_ps += round(period_s * 1e12)
+        return counts[0], counts[1]
+
+    def start_recording(self) -> Mapping[str, Source]:
+        """Return what arrives at the tagger's cables from the next common frame trigger on: `D1`, `D2`, `sync`; bench time waits for that trigger."""
+        frame = self.layout.frame_ps
+        self.clock_ps = -(-self.clock_ps // frame) * frame
+        epoch = self.next_epoch("tags")
+        sources: dict[str, Source] = {name: self._clicks(k, epoch) for k, name in enumerate(DETECTORS)}
+        sources["sync"] = SyncEdges(self.layout.sync_divider * self.layout.slot_ps)
+        return sources
+
+    def cable_ps(self, name: str) -> int:
+        """Return the delay of the cable between a detector and the tagger."""
+        return self._cables.get(name, 0)
+
+    def _clicks(self, detector: int, epoch: int) -> Clicks:
+        layout, site, name = self.layout, self.layout.site, DETECTORS[detector]
+        periods = max(1, CHUNK_PS // layout.frame_ps)
+
+        def draw(chunk: int) -> Times:
+            light, drift = self.light(), self._drift("tags", epoch, chunk)
+            generator = self._seeds.generator(name, epoch, chunk)
+            noise = (site.jitter_ps, float(light.dark_hz[detector]) * 1e-12)
+            return chunk_clicks(light.pulses[detector] * drift, float(light.leak[detector]) * drift, light.carving, periods, layout.slot_ps, noise, generator)
+
+        if site.afterpulse > 0.0:
+            spawning = Afterpulsing(site.dead_time_ps, site.afterpulse, site.afterpulse_tau_ps)
+            return Clicks(
+                periods * layout.frame_ps, draw, lambda t, until, chunk: spawning.keep(t, until, self._seeds.generator(f"afterpulses {name}", epoch, chunk))
+            )
+        dead = DeadTime(site.dead_time_ps)
+        return Clicks(periods * layout.frame_ps, draw, lambda t, _until, _chunk: dead.keep(t))
