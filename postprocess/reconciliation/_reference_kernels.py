@@ -1,0 +1,215 @@
+"""Compiled parts of Alice's side: checking a whole request before anything changes, and answering it.
+
+Alice keeps no tree, only the searches in progress. `states` has a row per frame, the other arrays begin with the slot, the place of a frame in flight.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._kernels import SIZE_MASK, START_SHIFT, Planes, Tables, compiled, get_u32, parity, permute, put_u32
+from .messages import DONE, ITEM_BYTES, PASS, REPLY_ITEM_BYTES, ROOTS, STEP, Shapes
+
+Ints = NDArray[np.int64]
+Nodes = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
+
+NEXT, ACTIVE, RUN, OPEN, SLOT = range(5)
+"""Columns of a frame's state: NEXT pass to start, pass being searched, running searches, how many of them go on, slot (-1: not begun, -2: done)."""
+STATE_COLUMNS = 5
+NOT_BEGUN, FINISHED = -1, -2
+FRAME, KIND, INDEX, COUNT, PAYLOAD, REPLIES, FIRST_ROOT = range(7)
+"""Columns of a parsed item: PAYLOAD is where its payload begins, REPLIES how many parities answer it, FIRST_ROOT where its nodes begin."""
+ITEM_COLUMNS = 7
+OK, TRUNCATED, NO_FRAME, TWICE, NO_KIND, NOT_NOW, BAD_COUNT, BAD_NODE, PADDING, TOO_MANY, TRAILING = range(11)
+
+
+class Slots(NamedTuple):
+    """The frames in flight: holders (slots,), the frame or -1; planes (slots, passes, W); runs (slots, n), the running searches. states: (frames, columns)."""
+
+    states: Ints
+    holders: Ints
+    planes: Planes
+    runs: Nodes
+
+    @classmethod
+    def of(cls, slots: int, frames: int, passes: int, n: int) -> Slots:
+        """Return places for `slots` of `frames` frames of up to n bits."""
+        states = np.zeros((frames, STATE_COLUMNS), np.int64)
+        states[:, SLOT] = NOT_BEGUN
+        return cls(states, np.full(slots, -1, np.int64), np.empty((slots, passes, n // 64), np.uint64), np.empty((slots, n), np.int32))
+
+
+@compiled
+def _roots(message: Bytes, at: int, count: int, log_k: int, n: int, roots: Nodes, first: int) -> int:
+    """Read `count` pairs of level and index as nodes; return where they end, or minus an error."""
+    for i in range(count):
+        level = index = 0
+        for part in range(2):
+            value = shift = 0
+            while True:
+                if at >= message.size:
+                    return -TRUNCATED
+                byte = int(message[at])
+                at += 1
+                value |= (byte & 127) << shift
+                if byte < 128:
+                    break
+                shift += 7
+                if shift > 21:
+                    return -BAD_NODE
+            if byte == 0 and shift:
+                return -BAD_NODE
+            level, index = (value, 0) if part == 0 else (level, value)
+        if level >= log_k or index >= (n >> log_k) << level:
+            return -BAD_NODE
+        roots[first + i] = ((index << (log_k - level)) << START_SHIFT) | (log_k - level)
+    return at
+
+
+@compiled
+def _step(message: Bytes, item: Ints, run: Nodes) -> int:
+    """Check the payload of a STEP and count the searches that go on; return where it ends, or minus an error."""
+    count = item[COUNT]
+    end = int(item[PAYLOAD] + (count + 7) // 8)
+    if end > message.size:
+        return -TRUNCATED
+    if count & 7 and message[end - 1] >> (count & 7):
+        return -PADDING
+    item[REPLIES] = 0
+    for i in range(count):
+        item[REPLIES] += (run[i] & SIZE_MASK) > 1
+    return end
+
+
+@compiled
+def _fits(item: Ints, state: Ints, passes: int) -> int:
+    """Say whether an item may come now in the life of its frame."""
+    kind, index = item[KIND], item[INDEX]
+    begun = state[SLOT] >= 0
+    if kind > DONE:
+        return NO_KIND
+    if state[SLOT] == FINISHED or (kind == STEP) != (begun and state[OPEN] > 0):
+        return NOT_NOW
+    if kind == PASS and (index != state[NEXT] or index >= passes):
+        return NOT_NOW
+    if kind == ROOTS and (not begun or index >= state[NEXT]):
+        return NOT_NOW
+    if kind == STEP and index != state[ACTIVE]:
+        return NOT_NOW
+    if kind == DONE and (state[NEXT] != passes or index != 0):
+        return NOT_NOW
+    return OK
+
+
+@compiled
+def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, roots: Nodes, seen: Bytes) -> int:
+    """Read and check all items of a request without changing any state.
+
+    items, roots (half as long as the message), seen (zeros, one a frame): filled here.  Return 0, or `item << 8 | error`.
+    """
+    free = (slots.holders < 0).sum()
+    n_roots = 0
+    for number in range(items.shape[0]):
+        item = items[number]
+        if at + ITEM_BYTES > message.size:
+            return number << 8 | TRUNCATED
+        frame = get_u32(message, at)
+        item[FRAME], item[KIND], item[INDEX], item[COUNT] = frame, message[at + 4], message[at + 5], get_u32(message, at + 6)
+        at += ITEM_BYTES
+        item[PAYLOAD], item[FIRST_ROOT], item[REPLIES] = at, n_roots, 0
+        if frame >= slots.states.shape[0]:
+            return number << 8 | NO_FRAME
+        if seen[frame]:
+            return number << 8 | TWICE
+        seen[frame] = 1
+        state, geometry, count = slots.states[frame], int(frame >= shapes.full), item[COUNT]
+        code = _fits(item, state, shapes.log_k.shape[1])
+        if code:
+            return number << 8 | code
+        n, kind = shapes.sizes[geometry], item[KIND]
+        if (kind == ROOTS and not 1 <= count <= n >> 1) or (kind == STEP and count != state[RUN]) or (kind in (PASS, DONE) and count):
+            return number << 8 | BAD_COUNT
+        if kind == DONE:
+            free += 1
+        elif kind == PASS:
+            free -= state[SLOT] == NOT_BEGUN
+            item[REPLIES] = (n >> shapes.log_k[geometry, item[INDEX]]) - min(item[INDEX], 1)
+            if free < 0:
+                return number << 8 | TOO_MANY
+        else:
+            if kind == ROOTS:
+                # Two bytes a node at least: a count that the message cannot hold never reaches the list.
+                at = -TRUNCATED if 2 * count > message.size - at else _roots(message, at, count, shapes.log_k[geometry, item[INDEX]], n, roots, n_roots)
+                item[REPLIES] = count
+                n_roots += count
+            else:
+                at = _step(message, item, slots.runs[state[SLOT]])
+            if at < 0:
+                return number << 8 | -at
+    return OK if at == message.size else items.shape[0] << 8 | TRAILING
+
+
+@compiled
+def _begin_pass(item: Ints, state: Ints, key: Planes, planes: Planes, holders: Ints, tables: Tables, words: int) -> None:
+    if state[SLOT] == NOT_BEGUN:
+        slot = 0
+        while holders[slot] >= 0:
+            slot += 1
+        holders[slot] = item[FRAME]
+        state[SLOT] = slot
+        planes[slot, 0, :words] = key
+    else:
+        permute(planes[state[SLOT], 0], planes[state[SLOT], item[INDEX]], tables[item[INDEX]], words)
+    state[NEXT] += 1
+
+
+@compiled
+def _descend(message: Bytes, item: Ints, state: Ints, run: Nodes, roots: Nodes) -> None:
+    """Bring the list of running searches up to the request: new roots, or the halves that a STEP names."""
+    if item[KIND] == ROOTS:
+        state[ACTIVE], state[RUN] = item[INDEX], item[COUNT]
+        for i in range(item[COUNT]):
+            run[i] = roots[item[FIRST_ROOT] + i]
+    else:
+        state[RUN] = 0
+        for i in range(item[COUNT]):
+            left = (message[item[PAYLOAD] + (i >> 3)] >> (i & 7)) & 1
+            start, log_half = run[i] >> START_SHIFT, (run[i] & SIZE_MASK) - 1
+            if log_half:
+                run[state[RUN]] = ((start + ((1 - left) << log_half)) << START_SHIFT) | log_half
+                state[RUN] += 1
+    state[OPEN] = 0
+    for i in range(state[RUN]):
+        state[OPEN] += (run[i] & SIZE_MASK) > 1
+
+
+@compiled
+def answer(message: Bytes, items: Ints, roots: Nodes, reply: Bytes, at: int, key: Planes, slots: Slots, shapes: Shapes) -> None:
+    """Do what the parsed items ask and write their reply items into `reply` (zeros) from `at` on."""
+    for number in range(items.shape[0]):
+        item, state = items[number], slots.states[items[number, FRAME]]
+        geometry = int(item[FRAME] >= shapes.full)
+        words = shapes.sizes[geometry] >> 6
+        put_u32(reply, at, item[FRAME])
+        put_u32(reply, at + 4, item[REPLIES])
+        at += REPLY_ITEM_BYTES
+        if item[KIND] == DONE:
+            slots.holders[state[SLOT]] = -1
+            state[SLOT] = FINISHED
+        elif item[KIND] == PASS:
+            first = item[FRAME] * (shapes.sizes[0] >> 6)
+            _begin_pass(item, state, key[first : first + words], slots.planes, slots.holders, shapes.tables[geometry], words)
+            plane, log_size = slots.planes[state[SLOT], item[INDEX]], shapes.log_k[geometry, item[INDEX]]
+            for block in range(item[REPLIES]):
+                reply[at + (block >> 3)] |= parity(plane, block << log_size, log_size) << (block & 7)
+        else:
+            run = slots.runs[state[SLOT]]
+            _descend(message, item, state, run, roots)
+            plane = slots.planes[state[SLOT], state[ACTIVE]]
+            for i in range(state[RUN]):
+                reply[at + (i >> 3)] |= parity(plane, run[i] >> START_SHIFT, (run[i] & SIZE_MASK) - 1) << (i & 7)
+        at += (item[REPLIES] + 7) // 8

@@ -1,0 +1,92 @@
+"""What both parties must agree on before the first message: frames, block sizes per pass, the seed of the permutations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2
+from typing import Literal
+
+from ...core.errors import ParameterError
+
+SMALLEST_FRAME, LARGEST_FRAME = 2**12, 2**17
+_LOWEST_RATE, _HIGHEST_RATE = 0.002, 0.11
+
+Schedule = Literal["opt7"]
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeParameters:
+    """Parameters of one block's error correction, equal at both ends.
+
+    q_est: expected error rate of the X bits (previous block, else E_y), used within [0.002, 0.11].  seed: 32 fresh public bytes, drawn after both keys are
+    fixed.  block: number of the block, written into every message.  frame_bits: a power of two from 2^12 to 2^17.  in_flight: frames worked on at a time.
+    Raises ParameterError naming the field.
+    """
+
+    q_est: float
+    seed: bytes
+    block: int = 0
+    frame_bits: int = LARGEST_FRAME
+    schedule: Schedule = "opt7"
+    in_flight: int = 64
+
+    def __post_init__(self) -> None:
+        for where, holds, remedy in (
+            ("q_est", 0.0 <= self.q_est <= 1.0, "Give an error rate from 0 to 1."),
+            ("seed", len(self.seed) == 32, "Give 32 bytes."),
+            ("block", 0 <= self.block < 2**32, "Give 0 to 2^32 - 1."),
+            ("frame_bits", self.frame_bits in _sizes(), "Give a power of two from 4096 to 131072."),
+            ("schedule", self.schedule == "opt7", "Use opt7."),
+            ("in_flight", 1 <= self.in_flight <= 1024, "Give 1 to 1024 frames."),
+        ):
+            if not holds:
+                raise ParameterError(f"{getattr(self, where)!r} cannot be used", where=where, remedy=remedy)
+
+    def passes(self, n: int) -> tuple[int, ...]:
+        """Return the block size of every pass for a frame of n bits."""
+        return block_sizes(self.q_est, n)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLayout:
+    """How n_bits fall into frames: `full` frames of `frame_bits`, then at most one of `tail_bits` (0: none) that is filled up with zeros."""
+
+    n_bits: int
+    frame_bits: int
+    full: int
+    tail_bits: int
+
+    @classmethod
+    def of(cls, n_bits: int, frame_bits: int) -> FrameLayout:
+        """Return the layout of a block; the last frame takes the smallest allowed size that holds the remainder."""
+        if n_bits < 1:
+            raise ParameterError("there is no bit to correct", where="n_bits", remedy="Give a sifted key.")
+        full, rest = divmod(n_bits, frame_bits)
+        return cls(n_bits, frame_bits, full, next(size for size in _sizes() if size >= rest) if rest else 0)
+
+    @property
+    def frames(self) -> int:
+        """Return the number of frames."""
+        return self.full + bool(self.tail_bits)
+
+    @property
+    def total_bits(self) -> int:
+        """Return the number of bits with padding."""
+        return self.full * self.frame_bits + self.tail_bits
+
+    def bits_of(self, frame: int) -> int:
+        """Return how many key bits a frame holds, padding not counted."""
+        return min(self.frame_bits, self.n_bits - frame * self.frame_bits)
+
+
+def block_sizes(q: float, n: int) -> tuple[int, ...]:
+    """Return the block sizes of schedule `opt7` for error rate q: k_1 = 2^ceil(log2(1/q)), k_2 = 4 k_1, then 12 passes of n/2; none above n/2.
+
+    Source: arXiv:1407.3257.
+    """
+    first = 2 ** ceil(log2(1.0 / min(max(q, _LOWEST_RATE), _HIGHEST_RATE)))
+    return (min(first, n // 2), min(4 * first, n // 2), *[n // 2] * 12)
+
+
+def _sizes() -> tuple[int, ...]:
+    return tuple(1 << power for power in range(SMALLEST_FRAME.bit_length() - 1, LARGEST_FRAME.bit_length()))
