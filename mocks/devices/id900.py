@@ -171,7 +171,7 @@ class Id900:
 
     def _clear_errors(self, number: int) -> str:
         self.recorder.lost[number] = 0
-        return "Errors cleared"
+        return "Cleared"
 
     def _count(self, channel: int) -> str:
         """Count at an input for its integration time (ms); bench time moves on by it."""

@@ -117,13 +117,14 @@ class WebSQ:
 
 
 class CountsFeed:
-    """Lines for one connection to the counts port; every line is one period of bench time."""
+    """Lines for one connection to the counts port; every line is one period of bench time, stamped with the time since the connection."""
 
     def __init__(self, device: WebSQ, world: World) -> None:
         self._device = device
         self._world = world
         self._epoch = world.next_epoch("counts")
         self._chunk = 0
+        self._elapsed_s = 0.0
 
     def due_ps(self) -> int:
         """Return the bench time at which the next line is complete."""
@@ -131,10 +132,12 @@ class CountsFeed:
 
     def line(self) -> bytes:
         """Count for one period and return its line."""
-        counts = self._world.counts(self._epoch, self._chunk, self._device.period_s)
+        period_s = self._device.period_s
+        counts = self._world.counts(self._epoch, self._chunk, period_s)
         self._chunk += 1
+        self._elapsed_s += period_s
         seen = [n if self._device.sees(k) else 0 for k, n in enumerate(counts)]
-        return wire.counts_line(self._world.clock_ps * 1e-12, seen)
+        return wire.counts_line(self._elapsed_s, seen)
 
 
 class _Control:
