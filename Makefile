@@ -31,7 +31,7 @@ check: .venv/.ready .typing/heliograph
 	PYTHONPATH=.typing $(BIN)/lint-imports --no-logo
 
 docs: .venv/.docs
-	@$(BIN)/mkdocs build --strict --site-dir build/docs && echo "Open build/docs/index.html"
+	@$(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"
 
 # pytest-qt ends pytest before the first test where Qt's libraries are missing.
 define pytest
