@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .role_adapter import RoleAdapter
-    from .station import InstrumentEntry
+    from .station_models import InstrumentEntry
 
 
 @dataclass(frozen=True, slots=True)

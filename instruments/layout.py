@@ -50,7 +50,7 @@ def find_remedy(sites: Mapping[str, Site], loop_m: float, slot_s: float) -> Reme
     Fibre put in behind a user moves the users behind it away from port 1 and lengthens the loop; all users are checked again. Lengths beyond one slot repeat.
     """
     slot_m = slot_s * LIGHT_SPEED / GROUP_INDEX
-    lengths = np.arange(1, int(slot_m / STEP_M) + 1) * STEP_M
+    lengths: NDArray[np.float64] = np.arange(1.0, int(slot_m / STEP_M) + 1) * STEP_M
     order = sorted(sites, key=lambda user: sites[user].distance_m)
     found: Remedy | None = None
     for place in range(len(order), 0, -1):

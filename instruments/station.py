@@ -1,7 +1,7 @@
 """The station file: read, validated, turned into SI floats.
 
-`Station.load` is the only way in. Whatever is wrong with the file (its name, its TOML, a key, a unit, the layout of the loop) is one `ConfigError` that names the
-file, the line or key, and what to do.
+`Station.load` is the only way in. Whatever is wrong with the file (its name, its TOML, a key, a unit, the layout of the loop) is one `ConfigError` that names
+the file, the line or key, and what to do.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Station:
 
     def public_text(self) -> bytes:
         """Return the file's text without its `sim` table, as run files keep it; everything else stays byte by byte."""
-        kept, inside = [], False
+        kept: list[str] = []
+        inside = False
         for line in self.text.decode().splitlines(keepends=True):
             if header := re.match(r"\s*\[+\s*([\w\"'-]+)", line):
                 inside = header[1].strip("\"'") == "sim"
@@ -145,10 +146,18 @@ def _check_references(station: Station) -> None:
             raise ConfigError(f"user {name} has the modulator {user.pm!r}, which is not in [optics]", where=where, remedy="Add it, or name another.")
         if roles.get(user.voa) != "Attenuator":
             raise ConfigError(f"user {name} has the attenuator {user.voa!r}, which is no Attenuator here", where=where, remedy="Name one of [instruments].")
+    _check_pairs(station, where)
+    _check_addresses(station, where)
+
+
+def _check_pairs(station: Station, where: str) -> None:
     for name in station.pairs:
         users = name.split("-")
         if len(users) != 2 or users != sorted(set(users)) or not set(users) <= set(station.optics.users):
             raise ConfigError(f"{name!r} is no pair of two users in alphabetical order", where=where, remedy='Write pairs like "A-B", of users in [optics].')
+
+
+def _check_addresses(station: Station, where: str) -> None:
     seen: dict[str, str] = {}
     for name, entry in station.instruments.items():
         for address in entry.wire.addresses().values():

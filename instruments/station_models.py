@@ -51,8 +51,8 @@ class Clock(Table):
 
     rep_rate_hz: Hertz = Field(alias="rep_rate", gt=0)
     reference: str = "internal"
-    pattern_slots: int = Field(10_000, ge=8)
-    sync_divider: int = Field(1000, ge=1)
+    pattern_slots: int = Field(default=10_000, ge=8)
+    sync_divider: int = Field(default=1000, ge=1)
 
     @property
     def slot_s(self) -> float:
@@ -111,11 +111,11 @@ class Expect(Table):
 class Limits(Table):
     """Lowest and highest values anybody may ask for; None where the device's own range is enough."""
 
-    power_w: tuple[Watts, Watts] | None = Field(None, alias="power")
-    attenuation_db: tuple[Decibels, Decibels] | None = Field(None, alias="attenuation")
-    volts_v: tuple[Volts, Volts] | None = Field(None, alias="volts")
-    bias_a: tuple[Amperes, Amperes] | None = Field(None, alias="bias")
-    rate_hz: Hertz | None = Field(None, alias="rate")
+    power_w: tuple[Watts, Watts] | None = Field(default=None, alias="power")
+    attenuation_db: tuple[Decibels, Decibels] | None = Field(default=None, alias="attenuation")
+    volts_v: tuple[Volts, Volts] | None = Field(default=None, alias="volts")
+    bias_a: tuple[Amperes, Amperes] | None = Field(default=None, alias="bias")
+    rate_hz: Hertz | None = Field(default=None, alias="rate")
 
     @field_validator("power_w", "attenuation_db", "volts_v", "bias_a")
     @classmethod
@@ -129,17 +129,17 @@ class Safe(Table):
     """The safe state, as far as the device has it."""
 
     emission: Literal[False] = False
-    attenuation_db: Literal["max"] | Decibels = Field("max", alias="attenuation")
-    bias_a: Amperes = Field(0.0, alias="bias")
+    attenuation_db: Literal["max"] | Decibels = Field(default="max", alias="attenuation")
+    bias_a: Amperes = Field(default=0.0, alias="bias")
     enabled: Literal[False] = False
 
 
 class Operate(Table):
     """Values for normal work; None where the procedure says."""
 
-    power_w: Watts | None = Field(None, alias="power")
-    attenuation_db: Decibels | None = Field(None, alias="attenuation")
-    bias_a: Amperes | None = Field(None, alias="bias")
+    power_w: Watts | None = Field(default=None, alias="power")
+    attenuation_db: Decibels | None = Field(default=None, alias="attenuation")
+    bias_a: Amperes | None = Field(default=None, alias="bias")
 
 
 class Rules(Table):
@@ -166,9 +166,9 @@ class Modulator(Table):
     kind: Literal["IntensityModulator", "PhaseModulator"]
     source: str = Field(pattern=r"^\w+:\d+$")
     v_pi_v: Volts = Field(alias="v_pi", gt=0)
-    gain: float = Field(1.0, gt=0)
-    er_db: Decibels = Field(30.0, alias="er")
-    gate_s: Seconds = Field(1e-9, alias="gate", gt=0)
+    gain: float = Field(default=1.0, gt=0)
+    er_db: Decibels = Field(default=30.0, alias="er")
+    gate_s: Seconds = Field(default=1e-9, alias="gate", gt=0)
 
     @property
     def instrument(self) -> str:
@@ -209,9 +209,9 @@ class Site(Table):
 
     eta: tuple[float, float]
     dark_hz: tuple[Hertz, Hertz] = Field(alias="dark")
-    dead_time_s: Seconds = Field(30e-9, alias="dead_time", ge=0)
-    jitter_s: Seconds = Field(100e-12, alias="jitter", ge=0)
-    gate_s: Seconds = Field(2e-9, alias="gate", gt=0)
+    dead_time_s: Seconds = Field(default=30e-9, alias="dead_time", ge=0)
+    jitter_s: Seconds = Field(default=100e-12, alias="jitter", ge=0)
+    gate_s: Seconds = Field(default=2e-9, alias="gate", gt=0)
 
     @field_validator("eta")
     @classmethod

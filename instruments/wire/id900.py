@@ -1,23 +1,26 @@
 r"""Text and tag stream of the ID Quantique ID900/ID1000 time controller (ZMQ), and of its data-link service.
 
-Control (REQ, port 5555): one string per message, one string back. ``;`` stays in the branch, ``;:`` returns to the root; several queries of one message answer on
-several lines; a set answers text such as ``Value set to 1000``; a refused command answers a line that begins with ``Error``. Mnemonics count by their first four
-letters, in any case. What the driver sends, in this order (n: channel, PS: whole picoseconds):
+Control (REQ, port 5555): one string per message, one string back. ``;`` stays in the branch, ``;:`` returns to the root; several queries of one message
+answer on several lines; a set answers text such as ``Value set to 1000``; a refused command answers a line that begins with ``Error``. Mnemonics count by
+their first four letters, in any case. What the driver sends, in this order (n: channel, PS: whole picoseconds):
 
 *open*       ``*IDN?`` -> ``ID Quantique,ID900,<serial>,<firmware>``; ``TSCO1:FIR:LINK?`` -> any text without ``Error`` (older firmware does not know it)
 
-*configure*  ``INPU{n}:ENAB ON;THRE -0.4V;COUP DC;EDGE FALLING;SELE UNSHAPED`` (or ``INPU{n}:ENAB OFF``); then when enabled ``DELA{n}:VALU PS;LINK INPU{n}`` and
-``TSCO{n}:FIR:LINK DELA{n};OPIN ONLYFIR;OPOU ONLYFIR;WIND:ENAB OFF``. Read back: ``INPU{n}:ENAB?`` -> ``ON|OFF``, ``INPU{n}:THRE?`` -> ``-0.4V``, ``DELA{n}:VALU?``
--> ``1000`` or ``1000TB``. Snapshot: ``DEVI:SYNC?`` -> ``INT|EXT``.
+*configure* ``INPU{n}:ENAB ON;THRE -0.4V;COUP DC;EDGE FALLING;SELE UNSHAPED`` (or ``INPU{n}:ENAB OFF``); then when enabled ``DELA{n}:VALU PS;LINK INPU{n}``
+and ``TSCO{n}:FIR:LINK DELA{n};OPIN ONLYFIR;OPOU ONLYFIR;WIND:ENAB OFF``. Read back: ``INPU{n}:THRE?`` -> ``-0.4V``, ``DELA{n}:VALU?`` -> ``1000`` or
+``1000TB``, ``INPU{n}:ENAB?`` -> ``ON|OFF``. Snapshot: ``INPU{n}:EDGE?`` -> ``RISING|FALLING``, ``DEVI:SYNC?`` -> ``INT|EXT``.
 
-*record*     per channel ``RAW{n}:REF:LINK NONE``, ``RAW{n}:STOP:LINK TSCO{n}``; ``REC:TRIG:ARM:MODE MANUal``; ``REC:ENABle ON``; ``REC:STOP``; ``REC:NUM 25`` (or
-``INF``); ``REC:PWID PS;PPER PS``; per channel ``RAW{n}:ERRORS:CLEAR``; per channel, on the data link, ``start-stream --address IP --channel n --stream-port P`` ->
-``{"id": "7"}``, the driver connecting a PAIR socket to ``tcp://<datalink host>:P`` where the service binds; per channel ``RAW{n}:SEND ON``; ``REC:PLAY``.
+*record* per channel ``RAW{n}:REF:LINK NONE``, ``RAW{n}:STOP:LINK TSCO{n}``; ``REC:TRIG:ARM:MODE MANUal``; ``REC:ENABle ON``; ``REC:STOP``; ``REC:NUM 25`` (or
+``INF``); ``REC:PWID PS;PPER PS``; per channel ``RAW{n}:ERRORS:CLEAR``; per channel, on the data link, ``start-stream --address IP --channel n --stream-port
+P`` -> ``{"id": "7"}``, the driver connecting a PAIR socket to ``tcp://<datalink host>:P`` where the service binds; per channel ``RAW{n}:SEND ON``;
+``REC:PLAY``.
 
-*stream*     message k of a channel is sub-acquisition k: packed uint64 little-endian picoseconds from its start, zero-length if it held no events.
+*stream*     message k of a channel is sub-acquisition k: packed uint64 little-endian picoseconds from its start, zero-length if it held no events. While a
+message is late the driver asks ``REC:STAGe?`` once a second.
 
-*stop*       ``REC:STOP``; ``REC:STAGe?`` -> not ``PLAYING``; per channel ``status --id 7`` -> ``{"id": "7", "status": "..", "acquisitions_count": 25,
-"timestamps_count": 51234}`` (what was put on the stream); ``RAW{n}:SEND OFF``; ``RAW{n}:ERRORS?`` -> ``0`` (events lost); ``stop --id 7`` -> ``{"id": "7"}``.
+*stop* ``REC:STOP``; ``REC:STAGe?`` -> ``PLAYING`` or another word; per channel ``status --id 7`` -> ``{"id": "7", "status": "..", "acquisitions_count": 25,
+"timestamps_count": 51234}`` (what was put on the stream), ``RAW{n}:SEND OFF``, ``RAW{n}:ERRORS?`` -> ``0`` (events lost); then per channel ``RAW{n}:SEND
+OFF`` and ``stop --id 7`` -> ``{"id": "7"}``. A recording given up early sends ``REC:STOP`` and the last two only.
 
 A data-link request that fails answers ``{"error": "text"}``.
 """
@@ -42,15 +45,13 @@ MAX_STAMPS_PER_MESSAGE = 50_000_000
 DEFAULT_STREAM_PORT = 4241
 
 _NODE = re.compile(r"([A-Z*]+)(\d*)\Z")
-_KNOWN = frozenset(
-    tuple(path.split(":"))
-    for path in (
-        "*IDN INPU:ENAB INPU:THRE INPU:COUP INPU:EDGE INPU:SELE INPU:COUN INPU:COUN:MODE INPU:COUN:INTE STAR:ENAB STAR:THRE STAR:COUP STAR:EDGE STAR:SELE "
-        "DELA:VALU DELA:LINK TSCO:FIR:LINK TSCO:OPIN TSCO:OPOU TSCO:WIND:ENAB GEN:ENAB GEN:PPER GEN:PWID GEN:PNUM GEN:PLAY GEN:STOP GEN:TRIG:LINK "
-        "HIST:REF:LINK HIST:STOP:LINK HIST:MIN HIST:BWID HIST:BCOU HIST:FLUS HIST:DATA RAW:REF:LINK RAW:STOP:LINK RAW:SEND RAW:ERRO RAW:ERRO:CLEA "
-        "REC:TRIG:ARM:MODE REC:ENAB REC:STOP REC:PLAY REC:NUM REC:PWID REC:PPER REC:STAG DEVI:RES:BWID DEVI:SYNC"
-    ).split()
-)
+_COMMANDS = """
+    *IDN INPU:ENAB INPU:THRE INPU:COUP INPU:EDGE INPU:SELE INPU:COUN INPU:COUN:MODE INPU:COUN:INTE STAR:ENAB STAR:THRE STAR:COUP STAR:EDGE STAR:SELE
+    DELA:VALU DELA:LINK TSCO:FIR:LINK TSCO:OPIN TSCO:OPOU TSCO:WIND:ENAB GEN:ENAB GEN:PPER GEN:PWID GEN:PNUM GEN:PLAY GEN:STOP GEN:TRIG:LINK
+    HIST:REF:LINK HIST:STOP:LINK HIST:MIN HIST:BWID HIST:BCOU HIST:FLUS HIST:DATA RAW:REF:LINK RAW:STOP:LINK RAW:SEND RAW:ERRO RAW:ERRO:CLEA
+    REC:TRIG:ARM:MODE REC:ENAB REC:STOP REC:PLAY REC:NUM REC:PWID REC:PPER REC:STAG DEVI:RES:BWID DEVI:SYNC
+"""
+_KNOWN = frozenset(tuple(path.split(":")) for path in _COMMANDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ def is_known(path: Path) -> bool:
 def parse_commands(message: str, known: Callable[[Path], bool] = is_known) -> list[Command]:
     """Return the commands of one message, each with its full path.
 
-    A command behind ``;`` is looked for in the branch of the one before, then in the branches above it; behind ``;:`` at the root.  A command that the device does
-    not have keeps the path it has in the nearest branch.  Raises BadReply for a malformed mnemonic.
+    A command behind ``;`` is looked for in the branch of the one before, then in the branches above it; behind ``;:`` at the root.  A command that the device
+    does not have keeps the path it has in the nearest branch.  Raises BadReply for a malformed mnemonic.
     """
     commands: list[Command] = []
     branch: Path = ()

@@ -18,6 +18,7 @@ command as first line is tolerated. Before homing ``D`` answers ``DPos:?`` and `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,11 +37,15 @@ class Reply:
     error: str = ""
 
     def number(self, field: str) -> float:
-        """Return a field as float; raises BadReply if it is missing or no number."""
+        """Return a field as float; raises BadReply if it is missing or no finite number."""
+        text = self.fields.get(field, "nothing")
         try:
-            return float(self.fields[field])
-        except (KeyError, ValueError) as error:
-            raise BadReply(f"the reply holds no number {field!r}: {self.fields.get(field, 'nothing')!r}") from error
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise BadReply(f"the reply holds no number {field!r}: {text!r}")
+        return value
 
 
 def is_complete(text: str) -> bool:

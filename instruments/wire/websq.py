@@ -4,8 +4,8 @@ Host to device: bare JSON objects without terminator (they may arrive glued, ``}
 What the driver sends, and the broadcast it waits for (a set counts only when its broadcast returns):
 
 - ``{"request": "labelProps", "value": "None"}`` -> one object per label ``{"label": L, "value": {"value": v, "min": .., "max": ..}}``. Labels read:
-  ``NumberOfDetectors`` (int), ``InptMeasurementPeriod`` (ms), ``BiasCurrent`` (list, uA), ``TriggerLevel`` (list, mV), ``DetectorEnable`` (bool); ``SerialNumber``
-  and ``SoftwareVersion`` (text) if present.
+  ``NumberOfDetectors`` (int), ``InptMeasurementPeriod`` (ms), ``BiasCurrent`` (list, uA), ``TriggerLevel`` (list, mV), ``DetectorEnable`` (bool);
+  ``SerialNumber`` and ``SoftwareVersion`` (text) if present.
 - ``{"command": "SetMeasurementPeriod", "label": "InptMeasurementPeriod", "value": 100}`` -> ``{"label": "InptMeasurementPeriod", "value": 100}``
 - ``{"command": "SetAllBiasCurrents", "label": "BiasCurrent", "value": [18.0, 18.0]}`` -> ``{"label": "BiasCurrent", "value": [18.0, 18.0]}``
 - ``{"command": "SetAllTriggerLevels", "label": "TriggerLevel", "value": [100.0, 100.0]}`` -> ``{"label": "TriggerLevel", "value": [100.0, 100.0]}``

@@ -5,11 +5,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heliograph.core.errors import ConfigError
 from heliograph.instruments import layout
 from heliograph.instruments.station import Station, default_text
-from hypothesis import given
-from hypothesis import strategies as st
 
 TEXT = default_text().decode()
 TODAY = date(2026, 11, 20)

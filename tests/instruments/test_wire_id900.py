@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heliograph.core.errors import BadReply, Rejected
 from heliograph.instruments.wire import id900
 from heliograph.instruments.wire.id900 import Command
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_golden_stamps() -> None:

@@ -1,11 +1,12 @@
 """Interbus frames, byte for byte as the protocol's golden telegrams stand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heliograph.core.errors import BadReply, ChecksumError, ParameterError
 from heliograph.instruments.wire import interbus
 from heliograph.instruments.wire.interbus import Assembler, Kind, Register, Telegram
-from hypothesis import given
-from hypothesis import strategies as st
 
 GOLDENS = [
     ("0d01a10430068f0a", Telegram(0x01, 0xA1, Kind.READ, 0x30)),

@@ -1,6 +1,7 @@
 """Replies of the DD-100-MC."""
 
 import pytest
+
 from heliograph.core.errors import BadReply
 from heliograph.instruments.wire import oz
 

@@ -1,11 +1,12 @@
 """Definite-length blocks and command streams."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heliograph.core.errors import BadReply
 from heliograph.instruments.wire import scpi
 from heliograph.instruments.wire.scpi import Command, CommandReader
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_a_block_says_its_length_in_front() -> None:

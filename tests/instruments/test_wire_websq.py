@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from heliograph.core.errors import BadReply
-from heliograph.instruments.wire import websq
 from hypothesis import given
 from hypothesis import strategies as st
+
+from heliograph.core.errors import BadReply
+from heliograph.instruments.wire import websq
 
 
 def test_the_golden_broadcast() -> None:

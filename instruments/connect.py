@@ -1,0 +1,164 @@
+"""Open a whole station, and leave it safe whatever happens."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from ..core.errors import DeviceFault, HeliographError, InstrumentError
+from . import catalogue
+from .attenuators import OzAttenuator
+from .guard import safe
+from .guard.arming import arm
+from .guard.locks import ResourceLock
+from .role_adapter import RoleAdapter
+from .roles import SafeReport, Scalar, WireCount
+from .station import Station
+
+log = logging.getLogger(__name__)
+
+Resolver = Callable[[str], Mapping[str, str]]
+"""Gives the addresses of an instrument by name: `resource` and, where it has them, `counts` and `datalink`."""
+
+
+class Instruments(Mapping[str, RoleAdapter]):
+    """The open instruments of a station by name. A context manager: on any way out everything is made safe, read back, and closed.
+
+    Leaving it, or the end of the interpreter, has the same effect. Raises DeviceFault on a normal way out if an instrument could not be made safe.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self._open: dict[str, RoleAdapter] = {}
+        self._locks: list[ResourceLock] = []
+        atexit.register(self.close)
+
+    def __getitem__(self, name: str) -> RoleAdapter:
+        return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        bad = safe.unconfirmed(self.close())
+        if not bad:
+            return
+        told = f"not confirmed safe: {safe.summary(bad)}"
+        if error is None:
+            raise DeviceFault(told, where=str(self.station.path), remedy="Switch the light off by hand, then look for the cause.")
+        error.add_note(told)
+
+    def add(self, name: str, addresses: Mapping[str, str]) -> None:
+        """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity (its port is closed again) or another InstrumentError."""
+        configured = self.station.instruments[name]
+        for address in addresses.values():
+            self._locks.append(ResourceLock(name, address))
+        instrument = catalogue.open_instrument(name, configured, addresses, station=self.station.path.name)
+        try:
+            instrument.check_identity()
+        except HeliographError:
+            instrument.close()
+            raise
+        self._open[name] = instrument
+
+    def snapshot(self) -> dict[str, dict[str, Scalar]]:
+        """Read identity and settings of every instrument, with `simulated` as the station says."""
+        return {name: _described(instrument) for name, instrument in self._open.items()}
+
+    def wire_counts(self) -> dict[str, WireCount]:
+        """Return the bytes exchanged with every instrument so far, counted on this side."""
+        return {name: instrument.wire for name, instrument in self._open.items()}
+
+    def arm(self) -> None:
+        """Switch on bias and light in the safe order; on any refusal the bench is made safe and the error raised."""
+        try:
+            arm(self._open.values())
+        except BaseException:
+            self.make_safe()
+            raise
+
+    def make_safe(self) -> list[SafeReport]:
+        """Bring everything into its safe state, within 2 s, and say for each how it went, as read back."""
+        with _uninterrupted():
+            return safe.make_safe(self._open.values())
+
+    def close(self) -> list[SafeReport]:
+        """Make everything safe, close it and give the locks back; a second call does nothing."""
+        atexit.unregister(self.close)
+        with _uninterrupted():
+            reports = safe.make_safe(self._open.values())
+            for report in reports:
+                if report.state != "CONFIRMED":
+                    log.error("%s: safe state %s: %s", report.name, report.state, report.detail)
+            while self._open:
+                _, instrument = self._open.popitem()
+                _close(instrument)
+            while self._locks:
+                self._locks.pop().release()
+        return reports
+
+
+def connect(station: Station, resolver: Resolver | None = None, *, home: bool = False) -> Instruments:
+    """Open every instrument of a station and bring it into the safe state.
+
+    resolver: gives the addresses by name; without one those of the station file are used.
+    home: home attenuators that do not know their position (up to 40 s each).
+    Raises InstrumentLocked, WrongIdentity or another InstrumentError; whatever was open is made safe and closed before.
+    """
+    instruments = Instruments(station)
+    try:
+        for name, configured in station.instruments.items():
+            instruments.add(name, resolver(name) if resolver else configured.wire.addresses())
+        if home:
+            _home(instruments)
+        bad = safe.unconfirmed(instruments.make_safe())
+        if bad:
+            raise DeviceFault(f"not confirmed safe: {safe.summary(bad)}", where=str(station.path), remedy="Check these instruments.")
+    except BaseException:
+        instruments.close()
+        raise
+    return instruments
+
+
+def _home(instruments: Instruments) -> None:
+    for instrument in instruments.values():
+        if isinstance(instrument, OzAttenuator) and not instrument.homed:
+            instrument.home()
+
+
+def _described(instrument: RoleAdapter) -> dict[str, Scalar]:
+    identity = instrument.identify()
+    who: dict[str, Scalar] = {"vendor": identity.vendor, "model": identity.model, "serial": identity.serial, "firmware": identity.firmware}
+    return {**who, "simulated": instrument.simulated, **instrument.snapshot()}
+
+
+def _close(instrument: RoleAdapter) -> None:
+    try:
+        instrument.close()
+    except (InstrumentError, OSError) as error:
+        log.warning("%s did not close: %s", instrument.name, error)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl-C cut the way to the safe state short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

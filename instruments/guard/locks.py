@@ -1,0 +1,49 @@
+"""One holder per device: a lock file per resource string, which dies with the process that holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from ...core.errors import InstrumentLocked, StorageError
+
+
+def lock_folder() -> Path:
+    """Return the user's folder for locks, made with mode 0700; raises StorageError if it belongs to somebody else."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    root = Path(runtime) / "heliograph" if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
+    folder = root / "locks"
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the folder for locks cannot be made ({error.strerror})", where=str(folder), remedy="Set XDG_RUNTIME_DIR.") from error
+    if root.stat().st_uid != os.getuid():
+        raise StorageError("the folder for locks belongs to another user", where=str(root), remedy="Remove it or set XDG_RUNTIME_DIR.")
+    return folder
+
+
+class ResourceLock:
+    """The right to speak to one resource. Held from construction until `release`; raises InstrumentLocked, which names the holder's process."""
+
+    def __init__(self, name: str, resource: str) -> None:
+        self._file = os.open(lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise InstrumentLocked(
+                f"process {holder} holds the instrument", where=f"{name} ({resource})", remedy="End that process, or wait for it."
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the resource back; a second call does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

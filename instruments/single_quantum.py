@@ -1,0 +1,149 @@
+"""Single Quantum WebSQ: the control unit of superconducting nanowire detectors, JSON over TCP."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pymeasure.instruments import Instrument
+from pymeasure.instruments.validators import strict_discrete_set, strict_range
+
+from ..core.errors import BadReply, DeviceFault, Timeout
+from .links import told, where_of
+from .socket_links import TcpLink
+from .wire import websq
+
+REPLY_S = 1.0
+MAX_PERIOD_MS = 60_000
+COUNTS_BUDGET_S = 10.0
+"""A simulated bench may need longer for a period than the period."""
+
+
+def _setter(name: str, label: str) -> str:
+    return json.dumps({"command": name, "label": label, "value": 0}).replace("0}", "%s}")
+
+
+def _list(values: list[float]) -> str:
+    return json.dumps([float(value) for value in values])
+
+
+class WebSQ(Instrument):
+    """Single Quantum WebSQ: TCP 12000 with JSON labels, TCP 12345 with counts.
+
+    A get asks for all labels and waits for one of them; a set waits until its own value is broadcast.  Wire format: `wire.websq`.
+    counts_link: opens the counts port.
+    """
+
+    def __init__(self, adapter: Any, name: str = "WebSQ", *, counts_link: Callable[[], TcpLink] | None = None, **kwargs: Any) -> None:
+        self._counts_link = counts_link
+        self._decoder = websq.Decoder()
+        self._counts_bytes = (0, 0)
+        super().__init__(adapter, name, includeSCPI=False, **kwargs)
+
+    number_of_detectors = Instrument.measurement("NumberOfDetectors", "Get the number of detectors (int).", cast=int)
+
+    serial_number = Instrument.measurement("SerialNumber", "Get the serial number (str).", cast=str)
+
+    software_version = Instrument.measurement("SoftwareVersion", "Get the version of the control software (str).", cast=str)
+
+    period_ms = Instrument.control(
+        "InptMeasurementPeriod",
+        _setter("SetMeasurementPeriod", "InptMeasurementPeriod"),
+        "Control the measurement period (int, ms, 10 to 60000).",
+        validator=strict_range,
+        values=[websq.MIN_PERIOD_MS, MAX_PERIOD_MS],
+        set_process=lambda period: json.dumps(round(period)),
+    )
+
+    biases_ua = Instrument.control(
+        "BiasCurrent", _setter("SetAllBiasCurrents", "BiasCurrent"), "Control the bias currents (list of float, uA, one a detector).", set_process=_list
+    )
+
+    trigger_levels_mv = Instrument.control(
+        "TriggerLevel", _setter("SetAllTriggerLevels", "TriggerLevel"), "Control the trigger levels (list of float, mV, one a detector).", set_process=_list
+    )
+
+    enabled = Instrument.control(
+        "DetectorEnable",
+        _setter("DetectorEnable", "DetectorEnable"),
+        "Control whether the detectors are on (bool).",
+        validator=strict_discrete_set,
+        values=(True, False),
+        set_process=json.dumps,
+    )
+
+    def values(self, command: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Ask for all labels and return the value of one as a single item."""
+        return [self.labels(command)[command]]
+
+    def labels(self, *wanted: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Get the values of labels, fresh from the device.
+
+        optional: labels that may be missing; they are returned if they came before the last of the wanted ones.
+        Raises Timeout if one of the wanted labels does not come, DeviceFault for an error label, BadReply.
+        """
+        with told(where_of(self.adapter, self.name)):
+            self.adapter.write(json.dumps(websq.LABEL_PROPERTIES))
+            found: dict[str, Any] = {}
+            deadline = time.monotonic() + REPLY_S
+            while not set(wanted) <= set(found):
+                found.update(self._broadcasts(deadline, ", ".join(wanted)))
+            return {label: _plain(found[label]) for label in (*wanted, *optional) if label in found}
+
+    def write(self, command: str, **kwargs: Any) -> None:
+        """Send a command and wait until the device broadcasts the value."""
+        asked = json.loads(command)
+        with told(where_of(self.adapter, self.name)):
+            self.adapter.write(command)
+            deadline = time.monotonic() + REPLY_S
+            while True:
+                heard = self._broadcasts(deadline, asked["label"])
+                if asked["label"] in heard and _same(_plain(heard[asked["label"]]), asked["value"]):
+                    return
+
+    def _broadcasts(self, deadline: float, what: str) -> dict[str, Any]:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise Timeout(f"{what} was not reported", remedy="Check that the unit is not controlled by another program.")
+        self.adapter.timeout_s = left_s
+        heard: dict[str, Any] = {}
+        for item in self._decoder.feed(self.read_bytes(-1)):
+            label = str(item.get("label", ""))
+            if "Error" in label:
+                raise DeviceFault(f"{label}: {_plain(item.get('value'))}", remedy="See the unit's own screen.")
+            heard[label] = item.get("value")
+        return heard
+
+    def count(self, period_s: float) -> tuple[float, tuple[int, ...]]:
+        """Measure the counts of one period: (time in s, counts of all detectors)."""
+        if self._counts_link is None:
+            raise DeviceFault("no counts port is known", where=self.name, remedy="Enter `counts` in the station file.")
+        self.period_ms = 1000 * period_s
+        port = self._counts_link()
+        try:
+            with told(port.where):
+                return websq.parse_counts(port.read_line(period_s + COUNTS_BUDGET_S))
+        finally:
+            port.close()
+            self._counts_bytes = (self._counts_bytes[0] + port.wire.sent, self._counts_bytes[1] + port.wire.received)
+
+    @property
+    def counts_wire(self) -> tuple[int, int]:
+        """Bytes sent to and received from the counts port so far."""
+        return self._counts_bytes
+
+
+def _plain(value: Any) -> Any:
+    return value["value"] if isinstance(value, dict) and "value" in value else value
+
+
+def _same(heard: Any, asked: Any) -> bool:
+    if isinstance(asked, list):
+        return isinstance(heard, list) and len(heard) == len(asked) and all(_same(one, other) for one, other in zip(heard, asked, strict=True))
+    if isinstance(asked, bool) or isinstance(heard, bool):
+        return heard is asked
+    if not isinstance(heard, int | float):
+        raise BadReply(f"a set of {asked!r} was answered by {heard!r}")
+    return bool(abs(heard - asked) <= 1e-3 * max(1.0, abs(asked)))

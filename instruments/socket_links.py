@@ -1,0 +1,182 @@
+"""Links where VISA does not fit: a TCP stream without lines, and ZMQ request/reply."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymeasure.adapters import Adapter
+
+from ..core.errors import ConfigError, DependencyMissing, Disconnected, Timeout
+from .roles import WireCount
+
+
+def host_and_port(address: str, *, where: str = "") -> tuple[str, int]:
+    """Return host and port of `tcp://host:port`; raises ConfigError for anything else."""
+    parts = urlsplit(address)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "tcp" or not parts.hostname or port is None:
+        raise ConfigError(f"{address!r} is no address", where=where, remedy='Write it as "tcp://10.0.0.5:12000".')
+    return parts.hostname, port
+
+
+@contextmanager
+def _socket_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise Timeout("no complete reply in time", where=where, remedy="Check that the device is on and not busy.") from error
+    except OSError as error:
+        raise Disconnected(f"the connection is gone ({error})", where=where, remedy="Check cable, power and address.") from error
+
+
+class TcpLink(Adapter):
+    """A TCP stream read piece by piece.
+
+    address: `tcp://host:port`.  name: instrument, for messages.  timeout_s: for one piece.
+    Raises Disconnected if nobody listens.
+    """
+
+    def __init__(self, address: str, *, name: str, timeout_s: float = 1.0) -> None:
+        super().__init__()
+        self.where = f"{name} ({address})"
+        self.timeout_s = timeout_s
+        self._sent = self._received = 0
+        with _socket_errors(self.where):
+            self.connection = socket.create_connection(host_and_port(address, where=name), timeout=timeout_s)
+
+    @property
+    def wire(self) -> WireCount:
+        """Return the bytes sent and received so far."""
+        return WireCount(self._sent, self._received)
+
+    def _write(self, command: str, **kwargs: Any) -> None:
+        self._write_bytes(command.encode())
+
+    def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
+        with _socket_errors(self.where):
+            self.connection.settimeout(self.timeout_s)
+            self.connection.sendall(content)
+        self._sent += len(content)
+
+    def _read(self, **kwargs: Any) -> str:
+        return self._read_bytes(-1).decode("utf-8", "replace")
+
+    def _read_bytes(self, count: int, break_on_termchar: bool = False, **kwargs: Any) -> bytes:
+        """Return the next piece, at most `count` bytes (any for -1)."""
+        with _socket_errors(self.where):
+            self.connection.settimeout(max(self.timeout_s, 0.001))
+            piece = self.connection.recv(65536 if count < 0 else count)
+        if not piece:
+            raise Disconnected("the device closed the connection", where=self.where, remedy="Check that it is on.")
+        self._received += len(piece)
+        return piece
+
+    def read_line(self, budget_s: float) -> bytes:
+        """Return bytes up to the first newline; raises Timeout when the budget is spent. What stands behind it is lost."""
+        deadline, line = time.monotonic() + budget_s, b""
+        while b"\n" not in line:
+            self.timeout_s = deadline - time.monotonic()
+            if self.timeout_s <= 0:
+                raise Timeout("no complete line in time", where=self.where, remedy="Check that the device is measuring.")
+            line += self._read_bytes(-1)
+        return line[: line.index(b"\n") + 1]
+
+
+class ZmqLink(Adapter):
+    """One ZMQ request/reply connection: a string there, a string back.
+
+    After a timeout, or a question that was never answered, the socket is thrown away: a REQ socket cannot be used again, and a new one never receives an old
+    reply.
+    Raises DependencyMissing without pyzmq, Disconnected for an impossible address. Nothing is noticed of a dead device before the first question.
+    """
+
+    def __init__(self, address: str, *, name: str, timeout_s: float = 1.0) -> None:
+        super().__init__()
+        self.where = f"{name} ({address})"
+        self.timeout_s = timeout_s
+        self.reopened = 0
+        self._address = address
+        self._sent = self._received = 0
+        self._owed = False
+        zmq = import_zmq(self.where)
+        host_and_port(address, where=name)
+        self._zmq = zmq
+        self._context = zmq.Context()
+        self.connection = self._new_socket()
+
+    @property
+    def wire(self) -> WireCount:
+        """Return the bytes sent and received so far."""
+        return WireCount(self._sent, self._received)
+
+    @property
+    def host(self) -> str:
+        """Return the host of the address."""
+        return host_and_port(self._address)[0]
+
+    def close(self) -> None:
+        """Close socket and context; what was not sent is dropped."""
+        if hasattr(self, "_context"):
+            self._context.destroy(linger=0)
+
+    def _new_socket(self) -> Any:
+        connection = self._context.socket(self._zmq.REQ)
+        connection.setsockopt(self._zmq.LINGER, 0)
+        with self._errors():
+            connection.connect(self._address)
+        return connection
+
+    def _reopen(self) -> None:
+        self.connection.close(linger=0)
+        self.connection = self._new_socket()
+        self.reopened += 1
+        self._owed = False
+
+    def _write(self, command: str, **kwargs: Any) -> None:
+        self._write_bytes(command.encode())
+
+    def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
+        if self._owed:
+            self._reopen()
+        with self._errors():
+            self.connection.send(content, self._zmq.NOBLOCK)
+        self._owed = True
+        self._sent += len(content)
+
+    def _read(self, **kwargs: Any) -> str:
+        return self._read_bytes(-1).decode("utf-8", "replace")
+
+    def _read_bytes(self, count: int, break_on_termchar: bool = False, **kwargs: Any) -> bytes:
+        with self._errors():
+            arrived = self.connection.poll(round(self.timeout_s * 1000))
+            reply = bytes(self.connection.recv()) if arrived else None
+        if reply is None:
+            self._reopen()
+            raise Timeout("no reply in time", where=self.where, remedy="Check that the device is on and its address is right.")
+        self._owed = False
+        self._received += len(reply)
+        return reply
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._zmq.ZMQError as error:
+            raise Disconnected(f"the connection is gone ({error})", where=self.where, remedy="Check cable, power and address.") from error
+
+
+def import_zmq(where: str) -> Any:
+    """Return the module zmq; raises DependencyMissing where pyzmq is not installed."""
+    try:
+        import zmq
+    except ImportError as error:
+        raise DependencyMissing("pyzmq is needed for this instrument", where=where, remedy="Install it with `pip install pyzmq`.") from error
+    return zmq

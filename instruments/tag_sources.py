@@ -1,0 +1,168 @@
+"""Time taggers in picoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from ..core.errors import ConfigError, DeviceFault, LimitError, ParameterError, WrongIdentity
+from .idq import ID900
+from .role_adapter import RoleAdapter
+from .roles import Edge, Identity, Scalar, TagBatch, WireCount
+from .socket_links import ZmqLink
+from .station_models import InstrumentEntry
+from .tag_stream import PATIENCE_S, Recording
+from .wire import id900
+
+_THRESHOLD_V = (-2.0, 2.0)
+_DELAY_PS = (0, 10**9)
+_SHORTEST_S = id900.MIN_WIDTH_PS * 1e-12
+
+
+class ID900Source(RoleAdapter):
+    """An ID900 as a `TagSource`. Safe: no recording."""
+
+    safe_step = 6
+    _driver: ID900
+    _recording: Recording | None = None
+    _streamed = WireCount(0, 0)
+
+    @classmethod
+    def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
+        """Open control and data link; raises ConfigError without a data link, DependencyMissing without pyzmq."""
+        if "datalink" not in addresses:
+            raise ConfigError("an ID900 needs the address of its data link", where=f"{station}: instruments.{name}", remedy='Add datalink = "tcp://host:6060".')
+        control = ZmqLink(addresses["resource"], name=name)
+        driver = ID900(control, name, datalink=ZmqLink(addresses["datalink"], name=f"{name} data link"))
+        return cls(name, configured, driver, station=station)
+
+    @property
+    def wire(self) -> WireCount:
+        """Return the bytes exchanged so far: control, data link and streams."""
+        live = self._recording.wire if self._recording else WireCount(0, 0)
+        link: WireCount = self._driver.datalink.wire
+        return super().wire + link + self._streamed + live
+
+    def identify(self) -> Identity:
+        """Ask for the identity; raises WrongIdentity for other devices and for firmware of the older command set."""
+        found = Identity(*self._driver.identity())
+        if found.model not in ("ID900", "ID1000"):
+            raise WrongIdentity(f"{found.model!r} answers, an ID900 or ID1000 is expected", where=self.place, remedy="Check the address.")
+        if not self._driver.knows_combiners():
+            raise WrongIdentity(
+                f"firmware {found.firmware} speaks the older commands (INPO, TSGE)",
+                where=self.place,
+                remedy="Update the firmware; this driver uses TSCO and DELA.",
+            )
+        return found
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channel numbers by what is connected to them, from the station."""
+        return dict(self._configured.wire.channel_map)
+
+    @property
+    def clock(self) -> Literal["internal", "external"]:
+        """Reference in use."""
+        return "external" if self._driver.reference.startswith("EXT") else "internal"
+
+    def configure(self, ch: int, threshold_v: float, edge: Edge, delay_ps: int, enabled: bool) -> None:
+        """Set up an input (threshold in V, delay in whole ps) and read it back; raises LimitError before anything is sent, DeviceFault."""
+        self.within(threshold_v, _THRESHOLD_V, "V")
+        if edge not in ("RISING", "FALLING"):
+            raise ParameterError(f"{edge!r} is no edge", where=self.name, remedy='Use "RISING" or "FALLING".')
+        if isinstance(delay_ps, bool) or delay_ps != int(delay_ps) or not _DELAY_PS[0] <= delay_ps <= _DELAY_PS[1]:
+            raise LimitError(
+                f"a delay of {delay_ps} ps asked, whole numbers from 0 to {_DELAY_PS[1]:,} ps are possible", where=self.name, remedy="Nothing was sent."
+            )
+        line = self._input(ch)
+        if enabled:
+            line.set_up(threshold_v, edge, int(delay_ps))
+            if abs(line.threshold_v - threshold_v) > 0.01 or line.delay_ps != delay_ps:
+                raise DeviceFault(f"input {ch} reads back another threshold or delay", where=self.place, remedy="Check the ranges of the device.")
+        else:
+            line.enabled = False
+        if line.enabled is not bool(enabled):
+            raise DeviceFault(f"input {ch} does not switch {'on' if enabled else 'off'}", where=self.place, remedy="Restart the device.")
+
+    def _input(self, ch: int) -> Any:
+        if ch not in self._driver.inputs:
+            raise LimitError(f"there is no input {ch}", where=self.name, remedy="Nothing was sent.")
+        return self._driver.inputs[ch]
+
+    def record(self, duration_s: float, sub_s: float = 0.2) -> Iterator[TagBatch]:
+        """Record for at least a time and yield one batch per sub-acquisition, then compare the device's counters with what arrived.
+
+        duration_s: rounded up to whole sub-acquisitions of sub_s (0.2 s or longer).  Closing the iterator early ends the recording.
+        Raises LimitError before anything is sent; Timeout, StreamMismatch, Overflow (after a last batch that holds the gap), NotMonotonic.
+        """
+        width_ps = self._width(sub_s)
+        self.within(duration_s, (0.0, 1e6), "s")
+        count = max(1, -int(-duration_s * 1e12 // width_ps))
+        return self._batches(width_ps, count)
+
+    def _batches(self, width_ps: int, count: int) -> Iterator[TagBatch]:
+        recording = self._begin(width_ps, count)
+        try:
+            while not recording.complete:
+                yield recording.read()
+            yield from recording.finish()
+        finally:
+            self._end()
+
+    def start(self, sub_s: float = 0.2) -> None:
+        """Begin an endless recording of sub-acquisitions of sub_s."""
+        self._begin(self._width(sub_s), None)
+
+    def read(self, timeout_s: float = PATIENCE_S) -> TagBatch:
+        """Return the next batch of the recording that was started; raises Timeout."""
+        if self._recording is None:
+            raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
+        return self._recording.read(timeout_s)
+
+    def stop(self) -> None:
+        """End the recording that was started; without one nothing happens. Batches not read are given up."""
+        self._end()
+
+    def _width(self, sub_s: float) -> int:
+        return round(self.within(sub_s, (_SHORTEST_S, 1000.0), "s") * 1e12)
+
+    def _begin(self, width_ps: int, count: int | None) -> Recording:
+        if self._recording is not None:
+            raise ParameterError("a recording is in progress", where=self.name, remedy="End it first.")
+        channels = sorted(set(self.channels.values()))
+        self._recording = Recording(self._driver, channels, width_ps, count, where=self.place)
+        return self._recording
+
+    def _end(self) -> None:
+        if self._recording is not None:
+            recording, self._recording = self._recording, None
+            recording.abandon()
+            self._streamed += recording.wire
+
+    def snapshot(self) -> dict[str, Scalar]:
+        """Read clock, thresholds, edges and delays of the inputs in use."""
+        found: dict[str, Scalar] = {"clock": self.clock}
+        for what, ch in self.channels.items():
+            line = self._input(ch)
+            found |= {
+                f"{what}_channel": ch,
+                f"{what}_enabled": line.enabled,
+                f"{what}_threshold_v": line.threshold_v,
+                f"{what}_edge": line.edge,
+                f"{what}_delay_ps": line.delay_ps,
+            }
+        return found
+
+    def _make_safe(self) -> None:
+        self._driver.halt()
+
+    def is_safe(self) -> bool:
+        """Read back that no recording runs."""
+        return bool(self._driver.stage != "PLAYING")
+
+    def close(self) -> None:
+        """Give both connections back."""
+        self._end()
+        super().close()
+        self._driver.datalink.close()
