@@ -67,7 +67,8 @@ def quantise(x: NDArray[np.float64], alpha: float, q: int) -> NDArray[np.int64]:
 
 def to_words(v: NDArray[np.int64], q: int) -> Words:
     """Return v mod 2^q (two's complement) in the unsigned type of `word_type`."""
-    return np.mod(v, 2**q).astype(word_type(q))
+    words: Words = np.mod(v, 2**q).astype(word_type(q))
+    return words
 
 
 def dequantise(words: Words, alpha: float, q: int) -> NDArray[np.float64]:

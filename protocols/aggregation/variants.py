@@ -143,7 +143,9 @@ def secure_sum(variant: Aggregator, updates: Mapping[str, NDArray[np.float64]], 
     if isinstance(variant, Pairwise):
         words = {pair: pair_words(material, d, variant.q) for pair, material in (keys or {}).items()}
     uploads = [
-        variant.upload(updates[me], [words[me, other] for other in names if (me, other) in words], [words[other, me] for other in names if (other, me) in words])
+        variant.upload(
+            updates[me], [words[me, other] for other in names if (me, other) in words], [words[other, me] for other in names if (other, me) in words]
+        )
         for me in names
     ]
     return variant.read(variant.total(uploads))

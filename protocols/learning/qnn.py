@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -40,7 +41,8 @@ def ring(n: int) -> list[tuple[int, int]]:
 
 def signs(n: int) -> NDArray[np.float64]:
     """Return the eigenvalues of Z_i on every basis state: float64 (2^n, n)."""
-    return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n - 1, -1, -1)) & 1)
+    bits = (np.arange(2**n)[:, None] >> np.arange(n - 1, -1, -1)) & 1
+    return np.where(bits, -1.0, 1.0)
 
 
 @contextmanager
@@ -126,7 +128,7 @@ class Ansatz:
 def _groups(n: int) -> list[list[int]]:
     """Cut the qubits into two groups for n <= 8, else into groups of at most four."""
     cuts = [0, n // 2, n] if n <= 8 else [*range(0, n, 4), n]
-    return [list(range(start, stop)) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [list(range(start, stop)) for start, stop in pairwise(cuts)]
 
 
 def _kron(left: Tensor, right: Tensor) -> Tensor:

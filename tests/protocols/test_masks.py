@@ -3,12 +3,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from heliograph.core.errors import ConfigError, ParameterError
 from heliograph.protocols.aggregation.masks import key_bits, mask, pair_words, sum_words
 from heliograph.protocols.aggregation.quantiser import safe_range, word_type
 from heliograph.protocols.aggregation.variants import Pairwise, Plain, Quantised, aggregator, secure_sum
-from hypothesis import given
-from hypothesis import strategies as st
 
 WEIGHTS = (0.5, 0.25, 0.25)
 UPDATES = ((0.5, -0.25, 0.1, 0), (-0.5, 0.75, 0.2, 1e-6), (0.3, 0.3, -0.9, -0.4))
@@ -55,6 +56,7 @@ def test_delivery_example_of_three_clients():
     assert tuple(variant.total(uploads)) == (12, 8, 22)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 10), st.sampled_from([8, 16, 32]), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_the_masked_sum_equals_the_unmasked_one_word_for_word(clients, q, d, seed):
     rng = np.random.default_rng(seed)
@@ -66,6 +68,7 @@ def test_the_masked_sum_equals_the_unmasked_one_word_for_word(clients, q, d, see
     assert np.abs(secure_sum(Quantised(alpha, q), updates) - secure_sum(Plain(), updates)).max() <= clients * alpha / (2 ** (q - 1) - 1) / 2 * (1 + 1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 8), st.sampled_from([8, 16, 32]), st.integers(0, 2**32 - 1))
 def test_the_masks_of_a_round_sum_to_zero(clients, q, seed):
     rng = np.random.default_rng(seed)

@@ -2,10 +2,11 @@ import hashlib
 
 import numpy as np
 import pytest
-from heliograph.core.errors import ConfigError, ParameterError
-from heliograph.protocols.aggregation.quantiser import RangeStatistics, dequantise, largest_magnitude, quantise, safe_range, to_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from heliograph.core.errors import ConfigError, ParameterError
+from heliograph.protocols.aggregation.quantiser import RangeStatistics, dequantise, largest_magnitude, quantise, safe_range, to_words
 
 X = np.array([0.1, -0.1, 0.25, 1 / 3, -1, 2])
 WIDTHS = st.integers(2, 32)
@@ -42,11 +43,13 @@ def test_the_word_never_produced_maps_one_step_below_the_range():
     assert dequantise(np.array([128], dtype=np.uint8), 1.0, 8)[0] == pytest.approx(-1 - 1 / 127)
 
 
+@settings(deadline=None)
 @given(REALS, WIDTHS, st.floats(0.01, 3))
 def test_the_quantiser_is_odd(x, q, alpha):
     assert np.array_equal(quantise(-x, alpha, q), -quantise(x, alpha, q))
 
 
+@settings(deadline=None)
 @given(REALS, WIDTHS, st.floats(0.01, 3))
 def test_the_error_is_half_a_step_inside_and_saturation_outside(x, q, alpha):
     step = alpha / largest_magnitude(q)
@@ -56,7 +59,7 @@ def test_the_error_is_half_a_step_inside_and_saturation_outside(x, q, alpha):
     assert np.allclose(back[~inside], np.sign(x[~inside]) * alpha)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from([4, 8, 16, 32]), st.integers(2, 59), st.floats(1e-3, 10), st.integers(0, 2**32 - 1), st.booleans())
 def test_no_sum_within_the_bound_wraps_at_the_safe_range(q, clients, bound, seed, extreme):
     clients = min(clients, 2 * largest_magnitude(q) - 1)

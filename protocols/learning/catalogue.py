@@ -1,0 +1,205 @@
+"""Data sets by name: files, checksums, licences, where they lie, and how they are fetched.
+
+Root = `HELIOGRAPH_DATA`, else `$XDG_CACHE_HOME/heliograph`, else `~/.cache/heliograph`. A file that is there is checked and never touched; nothing opens a
+socket but `fetch`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+from urllib.request import urlopen
+
+from ...core.errors import DataChecksumError, DataError, DataMissing, ParameterError, StorageError
+
+_CHUNK = 2**20
+OpenUrl = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One gzip file of a data set.
+
+    path: under the root.  url: HTTPS.  sha256, size: of the decompressed bytes, because gzip wrappers differ.  limit: largest download, bytes.
+    """
+
+    path: str
+    url: str
+    sha256: str
+    size: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """What the program knows about a data set. files: none where it is embedded."""
+
+    name: str
+    content: str
+    licence: str
+    stand_in: str
+    files: tuple[DataFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataStatus:
+    """One row of `data list`. present: all files are there (their checksums are compared on loading)."""
+
+    name: str
+    content: str
+    licence: str
+    embedded: bool
+    present: bool
+    folder: str
+
+
+def _mnist(name: str, sha256: str, size: int, limit: int) -> DataFile:
+    return DataFile(f"mnist/{name}", f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}", sha256, size, limit)
+
+
+CATALOGUE = {
+    data.name: data
+    for data in (
+        DataSet("digits", "1797 handwritten digits, 8 x 8, 0 to 16 (scikit-learn load_digits)", "CC BY 4.0 (UCI 80), shipped by scikit-learn", ""),
+        DataSet(
+            "mnist",
+            "70,000 handwritten digits, 28 x 28",
+            "stated as CC BY-SA 3.0",
+            "digits",
+            (
+                _mnist("train-images-idx3-ubyte.gz", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 47_040_016, 16 * 2**20),
+                _mnist("train-labels-idx1-ubyte.gz", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 60_008, 2**20),
+                _mnist("t10k-images-idx3-ubyte.gz", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 7_840_016, 4 * 2**20),
+                _mnist("t10k-labels-idx1-ubyte.gz", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 10_008, 2**20),
+            ),
+        ),
+    )
+}
+
+
+def data_root() -> Path:
+    """Return the folder under which data sets lie."""
+    if named := os.environ.get("HELIOGRAPH_DATA"):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "heliograph"
+
+
+def find(name: str) -> DataSet:
+    """Return a data set by name. Raises `ParameterError` listing the names there are."""
+    if name not in CATALOGUE:
+        raise ParameterError(f"no data set is called {name!r}", where="data set", remedy=f"There are: {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]
+
+
+def datasets() -> tuple[DataStatus, ...]:
+    """Return every data set and whether it is here. Opens no socket and reads no file."""
+    root = data_root()
+    return tuple(
+        DataStatus(
+            data.name,
+            data.content,
+            data.licence,
+            not data.files,
+            all((root / file.path).is_file() for file in data.files),
+            str((root / data.files[0].path).parent) if data.files else "",
+        )
+        for data in CATALOGUE.values()
+    )
+
+
+def raw_bytes(data: DataSet, file: DataFile) -> bytes:
+    """Return the decompressed, checked bytes of a file under the root.
+
+    Raises `DataMissing`, naming fetch command, licence and stand-in, where it is not here, and `DataChecksumError` where it is another file.
+    """
+    path = data_root() / file.path
+    if not path.is_file():
+        raise DataMissing(
+            f"the data set {data.name} is not on this machine (licence: {data.licence})",
+            where=str(path),
+            remedy=f"Run `heliograph data fetch {data.name}`, set HELIOGRAPH_DATA to the folder that holds it, or use the embedded stand-in {data.stand_in}.",
+        )
+    return _checked(path, file, "It was left alone; move it away and fetch it again.")
+
+
+def fetch(name: str, *, open_url: OpenUrl = urlopen, report: Callable[[str, int], None] | None = None) -> tuple[Path, ...]:
+    """Download what is missing of a data set and return the paths of its files; files that are here are checked and kept.
+
+    open_url: stands in for `urllib.request.urlopen`.  report: called with file name and bytes so far.
+    Raises `DataMissing` where the source cannot be reached, `DataError` for too long an answer, `DataChecksumError` for another file, `StorageError` where
+    the root cannot be written. A file appears whole or not at all.
+    """
+    data = find(name)
+    paths = []
+    for file in data.files:
+        path = data_root() / file.path
+        if path.exists():
+            _checked(path, file, "It was left alone; move it away and fetch it again.")
+        else:
+            _download(file, path, open_url, report)
+        paths.append(path)
+    return tuple(paths)
+
+
+def _checked(path: Path, file: DataFile, remedy: str) -> bytes:
+    try:
+        with gzip.open(path) as stream:
+            raw = stream.read(file.size + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raw = b""
+    except OSError as error:
+        raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+    if hashlib.sha256(raw).hexdigest() != file.sha256:
+        raise DataChecksumError("this is not the published file: its SHA-256 differs, or it is cut short", where=str(path), remedy=remedy)
+    return raw
+
+
+def _download(file: DataFile, path: Path, open_url: OpenUrl, report: Callable[[str, int], None] | None) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as target:
+            _copy(file, target, open_url, report)
+            target.flush()
+            os.fsync(target.fileno())
+        _checked(part, file, "Nothing was kept; try again, or copy the file here by hand.")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"the data folder cannot be written ({error.strerror})", where=str(path.parent), remedy="Set HELIOGRAPH_DATA elsewhere.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _copy(file: DataFile, target: IO[bytes], open_url: OpenUrl, report: Callable[[str, int], None] | None) -> None:
+    done = 0
+    for chunk in _chunks(file, open_url):
+        done += len(chunk)
+        if done > file.limit:
+            raise DataError(f"the answer is longer than {file.limit:,} bytes", where=file.url, remedy="Nothing was kept.")
+        target.write(chunk)
+        if report is not None:
+            report(file.path, done)
+
+
+def _chunks(file: DataFile, open_url: OpenUrl) -> Any:
+    if not file.url.startswith("https://"):
+        raise DataError("only HTTPS is fetched", where=file.url)
+    try:
+        with closing(open_url(file.url, timeout=30)) as answer:
+            if not answer.geturl().startswith("https://"):
+                raise DataError("the source redirects away from HTTPS", where=answer.geturl(), remedy="Nothing was kept.")
+            while chunk := answer.read(_CHUNK):
+                yield chunk
+    except (OSError, HTTPException) as error:  # URLError and socket timeouts are OSErrors
+        remedy = f"Check the network, or copy the file to {data_root() / file.path}."
+        raise DataMissing(f"the source cannot be reached ({error})", where=file.url, remedy=remedy) from error

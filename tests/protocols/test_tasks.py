@@ -1,0 +1,148 @@
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from heliograph.core.errors import ConfigError, DataError, ParameterError
+from heliograph.protocols.learning import catalogue
+from heliograph.protocols.learning.models import QnnModel
+from heliograph.protocols.learning.tasks import Hyperparameters, find_task, task_names
+from heliograph.protocols.learning.training import Evaluator, LocalTrainer
+from heliograph.protocols.qunetqfl.driver import Settings, learn
+
+
+def rows(samples):
+    return {row.tobytes() for row in np.asarray(samples.x)}
+
+
+@pytest.mark.parametrize("names", ["ABC", "ABCD"])
+@pytest.mark.parametrize("iid", [True, False])
+def test_clients_and_test_set_are_disjoint_and_of_the_stated_size(names, iid):
+    dealt, test = find_task("digits").split(names, 1, iid=iid)
+    assert {len(samples) for samples in dealt.values()} == {60}
+    assert (len(test), test.y.sum()) == (100, 0)
+    everyone = [rows(samples) for samples in (*dealt.values(), test)]
+    assert len(set.union(*everyone)) == sum(map(len, everyone))
+
+
+def test_the_uneven_split_has_the_stated_shares():
+    dealt, _ = find_task("digits-0-1").split("ABCD", 0, iid=False)
+    assert [int((samples.y == 1).sum()) for samples in dealt.values()] == [54, 42, 18, 6]
+
+
+def test_a_split_follows_its_seed():
+    first, again, other = (find_task("digits").split("ABC", seed)[0]["A"].x.tobytes() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_too_many_clients_for_the_data_are_refused():
+    with pytest.raises(DataError, match="fewer clients"):
+        find_task("digits").split("ABCDEFGH", 0)
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_named_task_is_found(name):
+    assert find_task(name).name == name
+
+
+@pytest.mark.parametrize("name", ["letters", "digits-3", "digits-3-3", "digits-3-x", "digits-3-10", "mnist-1-2-3"])
+def test_unknown_tasks_are_refused(name):
+    with pytest.raises(ParameterError, match="digits-3-9"):
+        find_task(name)
+
+
+def test_model_sizes_are_the_published_ones():
+    assert find_task("digits").model().d == 36
+    assert find_task("mnist").model().d == 48
+    assert QnnModel(8, 4, head="affine").d == 66
+    assert QnnModel(6, 3, drop_dead=True).d == 30
+
+
+def test_leaving_dead_angles_out_changes_no_score():
+    whole, short = QnnModel(4, 2, inputs="angle", dtype=torch.complex128), QnnModel(4, 2, inputs="angle", drop_dead=True, dtype=torch.complex128)
+    theta = torch.rand(16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    live = [i for i in range(16) if i not in (9, 11, 13, 15)]
+    states = whole.encode(np.random.default_rng(0).normal(size=(5, 4)))
+    assert torch.allclose(whole.scores(states, theta), short.scores(states, theta[live]), atol=1e-12)
+
+
+def test_the_affine_head_starts_as_published_and_is_trained():
+    model = QnnModel(3, 1, head="affine", dtype=torch.complex128)
+    start = model.initial(np.random.default_rng(0))
+    assert start[-2:].tolist() == [2.0, 0.0]
+    theta = torch.from_numpy(start).requires_grad_()
+    states = model.encode(np.ones((2, 8)) + np.eye(2, 8))
+    model.scores(states, theta).sum().backward()
+    assert theta.grad is not None
+    assert theta.grad[-2:].abs().min() > 0
+
+
+def test_dropping_dead_angles_needs_dead_angles():
+    with pytest.raises(ConfigError):
+        QnnModel(3, 1, rotations="rz_ry", drop_dead=True)
+
+
+def trainer(settings=None):
+    task = find_task("digits")
+    dealt, _ = task.split("ABC", 0)
+    return LocalTrainer(task.model(), dealt["A"], settings or task.training, 0), task.start(0)
+
+
+def test_dead_angles_are_left_exactly_alone_by_training():
+    local, start = trainer()
+    update = local.train(0, 0, start, {}).update
+    dead = np.zeros((3, 6, 2), dtype=bool)
+    dead[-1, :, 1] = True
+    assert not update[dead.reshape(-1)].any()
+    assert (update[~dead.reshape(-1)] != 0).all()
+
+
+def test_training_follows_round_and_client_and_nothing_else():
+    local, start = trainer()
+    base = local.train(3, 1, start, {}).update
+    assert np.array_equal(base, local.train(3, 1, start, {}).update)
+    assert not np.array_equal(base, local.train(4, 1, start, {}).update)
+    assert not np.array_equal(base, local.train(3, 2, start, {}).update)
+
+
+@pytest.mark.parametrize(("optimizer", "matters"), [("keep", True), ("reset", False)])
+def test_moments_are_kept_or_reset_as_the_task_says(optimizer, matters):
+    local, start = trainer(Hyperparameters(0.02, 10, 1, optimizer))
+    first = local.train(0, 0, start, {})
+    assert first.state["step"] == 6
+    fresh, kept = local.train(1, 0, start, {}).update, local.train(1, 0, start, first.state).update
+    assert np.array_equal(fresh, kept) != matters
+
+
+def test_a_diverging_training_is_an_error():
+    local, start = trainer(Hyperparameters(float("inf"), 10, 1))
+    with pytest.raises(ParameterError, match="not finite"):
+        local.train(0, 0, start, {})
+
+
+def test_the_evaluator_counts_scores_of_zero_as_the_first_class():
+    task = find_task("digits")
+    _, test = task.split("ABC", 0)
+
+    class Zero(QnnModel):
+        def scores(self, states, theta):
+            return torch.zeros(len(states))
+
+    assert Evaluator(Zero(6, 3), test)(np.zeros(36)) == (0.5, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "target"), [("digits-0-1", 0.97), ("digits-3-9", 0.94)])
+@pytest.mark.parametrize("iid", [True, False])
+def test_four_clients_reach_the_published_median(network, name, target, iid):
+    results = [learn(find_task(name), network("ABCD", chunk_bits=640).sources, Settings(seed=seed, iid=iid)) for seed in range(5)]
+    assert statistics.median(result.final_accuracy for result in results) >= target - (0 if iid else 0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (catalogue.data_root() / "mnist").is_dir(), reason="MNIST is not under HELIOGRAPH_DATA")
+@pytest.mark.parametrize(("name", "target"), [("mnist-0-1", 0.99), ("mnist-3-6", 0.95), ("mnist-3-9", 0.90)])
+def test_mnist_reaches_the_published_median(network, name, target):
+    results = [learn(find_task(name), network("ABCD", chunk_bits=768).sources, Settings(seed=seed)) for seed in range(3)]
+    assert statistics.median(result.final_accuracy for result in results) >= target
