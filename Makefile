@@ -39,8 +39,14 @@ qt=; $(BIN)/python -c '$(LOOKS_AT_QT)' 2>/dev/null || qt='-p no:pytest-qt'; \
 $(BIN)/python -m pytest $$qt $(1) $(TESTS)
 endef
 
+# An environment knows its own path: in a folder that was moved or copied it is made anew.
+ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.ready
+endif
+
 .venv/.ready: pyproject.toml constraints.txt
-	@python=; for name in $(PYTHON); do \
+	@test ! -e $@ || test "$$(cat $@)" = "$(CURDIR)" || rm -rf .venv; \
+	python=; for name in $(PYTHON); do \
 		if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$name"; break; fi; done; \
 	test -n "$$python" || { echo "no Python 3.11 or newer was found: install one (python.org, or apt-get install python3), or name it with make PYTHON=/path/to/python3" >&2; exit 1; }; \
 	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "$$python cannot make environments: install its venv (Debian, Ubuntu: sudo apt-get install python3-venv) and run make again" >&2; exit 1; }; \
@@ -50,7 +56,7 @@ endef
 	rm -rf .venv/.probe; \
 	{ $(PIP) install $(SOURCES) -e '.[test]' 2>&1 && echo installed; } | tee .venv/setup.log | sed -n 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p'; \
 	tail -n 1 .venv/setup.log | grep -qx installed || { echo "packages could not be installed: read .venv/setup.log, mend what its last lines name (network, disk space), and run make again" >&2; exit 1; }; \
-	touch $@
+	echo "$(CURDIR)" >$@
 
 .venv/.docs: .venv/.ready
 	@$(PIP) install --quiet $(SOURCES) -e '.[docs]' || { echo "$(NO_INDEX)" >&2; exit 1; }; touch $@

@@ -259,3 +259,13 @@ def test_a_wheel_installs_and_runs_in_an_environment_of_its_own(tmp_path):
     where, result = ended.stdout.splitlines()
     assert Path(where).is_relative_to(here)
     assert json.loads(result)["healthy"] is True
+
+
+def test_the_short_public_surface_is_there_when_asked_for():
+    import heliograph
+
+    assert {"Run", "Station", "open_bench", "__version__"} == set(dir(heliograph))
+    assert heliograph.__version__ == metadata.version("heliograph")
+    assert all(callable(getattr(heliograph, name)) for name in ("Run", "Station", "open_bench"))
+    with pytest.raises(AttributeError):
+        heliograph.opend_bench  # noqa: B018
