@@ -56,6 +56,7 @@ class Hub:
         self._late: list[tuple[float, int, Callable[[bytes], None], bytes]] = []
         self._order = itertools.count()
         self.producers: list[Producer] = []
+        self.connections: set[socket.socket] = set()
         self._wake, self._bell = os.pipe()
         self._running = True
         self.watch(self._wake, lambda: None)
@@ -190,6 +191,8 @@ class Hub:
             producer.advance()
 
     def _close(self) -> None:
+        for connection in self.connections:
+            connection.close()
         for close in self._closers:
             close()
         self._context.destroy(LINGER_MS)
@@ -228,6 +231,7 @@ class _Connection:
 
     def start(self) -> None:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._hub.connections.add(self._socket)
         self._hub.watch(self._socket.fileno(), self._readable)
 
     def _readable(self) -> None:
@@ -248,6 +252,7 @@ class _Connection:
     def _end(self) -> None:
         self._alive = False
         self._hub.forget(self._socket.fileno())
+        self._hub.connections.discard(self._socket)
         self._socket.close()
 
 
@@ -281,6 +286,7 @@ class _FeedConnection:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self._hub.watch(self._socket.fileno(), self._readable)
         self._hub.producers.append(self)
+        self._hub.connections.add(self._socket)
 
     def _readable(self) -> None:
         try:
@@ -312,4 +318,5 @@ class _FeedConnection:
             self._alive = False
             self._hub.producers.remove(self)
             self._hub.forget(self._socket.fileno())
+            self._hub.connections.discard(self._socket)
             self._socket.close()

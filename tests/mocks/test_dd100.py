@@ -46,7 +46,7 @@ def test_what_it_cannot_do_is_refused(unit, command):
 def test_the_answer_comes_when_the_motor_has_arrived(unit):
     say(unit, "H")
     (reply,) = unit.link().feed(b"A40.80\r")
-    assert reply.delay_s == pytest.approx(0.2)
+    assert reply.delay_s == pytest.approx(0.05)
 
 
 def test_a_restart_forgets_the_position(unit):

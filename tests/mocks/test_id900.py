@@ -18,7 +18,8 @@ class Shelf:
     """An outlet that keeps messages; has room for `room` of them."""
 
     def __init__(self, room: int = 100) -> None:
-        self.room, self.messages, self.open = room, [], True
+        self.room, self.open = room, True
+        self.messages: list[bytes] = []
 
     def has_room(self) -> bool:
         return len(self.messages) < self.room
