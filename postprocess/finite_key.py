@@ -103,9 +103,9 @@ class KatoParameters:
 class KeyLength:
     """Length of the final key and how it came about.
 
-    bits: whole bits, 0 where nothing is left.  unclipped: before rounding and before clipping at 0.  delta: basis dependence of the source seen through the gain.
-    m_y_upper, e_y: bound on the expected Y errors, and its rate.  phase_error: bound on the phase error rate of the X bits.  reason: why bits is 0, else empty.
-    epsilon: total failure probability, form `union`.  terms: what is added up to `unclipped`, in bits.  regression_only: see KatoParameters.
+    bits: whole bits, 0 where nothing is left.  unclipped: before rounding and before clipping at 0.  delta: basis dependence of the source seen through the
+    gain.  m_y_upper, e_y: bound on the expected Y errors, and its rate.  phase_error: bound on the phase error rate of the X bits.  reason: why bits is 0, else
+    empty.  epsilon: total failure probability, form `union`.  terms: what is added up to `unclipped`, in bits.  regression_only: see KatoParameters.
     """
 
     bits: int
@@ -203,7 +203,7 @@ def kato_parameters(expected: BlockCounts, mu: tuple[float, float], epsilons: Ep
     """Return the parameters of Kato's bounds that are best for the counts one expects.
 
     expected: from the bench model or the previous block, never from the block they will be used on - unless `regression_only` says that the result proves
-    nothing and serves comparison.  mu: mean photon numbers of both users.  Any value is valid; a guess off by 30 % costs less than 0.06 % of the key.
+    nothing and serves comparison.  mu: mean photon numbers of both users.  Any value is valid; counts guessed 30 % off cost less than 0.06 % of the key.
     Raises ParameterError where the expected counts hold no X or no Y event.
     """
     for field_name in ("n_x", "n_y"):

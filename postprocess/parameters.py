@@ -93,8 +93,8 @@ def combined_error(e_a: float, e_b: float) -> float:
 def expected_counts(bench: PairBench, n_sent: int, shares: SlotShares | None = None) -> ExpectedCounts:
     """Return the mean counts of `n_sent` pulses by the click law, without detector dead time.
 
-    shares: composition of the patterns, by default random with p_X = 0.9.  Bits are balanced: in a common basis half of the slots have equal phases (an event at
-    D2 is an error) and half opposite ones; different bases meet at a right angle, where visibility does not matter.
+    shares: composition of the patterns, by default random with p_X = 0.9.  Bits are balanced: in a common basis half of the slots have equal phases (an event
+    at D2 is an error) and half opposite ones; different bases meet at a right angle, where visibility does not matter.
     """
     shares = shares or SlotShares.random()
     same, errors = {}, {}
@@ -111,8 +111,8 @@ def expected_counts(bench: PairBench, n_sent: int, shares: SlotShares | None = N
 class Estimate:
     """What one block of one pair gave.
 
-    counts: as both parties agreed on.  m_x: X bits corrected.  leak_bits: parities disclosed by error correction.  diff_bits: diffs that the corrector's messages
-    disclosed, a class of its own.  length: key length with the terms and epsilons behind it.
+    counts: as both parties agreed on.  m_x: X bits corrected.  leak_bits: parities disclosed by error correction.  diff_bits: diffs that the corrector's
+    messages disclosed, a class of its own.  length: key length with the terms and epsilons behind it.
     """
 
     counts: BlockCounts

@@ -27,7 +27,10 @@ NODE_MASK = (1 << PASS_SHIFT) - 1
 
 
 class Slots(NamedTuple):
-    """The frames in flight: cursors (slots, columns), planes (slots, passes, W), trees (slots, passes, 2n), queues (slots, 2n), runs, founds, diffs (slots, n)."""
+    """The frames in flight.
+
+    cursors (slots, columns), planes (slots, passes, W), trees (slots, passes, 2n), queues (slots, 2n); runs, founds, diffs (slots, n).
+    """
 
     cursors: Ints
     planes: Planes
@@ -69,9 +72,9 @@ def _take_blocks(reply: Bytes, at: int, cursor: Ints, plane: Planes, tree: Bytes
     index = cursor[LAST]
     total = 0
     for block in range(n >> log_k):
-        if index and block == (n >> log_k) - 1:
-            diff = total
-        else:
+        # The last block of a later pass is not sent: all earlier leaves are even, so the total is, too.
+        diff = total
+        if index == 0 or block < (n >> log_k) - 1:
             diff = ((reply[at + (block >> 3)] >> (block & 7)) & 1) ^ parity(plane, block << log_k, log_k)
         total ^= diff
         if diff:

