@@ -1,136 +1,125 @@
-"""Setting the light of the Sagnac bench: pulses, intensity, arms and phases, in the words of the station file."""
+"""How bright the light is at the users: from a mean photon number to the settings of carving and attenuators."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from math import log10
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..core.errors import ConfigError, LimitError
-from ..core.physics import loss_db, modulator_transmission, photons_per_pulse, train_fractions, transmission
-from .patterns import carving_waveform, gate_waveform
+from ..core.errors import ArmRefused, ConfigError, LimitError, ParameterError, Suspect
+from ..core.physics import click_law, interference, loss_db, modulator_transmission, photons_per_pulse, transmission
+from .patterns import carving_waveform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..instruments.roles import Attenuator, Instrument, Laser, WaveformSource
+    from ..instruments.connect import Instruments
+    from ..instruments.roles import Attenuator, Laser, WaveformSource
     from ..instruments.station import Station
-    from ..instruments.station_models import Modulator
 
-Train = Literal["clockwise", "counter-clockwise"]
 POINTS_PER_SLOT = 10
-SPLITTER = 0.5
-"""Share of the light that the beam splitter sends around the loop in one direction."""
+_MOST_DRIFT_DB = 0.5
+_ROUNDING_DB = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Intensity:
-    """Light of one pair: mean photons per pulse leaving each user, as computed from what the devices report, and the input attenuation (dB) that makes it."""
+class LightSetting:
+    """What was set.  mu: photons per pulse leaving each user.  input_db: of the line's attenuator.  arms_db: of each user's attenuator, by user."""
 
     mu: float
-    attenuation_db: float
+    input_db: float
+    arms_db: Mapping[str, float]
 
 
-def one_of(station: Station, role: str) -> str:
-    """Return the name of the station's only instrument of a role; an attenuator counts only if it is no user's. Raises ConfigError."""
-    of_users = {user.voa for user in station.optics.users.values()}
-    names = [name for name, entry in station.instruments.items() if entry.wire.role == role and name not in of_users]
-    if len(names) != 1:
-        raise ConfigError(f"exactly one {role} is needed, {len(names)} are there", where=str(station.path), remedy="Mend [instruments].")
-    return names[0]
+def named(station: Station, role: str) -> tuple[str, ...]:
+    """Return the names of a station's instruments of a role, in the order of the file. Raises ConfigError if there is none."""
+    names = tuple(name for name, entry in station.instruments.items() if entry.wire.role == role)
+    if not names:
+        raise ConfigError(f"the station has no {role}", where=str(station.path), remedy="Add one under [instruments].")
+    return names
 
 
-class Light:
-    """The optical bench as procedures handle it.
+def carved_share(station: Station) -> float:
+    """Return the share of the laser's mean power that the intensity modulators of the line let through while they carve pulses."""
+    share = np.ones(POINTS_PER_SLOT)
+    for modulator in (station.optics.modulators[name] for name in station.optics.line if name in station.optics.modulators):
+        volts = modulator.gain * carving_waveform(modulator.v_pi_v, modulator.gain)
+        share = share * modulator_transmission(volts, modulator.v_pi_v, extinction_db=modulator.er_db)
+    return float(share.mean())
 
-    instruments: connected instruments by name; nothing is sent before a method is called.
+
+def input_attenuation_db(station: Station, mu: float, power_w: float, wavelength_m: float) -> float:
+    """Return the attenuation that the line needs besides its fixed loss, for mu photons per pulse leaving each user; the splitter halves the light."""
+    if not mu > 0.0:
+        raise ParameterError(f"{mu} photons per pulse", where="mu")
+    bright = power_w * carved_share(station) * float(transmission(station.optics.att_fixed.loss_db)) / 2.0
+    return float(loss_db(mu / photons_per_pulse(bright, wavelength_m, station.clock.rep_rate_hz)))
+
+
+def prepare_light(instruments: Instruments, mu: float, arms: Mapping[str, float]) -> LightSetting:
+    """Carve pulses and set every attenuator so that mu photons per pulse leave the users.
+
+    arms: loss wanted in the arm of each user in use (dB), its own loss included; all other users are shut off.  The laser must be on.
+    Raises ArmRefused if it is off, Suspect if it does not emit what is set, LimitError if an attenuator cannot do what is needed.
     """
+    station = instruments.station
+    laser = cast("Laser", instruments[named(station, "Laser")[0]])
+    power = _emitted(laser)
+    settings = {user: _within(instruments, station.optics.users[user].voa, wanted - station.optics.users[user].loss_db) for user, wanted in arms.items()}
+    line = [name for name in station.optics.line if name in named(station, "Attenuator")]
+    if not line:
+        raise ConfigError("the line has no variable attenuator", where=str(station.path), remedy="Name one in optics.line.")
+    wanted = input_attenuation_db(station, mu, power, laser.wavelength_m)
+    rest = [cast("Attenuator", instruments[name]) for name in line[1:]]
+    for other in rest:
+        wanted -= other.range_db[0]
+    settled, first = _within(instruments, line[0], wanted), cast("Attenuator", instruments[line[0]])
+    # The line may only become darker until the arms are set, else a user could briefly send more than mu.
+    first.attenuation_db = max(settled, first.attenuation_db)
+    _carve(instruments)
+    for user, entry in station.optics.users.items():
+        voa = cast("Attenuator", instruments[entry.voa])
+        voa.attenuation_db = settings.get(user, voa.range_db[1])
+    for other in rest:
+        other.attenuation_db = other.range_db[0]
+    first.attenuation_db = settled
+    return LightSetting(mu, settled, settings)
 
-    def __init__(self, instruments: Mapping[str, Instrument], station: Station) -> None:
-        self._instruments = instruments
-        self._station = station
-        self._laser = cast("Laser", instruments[one_of(station, "Laser")])
-        self._input = cast("Attenuator", instruments[one_of(station, "Attenuator")])
-        self._carved: float | None = None
 
-    def carve_pulses(self) -> float:
-        """Load the pulse shape into all intensity modulators, switch them on, and return the mean power transmission (the carving loss)."""
-        through = np.ones(POINTS_PER_SLOT)
-        for modulator in self._modulators("IntensityModulator"):
-            volts = carving_waveform(modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
-            source = self._source(modulator)
-            source.load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
-            source.output(modulator.channel, True)
-            through = through * modulator_transmission(volts * modulator.gain, modulator.v_pi_v, extinction_db=modulator.er_db)
-        self._carved = float(through.mean())
-        return self._carved
+def _emitted(laser: Laser) -> float:
+    if not laser.emission:
+        raise ArmRefused("the laser is off", where=laser.name, remedy="Arm the bench first.")
+    asked, measured = laser.power_setpoint_w, laser.power_w
+    if not measured > 0.0 or not asked > 0.0 or abs(10.0 * log10(measured / asked)) > _MOST_DRIFT_DB:
+        raise Suspect(f"{asked * 1e3:.2f} mW are set, {measured * 1e3:.2f} mW are emitted", where=laser.name, remedy="Let it settle, or check it.")
+    return asked
 
-    def set_intensity(self, mu: float) -> Intensity:
-        """Set the input attenuator so that each user sends `mu` mean photons per pulse; the laser must be on.
 
-        Raises LimitError if the attenuator's range cannot give it; nothing was sent then.
-        """
-        carved = self._carved if self._carved is not None else self.carve_pulses()
-        power_w = self._laser.power_w * carved * float(transmission(self._station.optics.att_fixed.loss_db)) * SPLITTER
-        open_mu = float(photons_per_pulse(power_w, self._laser.wavelength_m, self._station.clock.rep_rate_hz))
-        wanted_db = float(loss_db(mu / open_mu)) if open_mu > 0.0 else -np.inf
-        low, high = self._input.range_db
-        if not low <= wanted_db <= high:
-            raise LimitError(
-                f"{mu:g} photons per pulse need {wanted_db:.2f} dB at the input, range {low:.2f} to {high:.2f} dB. Nothing was sent",
-                where=one_of(self._station, "Attenuator"),
-                remedy="Change the laser power or the fixed loss.",
-            )
-        self._input.attenuation_db = wanted_db
-        reached = self._input.attenuation_db
-        return Intensity(open_mu * float(transmission(reached)), reached)
+def _within(instruments: Instruments, name: str, wanted_db: float) -> float:
+    low, high = cast("Attenuator", instruments[name]).range_db
+    if not low - _ROUNDING_DB <= wanted_db <= high + _ROUNDING_DB:
+        raise LimitError(
+            f"{wanted_db:.2f} dB needed, range {low:.2f} to {high:.2f} dB. Nothing was sent", where=name, remedy="Change laser power, mu or arm loss."
+        )
+    return min(max(wanted_db, low), high)
 
-    def set_arms(self, pair: str) -> tuple[float, float]:
-        """Make both arms of a pair lose what the station asks for, by their attenuators; return the losses reached (dB), first user first.
 
-        Raises LimitError naming the user whose arm loses more than that by itself.
-        """
-        wanted = self._station.pairs[pair].arm_loss_db
-        reached = []
-        for name in pair.split("-"):
-            user = self._station.optics.users[name]
-            attenuator = cast("Attenuator", self._instruments[user.voa])
-            if wanted - user.loss_db < attenuator.range_db[0]:
-                raise LimitError(
-                    f"the arm of user {name} loses {user.loss_db + attenuator.range_db[0]:.2f} dB at least, {wanted:.2f} dB are asked",
-                    where=f"{self._station.path}: pair {pair}",
-                    remedy="Raise arm_loss.",
-                )
-            attenuator.attenuation_db = wanted - user.loss_db
-            reached.append(user.loss_db + attenuator.attenuation_db)
-        return reached[0], reached[1]
+def _carve(instruments: Instruments) -> None:
+    station = instruments.station
+    for modulator in (station.optics.modulators[name] for name in station.optics.line if name in station.optics.modulators):
+        source = cast("WaveformSource", instruments[modulator.instrument])
+        source.load(modulator.channel, carving_waveform(modulator.v_pi_v, modulator.gain), POINTS_PER_SLOT * station.clock.rep_rate_hz)
+        source.output(modulator.channel, True)
 
-    def load_phases(self, user: str, phases_rad: ArrayLike, train: Train) -> None:
-        """Load one phase a slot, for one of the two trains that pass a user; the output keeps its state.
 
-        phases_rad: shape (slots of a frame,); each is driven as its equivalent in (-pi, pi], which needs the smallest swing.
-        """
-        modulator = self._phase_modulator(user)
-        site = self._station.optics.users[user]
-        clockwise, counter = train_fractions(site.distance_m, self._station.optics.loop.length_m, self._station.clock.slot_s)
-        fraction = clockwise if train == "clockwise" else counter
-        smallest = np.pi - (np.pi - np.asarray(phases_rad, float)) % (2.0 * np.pi)
-        volts: NDArray[np.float64] = gate_waveform(smallest, fraction, modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
-        self._source(modulator).load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
-
-    def modulate(self, *users: str) -> None:
-        """Let exactly these users modulate: their outputs on, those of all others off."""
-        for name in self._station.optics.users:
-            modulator = self._phase_modulator(name)
-            self._source(modulator).output(modulator.channel, name in users)
-
-    def _phase_modulator(self, user: str) -> Modulator:
-        return self._station.optics.modulators[self._station.optics.users[user].pm]
-
-    def _modulators(self, kind: str) -> list[Modulator]:
-        return [modulator for modulator in self._station.optics.modulators.values() if modulator.kind == kind]
-
-    def _source(self, modulator: Modulator) -> WaveformSource:
-        return cast("WaveformSource", self._instruments[modulator.instrument])
+def expected_rates_hz(station: Station, mu: float, arm_loss_db: float, phase_rad: ArrayLike) -> tuple[Any, Any]:
+    """Return the count rates (1/s) of D1 and D2 that the click law and the dead time predict for one constant phase difference and full visibility."""
+    site = station.optics.site
+    arrived = mu * float(transmission(arm_loss_db))
+    dark = (site.dark_hz[0] * site.gate_s, site.dark_hz[1] * site.gate_s)
+    clicks = click_law(*interference((arrived, arrived), phase_rad, 1.0, site.eta), dark)
+    rates = ((only + clicks.both) * station.clock.rep_rate_hz for only in (clicks.only_d1, clicks.only_d2))
+    d1, d2 = (rate / (1.0 + rate * site.dead_time_s) for rate in rates)
+    return d1, d2

@@ -192,7 +192,8 @@ def gate_waveform(phases: ArrayLike, fraction: float, v_pi: float, gain: float, 
     """Return the generator's volts (n * points_per_slot,) for phases (n,) in radians.
 
     fraction: where in the slot the train to be modulated passes, in [0, 1).  v_pi: of the modulator.  gain: of the driver between generator and modulator.
-    The voltage stands in one point of each slot and is zero elsewhere, so that the other train passes unmodulated.
+    The voltage stands in one point of each slot and is zero elsewhere, so that the other train passes unmodulated. Phases are taken modulo 2 pi, from -pi
+    to pi, which keeps the swing smallest: 3 pi/2 is made by -v_pi/2.
     """
     phase = np.asarray(phases, float)
     if not 0.0 <= fraction < 1.0:
@@ -200,7 +201,7 @@ def gate_waveform(phases: ArrayLike, fraction: float, v_pi: float, gain: float, 
     if phase.ndim != 1 or phase.size == 0 or not np.isfinite(phase).all() or v_pi <= 0.0 or gain == 0.0:
         raise ParameterError("a gate waveform needs finite phases, a positive v_pi and a gain", where="phases")
     volts = np.zeros((phase.size, points_per_slot))
-    volts[:, int(fraction * points_per_slot)] = phase / pi * v_pi / gain
+    volts[:, int(fraction * points_per_slot)] = (pi - (pi - phase) % (2.0 * pi)) / pi * v_pi / gain
     return volts.ravel()
 
 

@@ -80,8 +80,9 @@ class SlotTiming:
 class ClockReport:
     """What happened to the tags so far.
 
-    syncs: sync tags followed.  sync_lost: missing ones that were bridged.  sync_bad: stray ones ignored.  clicks: detector tags.  outside: not in the gate.
     syncs: sync tags followed.  sync_lost: missing ones, bridged.  sync_bad: stray ones, ignored.  clicks: detector tags.  outside: clicks not in the gate.
+    doubles: slots withdrawn for more than one click.  late: clicks behind a slot already left.
+    slots_lost: slots inside gaps, counted as sent.  gaps: their number.
     """
 
     syncs: int

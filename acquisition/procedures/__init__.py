@@ -1,1 +1,1 @@
-"""Measurements an operator starts: count rates and phase scans."""
+"""Measurements that need instruments and run files only. Import a procedure from its module: they pull in PyMeasure."""

@@ -126,8 +126,13 @@ def test_the_modulator_turns_the_gate_waveform_back_into_the_phases(seed, fracti
     volts = gate_waveform(phases, fraction, v_pi=5.0, gain=2.0).reshape(50, 10)
     at_gate = volts[:, int(fraction * 10)]
 
-    assert phase_rad(2.0 * at_gate, 5.0) == pytest.approx(phases)
+    assert np.cos(phase_rad(2.0 * at_gate, 5.0) - phases) == pytest.approx(1.0)
+    assert np.abs(volts).max() <= 2.5
     assert np.count_nonzero(volts) == np.count_nonzero(at_gate)
+
+
+def test_the_four_levels_are_the_smallest_that_make_them():
+    assert gate_waveform([0, pi / 2, pi, 3 * pi / 2], 0.25, 5.0, 2.0)[2::10] == pytest.approx([0, 1.25, 2.5, -1.25])
 
 
 def test_carving_opens_one_point_of_the_slot():

@@ -1,0 +1,92 @@
+"""What the procedures of this room share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pymeasure.experiment import Procedure
+
+from ...core.errors import ParameterError
+from ...core.physics import train_fractions
+from ..light import POINTS_PER_SLOT
+from ..patterns import gate_waveform
+from ..run_writer import RunLayout, RunWriter
+
+if TYPE_CHECKING:
+    from ...instruments.connect import Instruments
+    from ...instruments.roles import WaveformSource
+    from ...instruments.station_models import Modulator
+
+
+class BenchProcedure(Procedure):
+    """A PyMeasure procedure that works on connected, armed instruments and may write a run file.
+
+    Set `instruments`, and `writer` if the run is kept; then call `startup`, `execute`, `shutdown` in this order, the last one always. A worker replaces
+    `emit` and `should_stop`; without one, results are not shown and nothing stops the procedure.  Afterwards `result` holds what was found.
+    """
+
+    DATA_COLUMNS: ClassVar[list[str]] = []
+    instruments: Instruments
+    writer: RunWriter | None = None
+    result: Any = None
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__()
+        try:
+            self.set_parameters(parameters)
+            self.parameter_values()
+        except (NameError, ValueError, TypeError) as error:
+            raise ParameterError(str(error), where=type(self).__name__, remedy="Give parameters the procedure has, inside their ranges.") from error
+
+    def run_layout(self) -> RunLayout:
+        """Return the streams that the procedure writes; `instruments` must be set."""
+        return RunLayout()
+
+    def emit(self, topic: str, record: Any) -> None:
+        """Show a record to whoever looks on; replaced by a worker."""
+
+    def should_stop(self) -> bool:
+        """Say whether somebody asked the procedure to stop; replaced by a worker."""
+        return False
+
+    def hold_phase(self, user: str, phase_rad: float) -> None:
+        """Make a user shift the clockwise train by a constant phase, by the nominal half-wave voltage of the station."""
+        modulator = self._modulator(user)
+        self._load(user, gate_waveform([phase_rad], self._fraction(user), modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT))
+
+    def hold_volts(self, user: str, volts: float) -> None:
+        """Hold a constant difference of the generator's voltage between a user's clockwise gate and the rest of the slot.
+
+        One half of it stands in the gate, the other with opposite sign elsewhere: only the difference shifts the trains against each other, and the generator
+        reaches twice as far.
+        """
+        volts_by_point = np.full(POINTS_PER_SLOT, -volts / 2.0)
+        volts_by_point[int(self._fraction(user) * POINTS_PER_SLOT)] = volts / 2.0
+        self._load(user, volts_by_point)
+
+    def modulate(self, user: str, on: bool) -> None:
+        """Switch the output of a user's phase modulator."""
+        self._source(user).output(self._modulator(user).channel, on)
+
+    def _modulator(self, user: str) -> Modulator:
+        optics = self.instruments.station.optics
+        return optics.modulators[optics.users[user].pm]
+
+    def _fraction(self, user: str) -> float:
+        station = self.instruments.station
+        clockwise, _ = train_fractions(station.optics.users[user].distance_m, station.optics.loop.length_m, station.clock.slot_s)
+        return clockwise
+
+    def _load(self, user: str, volts: NDArray[np.float64]) -> None:
+        self._source(user).load(self._modulator(user).channel, volts, POINTS_PER_SLOT * self.instruments.station.clock.rep_rate_hz)
+
+    def _source(self, user: str) -> WaveformSource:
+        return cast("WaveformSource", self.instruments[self._modulator(user).instrument])
+
+    def _user(self, name: str) -> str:
+        users = self.instruments.station.optics.users
+        if name not in users:
+            raise ParameterError(f"there is no user {name!r}", where=type(self).__name__, remedy=f"Users are {', '.join(users)}.")
+        return name

@@ -1,0 +1,111 @@
+"""Phase scan of one user: half-wave voltage of its modulator and visibility of the interference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pymeasure.experiment import FloatParameter, IntegerParameter, Parameter
+
+from ...core.errors import LimitError, ParameterError
+from ..calibration import Fringe, fit_fringe
+from ..light import named, prepare_light
+from ..run_writer import RunLayout
+from .base import BenchProcedure
+
+if TYPE_CHECKING:
+    from ...instruments.roles import Attenuator, PhotonDetector
+
+
+class PhaseScan(BenchProcedure):
+    """Step the voltage in a user's clockwise gate, against the rest of the slot, and count.
+
+    The scan covers `span` nominal half-wave voltages, centred on zero. The partner's arm closes the interferometer and stays unmodulated.
+    `result` is a `Fringe`. Raises LimitError before anything is sent if a voltage is beyond the station's limits, CalibrationError if there is no fringe.
+    """
+
+    DATA_COLUMNS: ClassVar[list[str]] = ["Drive (V)", "D1 (1/s)", "D2 (1/s)"]
+
+    user = Parameter("User", default="A")
+    partner = Parameter("Partner", default="B")
+    points = IntegerParameter("Points", default=25, minimum=8, maximum=1000)
+    span = FloatParameter("Span in half-wave voltages", default=2.2, minimum=1.5, maximum=10.0)
+    period_s = FloatParameter("Period", units="s", default=0.1, minimum=0.01, maximum=10.0)
+    intensity = FloatParameter("Photons per pulse", default=0.0085, minimum=1e-6, maximum=0.5)
+
+    def run_layout(self) -> RunLayout:
+        """Return the count record and the fringe."""
+        detector = named(self.instruments.station, "PhotonDetector")[0]
+        return RunLayout(counts={detector: 2}, tables={"fringe": {"drive": "V", "d1": "1/s", "d2": "1/s"}})
+
+    def startup(self) -> None:
+        """Check the voltages, set the light, and switch the user's modulator on at 0 V."""
+        users = self.instruments.station.optics.users
+        if self._user(self.user) == self._user(self.partner):
+            raise ParameterError("user and partner are the same", where="PhaseScan", remedy="Name two users.")
+        self.volts()
+        arm = max(self._least_loss_db(self.user), self._least_loss_db(self.partner))
+        prepare_light(self.instruments, self.intensity, {self.user: arm, self.partner: arm})
+        for other in users:
+            self.modulate(other, False)
+        self.hold_volts(self.user, 0.0)
+        self.modulate(self.user, True)
+
+    def execute(self) -> None:
+        """Step through the voltages, emit each point, fit."""
+        station = self.instruments.station
+        name = named(station, "PhotonDetector")[0]
+        detector = cast("PhotonDetector", self.instruments[name])
+        taken: list[NDArray[np.int64]] = []
+        volts = self.volts()
+        for step, drive in enumerate(volts):
+            if self.should_stop():
+                return
+            self.hold_volts(self.user, float(drive))
+            counts = detector.counts(self.period_s)
+            taken.append(counts.n)
+            rates = counts.n / counts.period_s
+            if self.writer is not None:
+                self.writer.counts(name, counts)
+                self.writer.table("fringe", {"drive": drive, "d1": rates[0], "d2": rates[1]})
+            self.emit("results", {"Drive (V)": float(drive), "D1 (1/s)": float(rates[0]), "D2 (1/s)": float(rates[1])})
+            self.emit("progress", 100.0 * (step + 1) / len(volts))
+        site = station.optics.site
+        gain = self._modulator(self.user).gain
+        self.result = fit_fringe(volts, np.stack(taken), self.period_s, gain=gain, dead_time_s=site.dead_time_s, dark_hz=site.dark_hz)
+        self._keep(self.result)
+
+    def shutdown(self) -> None:
+        """Switch the modulator off again."""
+        if self.user in self.instruments.station.optics.users:
+            self.modulate(self.user, False)
+
+    def volts(self) -> NDArray[np.float64]:
+        """Return the voltages of the scan, gate against the rest of the slot, float64 (points,). Raises LimitError if the station does not allow them."""
+        station = self.instruments.station
+        modulator = self._modulator(self.user)
+        reach = self.span / 2.0 * modulator.v_pi_v / modulator.gain
+        limits = station.instruments[modulator.instrument].rules.limits.volts_v
+        if limits is not None and not limits[0] <= -reach / 2.0 <= reach / 2.0 <= limits[1]:
+            raise LimitError(
+                f"the scan needs {-reach / 2.0:.2f} to {reach / 2.0:.2f} V, allowed are {limits[0]:.2f} to {limits[1]:.2f} V. Nothing was sent",
+                where=modulator.instrument,
+                remedy="Scan a smaller span.",
+            )
+        return np.linspace(-reach, reach, self.points)
+
+    def _least_loss_db(self, user: str) -> float:
+        place = self.instruments.station.optics.users[user]
+        return place.loss_db + cast("Attenuator", self.instruments[place.voa]).range_db[0]
+
+    def _keep(self, fringe: Fringe) -> None:
+        if self.writer is not None:
+            mean_1, mean_2 = fringe.mean_hz
+            self.writer.summary.update(
+                {
+                    "v_pi_v": fringe.v_pi_v, "v_pi_sigma_v": fringe.v_pi_sigma_v, "visibility": fringe.visibility, "visibility_sigma": fringe.visibility_sigma,
+                    "offset_v": fringe.offset_v, "offset_sigma_v": fringe.offset_sigma_v, "mean_d1_hz": mean_1, "mean_d2_hz": mean_2, "gain": fringe.gain,
+                    "chi2": fringe.chi2,
+                }
+            )  # fmt: skip

@@ -1,0 +1,255 @@
+"""Writes a run file while the run goes on: every whole batch is on disk within half a second and can be read meanwhile.
+
+All groups exist before the first datum; then the file is switched to single-writer-multiple-reader. A killed writer leaves a file that is complete to its last
+flush (`Run.open` reads it, `salvage` makes an ordinary file of it). A full disk is found before HDF5 meets it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..core.errors import HeliographError, ParameterError, StorageError
+from ._room import MARGIN, Room, storage_error
+from ._run_schema import BATCH, EVENT, GAP, SCHEMA, SEVERITIES, RunLayout, chunk_bytes, create, digest, environment, plain, short
+from .timetags import SlotTiming
+
+if TYPE_CHECKING:
+    from ..instruments.roles import Counts, TagBatch
+    from ..instruments.station import Station
+
+__all__ = ["RunLayout", "RunWriter"]
+
+Reason = Literal["done", "aborted", "failed", "crash"]
+_FLUSH_S = 0.5
+_SIMULATED = ("light comes from simulated instruments",)
+
+
+class RunWriter:
+    """An open run file. Use it as a context manager, or call `close` exactly when the run ends.
+
+    Left by an exception it closes with reason `failed`, by KeyboardInterrupt with `aborted`, otherwise with `done`.
+    """
+
+    def __init__(self, file: h5py.File, path: Path, run_id: str, room: Room, clock_ns: Callable[[], int]) -> None:
+        self.path, self.run_id = path, run_id
+        self.summary: dict[str, Any] = {}
+        self._file: h5py.File | None = file
+        self._room, self._clock_ns = room, clock_ns
+        self._flushed = time.monotonic()
+        # HDF5 takes a whole chunk where one datum begins it.
+        self._spare = MARGIN + chunk_bytes(file)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        procedure: str,
+        parameters: Mapping[str, Any],
+        station: Station,
+        instruments_snapshot: Mapping[str, Mapping[str, Any]],
+        *,
+        layout: RunLayout,
+        seed: int | None = None,
+        simulated: bool | None = None,
+        reasons: Sequence[str] = _SIMULATED,
+        operator: str = "",
+        purpose: str = "",
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> RunWriter:
+        """Create `<time>-<6 hex>-p0.h5` in a folder, with everything known before the run.
+
+        layout: what the procedure will write.  seed: of the procedure's own draws, if any.  simulated: as the station says unless given; reasons: why.
+        Raises StorageError if the folder cannot be written, ParameterError for parameters that a run file does not hold.
+        """
+        now = datetime.fromtimestamp(clock_ns() / 1e9, UTC)
+        run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        simulated = station.simulated if simulated is None else simulated
+        start = {
+            "procedure": procedure,
+            "parameters": plain(parameters, "parameters"),
+            "time": now.isoformat(),
+            "operator": operator,
+            "purpose": purpose,
+            "seed": seed,
+            "station_name": station.info.name,
+            "station_sha256": station.sha256,
+            "simulated": simulated,
+            "reasons": list(reasons) if simulated else [],
+            "timing": asdict(SlotTiming.of(station, next(iter(layout.tags)))) if layout.tags else None,
+        }
+        path = Path(folder) / f"{run_id}-p0.h5"
+        snapshot = {name: plain(values, name) for name, values in instruments_snapshot.items()}
+        return cls._begin(path, run_id, start, station.public_text(), snapshot, layout, clock_ns)
+
+    @classmethod
+    def _begin(
+        cls, path: Path, run_id: str, start: dict[str, Any], station_text: bytes, snapshot: dict[str, Any], layout: RunLayout, clock_ns: Callable[[], int]
+    ) -> RunWriter:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o644, exist_ok=False)
+            room = Room(path)
+            room.reserve(0, 2 * MARGIN)
+            file = h5py.File(path, "w", libver="latest")
+        except OSError as error:
+            raise storage_error(error, path) from error
+        except StorageError:
+            path.unlink()
+            raise
+        room.reserve(0, 2 * MARGIN)
+        file.attrs.update({"schema": SCHEMA, "run_id": run_id, "part": 0, "simulated": start["simulated"], "start": json.dumps(start, sort_keys=True)})
+        for name, raw in (("station", station_text), ("instruments", json.dumps(snapshot).encode()), ("environment", json.dumps(environment()).encode())):
+            file.create_dataset(f"snapshot/{name}", data=np.frombuffer(raw, np.uint8))
+        create(file, layout)
+        file.flush()
+        file.swmr_mode = True
+        return cls(file, path, run_id, room, clock_ns)
+
+    def tags(self, source: str, batch: TagBatch) -> None:
+        """Append a batch, its gaps, and its row with a check sum."""
+        times, channels = np.ascontiguousarray(batch.t_ps, "<i8"), np.ascontiguousarray(batch.ch, np.uint8)
+        gaps = np.array([(gap.t0_ps, gap.t1_ps, short(gap.reason, 16), -1 if gap.missed is None else gap.missed) for gap in batch.gaps], GAP)
+        checksum = zlib.crc32(channels.tobytes(), zlib.crc32(times.tobytes()))
+        first = self._stream(f"tags/{source}/t").shape[0]
+        row = np.array([(batch.seq, batch.t_begin_ps, batch.t_end_ps, first, times.size, checksum)], BATCH)
+        self._append(f"tags/{source}", {"t": times, "ch": channels, "gaps": gaps, "batches": row})
+
+    def counts(self, detector: str, counts: Counts) -> None:
+        """Append the counts of one period."""
+        self._append(f"counts/{detector}", {"t_ns": [counts.t_ns], "counts": np.asarray(counts.n)[None, :], "period_s": [counts.period_s]})
+
+    def scalar(self, name: str, unit: str, t_ns: int, value: float) -> None:
+        """Append a value of a quantity. Raises ParameterError if its unit is not the declared one."""
+        declared = self._stream(f"scalars/{name}/v").attrs["unit"]
+        if unit != declared:
+            raise ParameterError(f"unit {unit!r}, {declared!r} was declared", where=name)
+        self._append(f"scalars/{name}", {"t_ns": [t_ns], "v": [value]})
+
+    def table(self, name: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Append rows to a table: all its columns, of one length."""
+        rows = {column: np.atleast_1d(np.asarray(values, float)) for column, values in columns.items()}
+        declared = set(self._group(f"tables/{name}"))
+        if set(rows) != declared or len({values.size for values in rows.values()}) != 1:
+            raise ParameterError(f"columns {sorted(rows)} of one length are expected to be {sorted(declared)}", where=f"table {name}")
+        self._append(f"tables/{name}", rows)
+
+    def event(self, severity: Literal["info", "warning", "error"], source: str, text: str) -> None:
+        """Append something that happened, for people."""
+        row = np.array([(self._clock_ns(), SEVERITIES.index(severity), short(source, 32), short(text, 200))], EVENT)
+        self._append("", {"events": row})
+
+    def announcement(self, encoded: bytes, meta: Mapping[str, Any]) -> None:
+        """Append a part of the announcement; meta: a few numbers that go with it."""
+        text = json.dumps({**plain(meta, "announcement"), "n_bytes": len(encoded)}, sort_keys=True).encode()
+        if len(text) > 400:
+            raise ParameterError(f"{len(text)} bytes of meta data, 400 fit", where="announcement")
+        self._append("announcement", {"bytes": np.frombuffer(encoded, np.uint8), "meta": [text]})
+
+    def close(self, reason: Reason = "done", summary: Mapping[str, Any] | None = None, *, error: BaseException | None = None) -> Path:
+        """Write why the run stopped, its summary and its digest, and close the file; return its path. A second call does nothing.
+
+        Raises StorageError if even that cannot be written; what was flushed is kept.
+        """
+        if self._file is None:
+            return self.path
+        file, self._file = self._file, None
+        try:
+            self._room.reserve(file.id.get_filesize(), MARGIN // 2)
+            file.close()
+            self._finish(reason, {**self.summary, **(summary or {})}, error)
+        except (OSError, RuntimeError) as failure:
+            raise self._failed(failure) from failure
+        finally:
+            self._room.close()
+        return self.path
+
+    def _finish(self, reason: Reason, summary: Mapping[str, Any], error: BaseException | None) -> None:
+        stop: dict[str, Any] = {"reason": reason, "time": datetime.fromtimestamp(self._clock_ns() / 1e9, UTC).isoformat(), "summary": plain(summary, "summary")}
+        if error is not None:
+            stop["error"] = {"type": type(error).__name__, "message": error.message if isinstance(error, HeliographError) else str(error)[:200]}
+        with h5py.File(self.path, "r+") as file:
+            batches = {source: file[f"tags/{source}/batches"][()] for source in file.get("tags", ())}
+            stop["tags"] = {source: int(rows["n"].sum()) for source, rows in batches.items()}
+            stop["gaps"] = {source: int(file[f"tags/{source}/gaps"].shape[0]) for source in batches}
+            file.attrs["stop"], file.attrs["digest"] = json.dumps(stop, sort_keys=True), digest(file)
+        _sync(self.path)
+
+    def flush(self) -> None:
+        """Bring everything appended so far onto disk."""
+        file = self._open()
+        self._reserve(0)
+        try:
+            file.flush()
+        except (OSError, RuntimeError) as error:
+            raise self._failed(error) from error
+        self._flushed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.close("done")
+            return
+        with suppress(StorageError):
+            self.close("failed" if isinstance(error, Exception) else "aborted", error=error)
+
+    def _append(self, group: str, columns: Mapping[str, Any]) -> None:
+        rows = {name: np.asarray(values) for name, values in columns.items()}
+        self._reserve(sum(values.nbytes for values in rows.values()))
+        try:
+            for name, values in rows.items():
+                _extend(self._stream(f"{group}/{name}"), values)
+        except (OSError, RuntimeError) as error:
+            raise self._failed(error) from error
+        if time.monotonic() - self._flushed > _FLUSH_S or group.startswith("tags/"):
+            self.flush()
+
+    def _reserve(self, more: int) -> None:
+        self._room.reserve(self._open().id.get_filesize(), more + self._spare)
+
+    def _open(self) -> h5py.File:
+        if self._file is None:
+            raise ParameterError("the run file is closed", where=str(self.path))
+        return self._file
+
+    def _group(self, name: str) -> h5py.Group:
+        file = self._open()
+        if name not in file:
+            raise ParameterError(f"{name!r} was not declared in the run's layout", where=str(self.path))
+        return file[name]
+
+    def _stream(self, name: str) -> h5py.Dataset:
+        return self._group(name.lstrip("/"))
+
+    def _failed(self, error: OSError | RuntimeError) -> StorageError:
+        if isinstance(error, OSError):
+            return storage_error(error, self.path)
+        return StorageError(f"the run file cannot be written ({str(error).splitlines()[0]})", where=str(self.path), remedy="Data to the last flush are kept.")
+
+
+def _extend(stream: h5py.Dataset, values: NDArray[Any]) -> None:
+    if values.shape[0]:
+        n = stream.shape[0]
+        stream.resize(n + values.shape[0], axis=0)
+        stream[n:] = values
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

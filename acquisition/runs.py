@@ -1,0 +1,279 @@
+"""Run files as people and programs read them: arrays with units, tables, plots, provenance; and what is left of a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import HeliographError, RunFileError, StorageError
+from ..core.statement import Provenance
+from ._room import storage_error
+from ._run_schema import SCHEMA, digest
+from .run_writer import RunLayout, RunWriter
+from .timetags import SlotTiming
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ..instruments.roles import TagBatch
+
+__all__ = ["Run", "RunLayout", "RunWriter", "salvage"]
+
+_KINDS = ("tables", "counts", "scalars", "tags")
+_NOT_ARRAYS = ("batches", "gaps", "meta")
+
+
+class Run(Mapping[str, NDArray[Any]]):
+    """One run file, open for reading: a mapping from names such as `snspd/counts` or `fringe/drive` to NumPy arrays.
+
+    units: unit of each array by the same name.  start, stop: the documents written at begin and end; `stop["reason"]` is `crash` for a run that was killed.
+    instruments, environment: settings read back before the run, and versions.  run_id, part, simulated: as in the file.
+    """
+
+    def __init__(self, file: h5py.File, path: Path) -> None:
+        self._file, self.path = file, path
+        self.run_id, self.part, self.simulated = str(file.attrs["run_id"]), int(file.attrs["part"]), bool(file.attrs["simulated"])
+        self.start: dict[str, Any] = json.loads(file.attrs["start"])
+        self.complete = "stop" in file.attrs
+        self.stop: dict[str, Any] = json.loads(file.attrs["stop"]) if self.complete else {"reason": "crash", "summary": {}}
+        self.instruments: dict[str, dict[str, Any]] = json.loads(bytes(file["snapshot/instruments"][()]))
+        self.environment: dict[str, Any] = json.loads(bytes(file["snapshot/environment"][()]))
+        self._places = {f"{name}/{column}": f"{kind}/{name}/{column}" for kind, name, column in _columns(file)}
+        self.units = {name: _unit(file[place]) for name, place in self._places.items()}
+        self._rows = {name: self._length(name) for name in {place.rpartition("/")[0] for place in self._places.values()}}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run file, also one whose writer still runs or was killed.
+
+        Raises RunFileError if there is none, if it is of another kind, or damaged.
+        """
+        path = Path(path)
+        file = _opened(path)
+        try:
+            if file.attrs.get("schema") != SCHEMA:
+                raise RunFileError("this is no run file", where=str(path), remedy="Give the .h5 file of a Heliograph run.")
+            run = cls(file, path)
+            if run.complete and file.attrs.get("digest") != digest(file):
+                raise RunFileError("the run file was altered: its digest does not fit", where=str(path), remedy="Restore it from a copy.")
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            file.close()
+            raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
+        except HeliographError:
+            file.close()
+            raise
+        return run
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        place = self._places[name]
+        values: NDArray[Any] = self._file[place][: self._rows[place.rpartition("/")[0]]]
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def procedure(self) -> str:
+        """Return the name of the procedure that made the run."""
+        return str(self.start["procedure"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return the procedure's parameters."""
+        return dict(self.start["parameters"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Return the results the procedure left at the end."""
+        return dict(self.stop.get("summary", {}))
+
+    @property
+    def station_text(self) -> bytes:
+        """Return the station file as it was, without what only a simulation reads."""
+        return bytes(self._file["snapshot/station"][()])
+
+    @property
+    def provenance(self) -> Provenance:
+        """Return whether the data are real, and why not."""
+        return Provenance(self.simulated, tuple(self.start["reasons"]))
+
+    @property
+    def events(self) -> list[tuple[int, str, str, str]]:
+        """Return what happened: time (ns), severity, source, text."""
+        return [
+            (int(row["t_ns"]), ("info", "warning", "error")[row["severity"]], row["source"].decode(), row["text"].decode()) for row in self._file["events"][()]
+        ]
+
+    def batches(self, source: str = "tagger") -> Iterator[TagBatch]:
+        """Yield the tag batches of a source as they were taken, gaps included; in a run that was killed, those whose check sum holds."""
+        from ..instruments.roles import Gap, TagBatch
+
+        group = self._group("tags", source)
+        gaps = [Gap(int(row["t0"]), int(row["t1"]), row["reason"].decode(), None if row["missed"] < 0 else int(row["missed"])) for row in group["gaps"][()]]
+        for row in intact_batches(group, strict=self.complete, where=str(self.path)):
+            part = slice(int(row["first"]), int(row["first"] + row["n"]))
+            begin, end = int(row["t_begin"]), int(row["t_end"])
+            inside = tuple(gap for gap in gaps if begin <= gap.t0_ps < end)
+            yield TagBatch(int(row["seq"]), group["t"][part], group["ch"][part], begin, end, inside)
+
+    def announcement(self) -> tuple[bytes, list[dict[str, Any]]]:
+        """Return the announcement's bytes and the meta data of its parts. Raises RunFileError if the run holds none."""
+        group = self._group("announcement", "")
+        parts = [json.loads(text) for text in group["meta"][()]]
+        raw = group["bytes"][()].tobytes()
+        return raw[: sum(part["n_bytes"] for part in parts)], parts
+
+    def timing(self, source: str = "tagger") -> SlotTiming:
+        """Return the slot timing under which a tag source recorded. Raises RunFileError if the run holds no such source or did not keep it."""
+        kept = self.start.get("timing")
+        self._group("tags", source)
+        if kept is None:
+            raise RunFileError("the run did not keep its slot timing", where=str(self.path), remedy="Build it from the station file: `SlotTiming.of`.")
+        return SlotTiming(**kept)
+
+    def to_pandas(self, name: str | None = None) -> pd.DataFrame:
+        """Return one table, count record, scalar or tag source as a DataFrame; without a name the run's first of these.
+
+        Columns carry their units, as in `drive (V)`. Raises RunFileError if the run has nothing of that name.
+        """
+        import pandas as pd
+
+        groups = list(dict.fromkeys(key.rpartition("/")[0] for key in self))
+        name = name if name is not None else next(iter(groups), "")
+        if name not in groups:
+            raise RunFileError(f"the run has no {name!r}", where=str(self.path), remedy=f"It has {', '.join(groups) or 'no arrays'}.")
+        columns: dict[str, NDArray[Any]] = {}
+        for key in (key for key in self if key.rpartition("/")[0] == name):
+            values, unit, column = self[key], self.units[key], key.rpartition("/")[2]
+            label = f"{column} ({unit})" if unit not in ("", "1") else column
+            columns |= {label: values} if values.ndim == 1 else {f"{label} {i + 1}": values[:, i] for i in range(values.shape[1])}
+        return pd.DataFrame(columns)
+
+    def plot(self) -> Figure:
+        """Return the figure that shows this kind of run: fringe, count rates, or arrivals in the slot."""
+        from .plots import run_figure
+
+        return run_figure(self)
+
+    def salvage(self) -> Path:
+        """Copy what is whole of a killed run into an ordinary run file beside it; return its path."""
+        return salvage(self.path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def _group(self, kind: str, name: str) -> h5py.Group:
+        place = f"{kind}/{name}".rstrip("/")
+        if place not in self._file:
+            raise RunFileError(f"the run holds no {place}", where=str(self.path), remedy="It was made by another procedure.")
+        return self._file[place]
+
+    def _length(self, place: str) -> int:
+        """Return how many rows of a group are whole: in a killed run its columns may differ in length."""
+        group = self._file[place]
+        if place.startswith("tags/"):
+            if self.complete:
+                return int(group["t"].shape[0])
+            return sum(int(row["n"]) for row in intact_batches(group, strict=False, where=str(self.path)))
+        return min((column.shape[0] for column in group.values()), default=0)
+
+
+def intact_batches(group: h5py.Group, *, strict: bool, where: str) -> list[Any]:
+    """Return the batch rows of a tag source whose data carry their check sum, up to the first that does not.
+
+    strict: raise RunFileError instead of stopping there.
+    """
+    rows, whole = group["batches"][()], []
+    for row in rows:
+        part = slice(int(row["first"]), int(row["first"] + row["n"]))
+        if part.stop > min(group["t"].shape[0], group["ch"].shape[0]) or _checksum(group, part) != row["crc32"]:
+            if strict:
+                raise RunFileError(f"batch {int(row['seq'])} is damaged", where=where, remedy="Restore the file from a copy.")
+            break
+        whole.append(row)
+    return whole
+
+
+def _checksum(group: h5py.Group, part: slice) -> int:
+    return zlib.crc32(group["ch"][part].tobytes(), zlib.crc32(group["t"][part].tobytes()))
+
+
+def salvage(path: Path) -> Path:
+    """Copy what is whole of a run that was killed into `<name>.salvaged.h5`, closed with reason `crash`; return that path.
+
+    The run file itself is left as it is.  Raises RunFileError if it cannot be read, or was closed in order; StorageError if the copy cannot be written.
+    """
+    with Run.open(path) as run:
+        if run.complete:
+            raise RunFileError("the run was closed in order; there is nothing to salvage", where=str(path))
+        target = run.path.with_name(f"{run.path.stem}.salvaged.h5")
+        try:
+            with h5py.File(target, "w") as copy:
+                _copy(run, copy)
+        except (OSError, RuntimeError) as error:
+            raise storage_error(error, target) if isinstance(error, OSError) else StorageError(str(error), where=str(target)) from error
+    return target
+
+
+def _copy(run: Run, copy: h5py.File) -> None:
+    source = run._file  # noqa: SLF001  the reader's own file, in the reader's own module
+    for name in ("schema", "run_id", "part", "simulated", "start"):
+        copy.attrs[name] = source.attrs[name]
+    for name in ("snapshot", "events", "announcement"):
+        if name in source:
+            source.copy(name, copy)
+    kept: dict[str, int] = {}
+    for name, place in run._places.items():  # noqa: SLF001
+        dataset = copy.create_dataset(place, data=run[name])
+        dataset.attrs["unit"] = run.units[name]
+    for name in source.get("tags", ()):
+        rows = intact_batches(source[f"tags/{name}"], strict=False, where=str(run.path))
+        end = int(rows[-1]["t_end"]) if rows else 0
+        gaps = source[f"tags/{name}/gaps"][()]
+        copy[f"tags/{name}"].attrs.update(source[f"tags/{name}"].attrs)
+        copy.create_dataset(f"tags/{name}/batches", data=np.array(rows, source[f"tags/{name}/batches"].dtype))
+        copy.create_dataset(f"tags/{name}/gaps", data=gaps[gaps["t0"] < end])
+        kept[name] = int(sum(row["n"] for row in rows))
+    copy.attrs["stop"] = json.dumps({"reason": "crash", "summary": {}, "tags": kept}, sort_keys=True)
+    copy.attrs["digest"] = digest(copy)
+
+
+def _opened(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise RunFileError("there is no such run file", where=str(path), remedy="Check the name.")
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        # A file whose writer lives or was killed opens this way only.
+        try:
+            return h5py.File(path, "r", swmr=True)
+        except OSError as error:
+            raise RunFileError("this is no run file, or it is damaged", where=str(path), remedy="Give the .h5 file of a Heliograph run.") from error
+
+
+def _columns(file: h5py.File) -> Iterator[tuple[str, str, str]]:
+    for kind in _KINDS:
+        for name, group in file.get(kind, {}).items():
+            yield from ((kind, name, column) for column in group if column not in _NOT_ARRAYS)
+
+
+def _unit(dataset: h5py.Dataset) -> str:
+    return str(dataset.attrs.get("unit", ""))
