@@ -154,25 +154,30 @@ class LinkEnd:
             raise FrameError("a field is missing or of the wrong kind", where=frame.type.name) from error
 
     def _hello(self) -> dict[str, Any]:
-        known = self.store.identity
-        return {"link": known.link_id.hex(), "side": known.side, "provenance": known.provenance, "last": self.store.db.get("last_block")}
+        known, db = self.store.identity, self.store.db
+        header = {"link": known.link_id.hex(), "side": known.side, "provenance": known.provenance, "last": db.get("last_block")}
+        return header | {"lease": db.get("lease_no"), "seen": db.get("peer_lease")}
 
     def _on_hello(self, frame: Frame) -> None:
         mine, theirs = self._hello(), frame.header
         if theirs["link"] != mine["link"] or theirs["side"] != other(self._side):
             raise KeyStoreError("the other end belongs to another link", where=f"pair {self.store.identity.pair}", remedy="Provision both ends together.")
         self.store.check_provenance(theirs["provenance"])
-        if self._side == "B":
+        if theirs["seen"] > mine["lease"]:
+            raise self._locked({})
+        if self._side == "A":
+            if frame.session != self._sender.session:
+                raise FrameError("the answer is of another session", where="HELLO")
+            self.reconcile()
+            return
+        # An end that was rolled back gets its answer, so that it learns of it and locks itself; its sessions are old too.
+        if theirs["lease"] >= mine["seen"]:
             if frame.session <= self.store.db.get("session"):
                 raise FrameError("a replayed or older session", where="HELLO")
             with self.store.db.transaction():
                 self.store.db.put(session=frame.session)
-            self._sender.session = frame.session
-            self._send(MessageType.HELLO, mine)
-        elif frame.session != self._sender.session:
-            raise FrameError("the answer is of another session", where="HELLO")
-        else:
-            self.reconcile()
+        self._sender.session = frame.session
+        self._send(MessageType.HELLO, mine)
 
     # RECONCILE: A asks, B answers, A ends
 
@@ -204,15 +209,19 @@ class LinkEnd:
         if theirs["lease"] < db.get("peer_lease"):
             raise RollbackSuspected("the other end is older than it was", where=f"pair {self.store.identity.pair}", remedy="Retire both stores.")
         ahead = {pool: theirs["alloc"][pool - 1] for pool in own_pools(self._side) if theirs["alloc"][pool - 1] > self.store.counters(pool)[1]}
-        if not ahead:
-            return
+        if ahead:
+            raise self._locked(ahead)
+
+    def _locked(self, ahead: dict[Pool, int]) -> RollbackSuspected:
+        """Lock this store, which is an old copy, burning what the peer knows to be allocated; return the error to raise."""
+        db = self.store.db
         with db.transaction():
             for pool, end in ahead.items():
                 self.store.retire(pool, 0, end, (State.AVAILABLE,), State.BURNED)
                 db.run("UPDATE pool SET next_alloc=? WHERE pool=?", end, pool)
             db.put(locked=1)
             db.audit("alarm", why="the peer knows more than this store", pools=[int(pool) for pool in ahead])
-        raise RollbackSuspected("the other end knows more than this store: an old copy was restored", where=str(self.store.path), remedy="Retire both stores.")
+        return RollbackSuspected("the other end knows more than this store: an old copy was restored", where=str(self.store.path), remedy="Retire both stores.")
 
     def _adopt(self, frame: Frame) -> None:
         theirs, db, live = frame.header, self.store.db, set(frame.arrays["blocks"].tolist())
@@ -225,6 +234,9 @@ class LinkEnd:
             for block in self.store.blocks_in("pending"):
                 # What only this end has laid down is of no use: the other burned it, or never saw it.
                 self.store.settle_block(block, good=block in live)
+            for block in self.store.blocks_in("open"):
+                if block and block not in live:
+                    self.store.burn_block(block)
             for pool in own_pools(other(self._side)):
                 end = theirs["alloc"][pool - 1]
                 burned += self.store.retire(pool, 0, end, (State.AVAILABLE,), State.BURNED)

@@ -85,8 +85,10 @@ class Guard:
         self._slots[number] = record
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self._file)
+        """Give the file back; a second time does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(f"the guard cannot be kept ({error.strerror})", where=str(self.path), remedy="Free some disk space, then open the store again.")

@@ -207,12 +207,7 @@ class PartyKeys:
         elif files.secret.exists():
             self._import(files, peer)
         kek = kek_from_file(files.kek) if self._kek is None else self._kek
-        store = Store(files.store, files.guard, kek, self._injected)
-        if store.identity.provenance != self.provenance:
-            store.abandon()
-            raise ProvenanceError(
-                f"this is a store of {store.identity.provenance} key", where=str(files.store), remedy=f"Keep {self.provenance} key elsewhere."
-            )
+        store = Store(files.store, files.guard, kek, self.provenance, self._injected)
         return LinkEnd(store, self.party, peer, self._policy)
 
     def _import(self, files: StoreFiles, peer: str) -> None:

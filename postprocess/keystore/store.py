@@ -62,13 +62,13 @@ class Injected:
 
 
 class Store:
-    """An open store. path: the SQLite file; its guard is another file, best on another volume.  kek: 32 bytes.
+    """An open store. path: the SQLite file; its guard is another file, best on another volume.  kek: 32 bytes.  provenance: of the key it must hold.
 
     Opening follows the audit chain, compares the guard, burns what an unclean stop left in doubt, and raises the epoch. Raises StoreLocked,
-    RollbackSuspected, GuardMismatch, StoreCorrupt, KeyStoreError for a wrong KEK, StorageError; nothing is burned by a wrong KEK.
+    RollbackSuspected, GuardMismatch, StoreCorrupt, ProvenanceError, KeyStoreError for a wrong KEK, StorageError; nothing is burned by a wrong KEK.
     """
 
-    def __init__(self, path: Path, guard: Path, kek: bytes, injected: Injected | None = None) -> None:
+    def __init__(self, path: Path, guard: Path, kek: bytes, provenance: ProvenanceLabel, injected: Injected | None = None) -> None:
         if len(kek) != KEY_BYTES:
             raise ParameterError(f"a key-encryption key has {KEY_BYTES} bytes", where="kek")
         self.path = path
@@ -81,7 +81,7 @@ class Store:
                 raise KeyStoreError("there is no store", where=str(path), remedy="Provision the link.")
             self.db = Database(path, connect=self._injected.connect, clock=self._injected.clock)
             with self._undone(self.db):
-                self._open()
+                self._open(provenance)
 
     @staticmethod
     @contextlib.contextmanager
@@ -121,12 +121,13 @@ class Store:
         part.replace(path)
         sync_folder(path.parent)
 
-    def _open(self) -> None:
+    def _open(self, provenance: ProvenanceLabel) -> None:
         if self.db.one("SELECT 1 FROM sqlite_master WHERE name='meta'") is None or self.db.get("schema") != SCHEMA:
             raise StoreCorrupt("this is not a store of this version", where=str(self.path), remedy=_RETIRED)
         self.db.check_audit()
         self.store_id: bytes = self.db.get("store_id")
         self.identity = Identity(self.db.get("link_id"), self.db.get("pair"), self.db.get("side"), self.db.get("provenance"))
+        self.check_provenance(provenance)
         self._compare_guard()
         if self.db.get("locked"):
             raise RollbackSuspected("the store was locked: the other end knew more than this one", where=str(self.path), remedy=_RETIRED)
@@ -271,6 +272,17 @@ class Store:
             self.db.run("UPDATE block SET state='burned', dek=NULL WHERE b=?", block)
             self._ciphers.pop(block, None)
         self.db.audit("available" if good else "burn-block", block=block)
+
+    def burn_block(self, block: int) -> None:
+        """Burn whatever is left of an open block, inside a transaction."""
+        for pool in Pool:
+            low, end = self.db.all("SELECT min(idx), max(idx) FROM chunk WHERE pool=? AND b=?", pool, block)[0]
+            if low is not None:
+                self.retire(pool, low, end + 1, (State.AVAILABLE, State.RESERVED, State.OFFERED), State.BURNED)
+        self.db.run("UPDATE keyrec SET state='burned' WHERE state IN ('reserved','offered') AND key_id IN (SELECT key_id FROM chunk WHERE b=?)", block)
+        self.db.run("UPDATE block SET state='burned', dek=NULL WHERE b=?", block)
+        self._ciphers.pop(block, None)
+        self.db.audit("burn-block", block=block)
 
     def blocks_in(self, *states: str) -> list[int]:
         """Return the numbers of the blocks in the given states."""
