@@ -39,7 +39,7 @@ class Task:
     """One learning task with the settings it was measured at.
 
     classes: two digits, the first is +1.  per_client, test: samples.  bound: B, public bound of every update entry.  q: word width, bits.
-    rounds: default number.  clients: number at which it was measured.
+    rounds: default number.
     """
 
     name: str
@@ -53,7 +53,6 @@ class Task:
     rounds: int
     bound: float = 0.5
     q: int = 16
-    clients: int = 4
 
     def model(self) -> QnnModel:
         """Return the untrained model: amplitude encoding, head `none`."""

@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from ...core.errors import ParameterError
+from .adam import Adam
 from .data import Samples
 from .models import QnnModel
 from .qnn import single_thread
 from .tasks import Hyperparameters
 from .trainer import OptimizerState, Trained
-
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class LocalTrainer:
@@ -52,9 +51,7 @@ class LocalTrainer:
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.root, round_, client])))
         start = torch.from_numpy(np.ascontiguousarray(theta)).to(torch.float32)
         local = start.clone().requires_grad_()
-        adam = torch.optim.Adam([local], lr=self.settings.lr)
-        if state and self.settings.optimizer == "keep":
-            adam.state[local] = {name: torch.from_numpy(np.array(state[name])) for name in _MOMENTS}
+        adam = Adam(local, self.settings.lr, state if self.settings.optimizer == "keep" else {})
         with single_thread():
             for _ in range(self.settings.epochs):
                 self._epoch(local, adam, generator)
@@ -62,15 +59,13 @@ class LocalTrainer:
         update = local.detach().to(torch.float64).numpy() - start.to(torch.float64).numpy()
         if not np.isfinite(update).all():
             raise ParameterError("the local training diverged: an update is not finite", where=f"round {round_}", remedy="Lower the learning rate.")
-        return Trained(update, {name: adam.state[local][name].detach().numpy().copy() for name in _MOMENTS})
+        return Trained(update, adam.state)
 
-    def _epoch(self, local: torch.Tensor, adam: torch.optim.Adam, generator: np.random.Generator) -> None:
+    def _epoch(self, local: torch.Tensor, adam: Adam, generator: np.random.Generator) -> None:
         order = torch.from_numpy(generator.permutation(self.samples))
         for batch in torch.split(order, self.settings.batch):
-            adam.zero_grad()
             loss = torch.mean((self.model.scores(self._states[batch], local) - self._labels[batch]) ** 2)
-            torch.autograd.backward(loss)
-            adam.step()
+            adam.step(torch.autograd.grad(loss, local)[0])
 
 
 class Evaluator:

@@ -139,8 +139,7 @@ class Client:
         if frame.type is MessageType.READY:
             return self._note_ready(current, frame)
         if frame.type is MessageType.KEYIDS:
-            current.offered[_peer(current, frame)] = _ids(frame)
-            return self._advance(current)
+            return self._note_ids(current, frame)
         if frame.type is MessageType.RESULT:
             self._round = None
             return []
@@ -207,6 +206,13 @@ class Client:
         if phase not in current.ready or frame.header.get("roster") != current.roster.sha256:
             raise FrameError("another client has another roster", where=f"READY of {frame.header.get('from')}")
         current.ready[phase].add(_peer(current, frame))
+        return self._advance(current)
+
+    def _note_ids(self, current: _Round, frame: Frame) -> list[bytes]:
+        peer = _peer(current, frame)
+        if peer in current.offered or peer in current.words or peer not in self._earlier(current.roster):
+            raise FrameError("key ids came twice, or from a client that has none to send", where=f"KEYIDS of {peer}")
+        current.offered[peer] = _ids(frame)
         return self._advance(current)
 
     def _advance(self, current: _Round) -> list[bytes]:

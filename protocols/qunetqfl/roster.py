@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -121,11 +120,6 @@ class Roster:
     def weight(self, client: str) -> float:
         """Return w_k = n_k over the sum of the roster."""
         return self.samples[self.clients.index(client)] / sum(self.samples)
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return all pairs (earlier, later)."""
-        return tuple(combinations(self.clients, 2))
 
 
 def check_clients(clients: Iterable[str]) -> None:

@@ -1,4 +1,6 @@
 import statistics
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -364,3 +366,30 @@ def test_digits_three_and_nine_reach_the_target_on_every_seed(network):
 def test_one_seed_gives_one_model_to_the_byte_whatever_the_keys(network):
     models = {learn(find_task("digits"), network(chunk_bits=bits).sources, Settings(seed=7, rounds=3)).theta.tobytes() for bits in (1024, 640)}
     assert len(models) == 1
+
+
+def test_equal_seeds_and_keys_give_equal_transcripts(network):
+    transcripts = []
+    for _ in range(2):
+        said: list = []
+
+        def record(sender, receiver, data, said=said):
+            said.append((sender, receiver, data))
+            return (data,)
+
+        learn(find_task("digits"), network(chunk_bits=640).sources, Settings(seed=2, rounds=2), fault=record)
+        transcripts.append(said)
+    assert transcripts[0] == transcripts[1]
+
+
+def test_key_ids_sent_twice_abort_the_round(network):
+    def twice(frame, data):
+        return (data, frames.encode(replace(frame, seq=frame.seq + 1)))
+
+    result = run(network(), rounds=1, fault=altered(frames.MessageType.KEYIDS, twice))
+    assert len(result.aborted) == 1
+
+
+def test_the_driver_is_imported_without_the_heavy_libraries():
+    code = "import heliograph.protocols.qunetqfl, sys; print([name for name in ('torch', 'sklearn', 'scipy', 'qiskit') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

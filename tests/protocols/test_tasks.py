@@ -6,6 +6,7 @@ import torch
 
 from heliograph.core.errors import ConfigError, DataError, ParameterError
 from heliograph.protocols.learning import catalogue
+from heliograph.protocols.learning.adam import Adam
 from heliograph.protocols.learning.models import QnnModel
 from heliograph.protocols.learning.tasks import Hyperparameters, find_task, task_names
 from heliograph.protocols.learning.training import Evaluator, LocalTrainer
@@ -113,6 +114,21 @@ def test_moments_are_kept_or_reset_as_the_task_says(optimizer, matters):
     assert first.state["step"] == 6
     fresh, kept = local.train(1, 0, start, {}).update, local.train(1, 0, start, first.state).update
     assert np.array_equal(fresh, kept) != matters
+
+
+@pytest.mark.filterwarnings("default")
+def test_our_adam_takes_the_steps_of_torchs():
+    goal = torch.linspace(-1, 1, 7)
+    mine, theirs = (torch.zeros(7, requires_grad=True) for _ in range(2))
+    reference = torch.optim.Adam([theirs], lr=0.05)
+    state: dict = {}
+    for step in range(40):
+        adam = Adam(mine, 0.05, state)
+        adam.step(torch.autograd.grad(((mine - goal) ** 2).sum() * (step + 1), mine)[0])
+        state = dict(adam.state)
+        theirs.grad = torch.autograd.grad(((theirs - goal) ** 2).sum() * (step + 1), theirs)[0]
+        reference.step()
+    assert torch.allclose(mine, theirs, atol=1e-6)
 
 
 def test_a_diverging_training_is_an_error():
