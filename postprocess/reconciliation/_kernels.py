@@ -25,6 +25,7 @@ START_SHIFT, SIZE_MASK = 5, 31
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call and keep the machine code beside the module."""
+    # The cache looks at the file of the function alone: whoever changes this module or the constants of `messages` must touch its callers, too.
     return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
 
 

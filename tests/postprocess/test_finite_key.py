@@ -244,6 +244,18 @@ def test_a_parameter_fixed_for_a_much_larger_block_proves_nothing():
     assert kato_upper_observed(1.0, 100, 1e-10, 5.0) == 100.0
 
 
+@pytest.mark.parametrize("counts", [BlockCounts(PULSES, 0, 0, 0, 0), BlockCounts(PULSES, 1000, 900, 0, 0), BlockCounts(PULSES, 1000, 0, 10, 1)])
+def test_expecting_nothing_falls_back_to_azuma(counts):
+    kato = kato_parameters(counts, (0.017, 0.017))
+
+    assert key_length(counts, (0.017, 0.017), 0, bound="kato", kato=kato).m_y_upper == key_length(counts, (0.017, 0.017), 0).m_y_upper
+
+
+def test_kato_with_a_zero_is_azuma():
+    assert kato_upper_expected(100, 10_000, 1e-10, 0.0) == azuma_upper(100, 10_000, 1e-10)
+    assert kato_upper_observed(100.0, 10_000, 1e-10, 0.0) == azuma_upper(100.0, 10_000, 1e-10)
+
+
 def test_basis_dependence_takes_the_product_of_both_overlaps():
     assert basis_dependence((0.017, 0.0085), 0.01) == pytest.approx((1 - (1 - 2.857386e-4) * (1 - 7.184145e-5)) / 0.02, rel=1e-6)
 
