@@ -17,7 +17,7 @@ from ..core.statement import Provenance, SecurityStatement
 from . import _messages as msg
 from ._frames_kept import surviving
 from .amplification import amplify
-from .block import HASH_BITS, BlockSettings, Distilled, no_key, security_statement
+from .block import HASH_BITS, BlockSettings, Distilled, frame_bits_for, no_key, security_statement
 from .channel.authentication import NO_TAG, TAG_BYTES, forgery_bound, round_message
 from .channel.frames import Frame, MessageType
 from .finite_key import BlockCounts, KeyLength, binary_entropy, key_length
@@ -70,15 +70,18 @@ class Party:
         """Take bytes from the other party, cut anywhere, and return the messages to send now.
 
         Raises the reason why there will be no key: FrameError, DesyncError, NoKeyError, ReconciliationError or VerificationError. From then on every call
-        raises it again, and `farewell` holds what to tell the other party. A finished machine keeps its result unless the other party says that it has none.
+        raises it again, and `farewell()` gives what to tell the other party. A finished machine keeps its result unless the other party says that it has none.
         """
         if self._failure is not None:
             raise self._failure
+        answers: list[bytes] = []
         try:
-            return [raw for frame in self._line.receive(data) for raw in self._handle(frame)]
+            for frame in self._line.receive(data):
+                answers += self._handle(frame)
         except HeliographError as error:
-            self._give_up(error)
+            self._give_up(error, answers)
             raise
+        return answers
 
     @property
     def finished(self) -> bool:
@@ -92,10 +95,10 @@ class Party:
             return self._result
         raise self._failure or DesyncError("the block is not finished: messages of the other party are missing", where=self._settings.link)
 
-    @property
     def farewell(self) -> list[bytes]:
-        """Return the messages that tell the other party of this side's failure; empty if there was none, or if it was told by the other party."""
-        return self._farewell
+        """Return, once, the messages that tell the other party of this side's failure; empty if there was none, or if it was told by the other party."""
+        messages, self._farewell = self._farewell, []
+        return messages
 
     def _handle(self, frame: Frame) -> list[bytes]:
         if self._expected is None or frame.type is not self._expected[0]:
@@ -106,13 +109,13 @@ class Party:
     def _expect(self, type_: MessageType, handler: Handler) -> None:
         self._expected = (type_, handler)
 
-    def _give_up(self, error: HeliographError) -> None:
+    def _give_up(self, error: HeliographError, unsent: list[bytes]) -> None:
         # What comes after the last message cannot take the key back, unless the other party says that it has none.
         if self._result is not None and not self._line.peer_gave_up:
             return
         self._failure, self._result, self._expected = error, None, None
         if not self._line.peer_gave_up:
-            self._farewell = [self._line.send(MessageType.ABORT, msg.farewell(error))]
+            self._farewell = [*unsent, self._line.send(MessageType.ABORT, msg.farewell(error))]
         self._forget()
 
     def _forget(self) -> None:
@@ -175,11 +178,12 @@ class Party:
         )
 
     def _begin_correction(self) -> None:
-        self._layout = FrameLayout.of(self._counts.n_x, self._settings.frame_bits)
+        self._frame_bits = self._settings.frame_bits or frame_bits_for(self._counts.n_x)
+        self._layout = FrameLayout.of(self._counts.n_x, self._frame_bits)
         self._tally = ParityTally(self._layout.frames)
 
     def _cascade(self, q_est: float, seed: bytes) -> CascadeParameters:
-        return CascadeParameters(q_est, seed, self._settings.block, self._settings.frame_bits, self._settings.schedule)
+        return CascadeParameters(q_est, seed, self._settings.block, self._frame_bits, self._settings.schedule)
 
     def _count_parities(self, reply: bytes) -> None:
         """Count a reply, and give up as soon as correction has cost more than the block can yield."""
@@ -298,9 +302,9 @@ class Party:
         )
         if "simulated" in self._origins:
             judged = judged.joined(Provenance(True, ("hash keys and seeds come from a seeded generator",)))
-        forgery = sum(forgery_bound(len(self._tagged(direction, NO_TAG)(0))) for direction in (0, 1)) if authenticated else 0.0
+        forgery = sum(forgery_bound(len(self._tagged(direction, NO_TAG)(0))) for direction in (0, 1)) if authenticated else None
         leaked = self._leak(self._parities) + self._verify_bits
-        return security_statement(settings, self._length, leaked_bits=leaked, provenance=judged, epsilon_tags=forgery)
+        return security_statement(settings, self._length, leaked_bits=leaked, provenance=judged, forgery=forgery)
 
 
 def _ones(packed: Packed) -> int:

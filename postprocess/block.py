@@ -17,6 +17,7 @@ LeakRule = Literal["alice_parities", "both_directions"]
 Y_ERROR_LIMIT = 0.11
 """Y error rate above which a block is given up before correction: no key survives it, and a wrong pattern file gives one half."""
 HASH_BITS = 64
+FEWEST_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class BlockSettings:
 
     pair: such as "A-B", the Alice role first.  block: its number on this link.  n_sent: pulses sent, lost slots included.
     mu: upper bounds on the mean photon numbers leaving the two users.  q_est: expected X error rate, None for the Y error rate of this block.
+    frame_bits: of error correction, a power of two; None for the size that `frame_bits_for` gives.
     kato: the free parameters of that bound, fixed from expected counts before data are seen; needed for `kato`.
     y_error_limit, dropped_limit: error rate and fraction of frames above which the block is given up.  leak_rule: which parities are subtracted.
     hardware, pattern_mode, pattern_randomness: what provenance is judged by.  configuration: SHA-256 (hex) of the public station text.
@@ -41,7 +43,7 @@ class BlockSettings:
     epsilons: Epsilons = field(default_factory=Epsilons)
     q_est: float | None = None
     schedule: Literal["opt7"] = "opt7"
-    frame_bits: int = 2**17
+    frame_bits: int | None = None
     p_x: float = 0.9
     first_slot: int = 0
     y_error_limit: float = Y_ERROR_LIMIT
@@ -112,6 +114,14 @@ class Distilled:
     statement: SecurityStatement
 
 
+def frame_bits_for(n_x: int) -> int:
+    """Return the largest frame size of error correction, 2^14 to 2^17 bits, that cuts n_x bits into at least 16 frames; else 2^14.
+
+    A frame in which errors remain is dropped whole, and a block that loses more than a tenth of its frames is given up: with few frames one would be too many.
+    """
+    return next((size for size in (2**17, 2**16, 2**15) if n_x >= FEWEST_FRAMES * size), 2**14)
+
+
 def no_key(settings: BlockSettings, length: KeyLength, *, when: str) -> NoKeyError:
     """Return the error for a key length that is not positive, with every term of the formula. when: what was known at that moment."""
     terms = ", ".join(f"{name} {value:+,.1f}" for name, value in length.terms.items())
@@ -133,10 +143,10 @@ _LEAK_TEXT = {
 }
 
 
-def security_statement(settings: BlockSettings, length: KeyLength, *, leaked_bits: int, provenance: Provenance, epsilon_tags: float) -> SecurityStatement:
+def security_statement(settings: BlockSettings, length: KeyLength, *, leaked_bits: int, provenance: Provenance, forgery: float | None) -> SecurityStatement:
     """Return what may be claimed of a block's key.
 
-    leaked_bits: disclosed and subtracted.  epsilon_tags: probability that a forged round tag was accepted.
+    leaked_bits: disclosed and subtracted.  forgery: probability that a forged round tag was accepted, None where tags prove nothing.
     Secrecy is claimed for real data only; for all other data the length is what the formula gives for these counts, and nothing more.
     """
     eps = settings.epsilons
@@ -145,10 +155,10 @@ def security_statement(settings: BlockSettings, length: KeyLength, *, leaked_bit
         claims = (equal, "no secrecy is claimed (demonstration data); the length is what the finite-key formula gives for these counts")
     else:
         claims = (equal, f"{length.bits:,} bits are {length.epsilon:.1e}-secret from a site that owns laser, fibre and detectors")
-    return SecurityStatement(claims, _assumptions(settings, provenance), length.epsilon + epsilon_tags, leaked_bits, provenance)
+    return SecurityStatement(claims, _assumptions(settings, provenance, forgery), length.epsilon + (forgery or 0.0), leaked_bits, provenance)
 
 
-def _assumptions(settings: BlockSettings, provenance: Provenance) -> tuple[str, ...]:
+def _assumptions(settings: BlockSettings, provenance: Provenance, forgery: float | None) -> tuple[str, ...]:
     eps = settings.epsilons
     form = (
         f"epsilon form union: correction {eps.correction:.1e}, amplification {eps.amplification:.1e}, two {settings.bound} bounds at {eps.concentration:.1e} "
@@ -164,4 +174,5 @@ def _assumptions(settings: BlockSettings, provenance: Provenance) -> tuple[str, 
         f"(Y error rate {settings.y_error_limit:.3g}, dropped frames {settings.dropped_limit:.3g}); no variable-length proof"
     )
     fresh = "basis and bit of every slot are drawn freshly and independently and stay secret"
-    return (form, _LEAK_TEXT[settings.leak_rule], source, limits, fresh, *(f"not met: {reason}" for reason in provenance.reasons))
+    met = () if forgery is None else (f"the classical channel is authenticated by one-time tags; a forgery succeeds with probability at most {forgery:.1e}",)
+    return (form, _LEAK_TEXT[settings.leak_rule], source, limits, fresh, *met, *(f"not met: {reason}" for reason in provenance.reasons))

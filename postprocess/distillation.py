@@ -147,10 +147,9 @@ class Bob(Party):
         return [self._send_bases()]
 
     def _on_test_bits(self, frame: Frame) -> list[bytes]:
-        mine = self._send_test_bits()
         self._estimate(frame)
         self._expect(MessageType.PARITY, self._on_start)
-        return [mine]
+        return [self._send_test_bits()]
 
     def _on_start(self, frame: Frame) -> list[bytes]:
         q_est = msg.real(frame, "q_est")
@@ -229,7 +228,7 @@ def run_in_process(alice: Alice, bob: Bob, tap: Tap | None = None, *, fault: Fau
             answers = party.feed(data)
         except HeliographError as error:
             failures.append(error)
-            answers = party.farewell
+            answers = party.farewell()
         for raw in answers:
             end.send(raw)
 

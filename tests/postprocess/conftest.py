@@ -53,10 +53,10 @@ class Light:
         return replace(self, settings=replace(self.settings, **changed))
 
 
-def light_of(seed: int = 1, events: int = 60_000, error_x: float = 0.01, error_y: float = 0.006, **settings: Any) -> Light:
+def light_of(seed: int = 1, events: int = 60_000, error_x: float = 0.01, error_y: float = 0.006, y_slots: int = 200, **settings: Any) -> Light:
     """Return light of a repeated pattern: equal phases click at D1, opposite ones at D2, wrong with the error rates; different bases at random."""
     rng = np.random.default_rng(seed)
-    patterns = demo_patterns(SimRandom(seed, 7), PATTERN_SLOTS, PATTERN_SLOTS // 10, PATTERN_SLOTS // 50)
+    patterns = demo_patterns(SimRandom(seed, 7), PATTERN_SLOTS, y_slots, y_slots // 5)
     offsets = (int(rng.integers(PATTERN_SLOTS)), int(rng.integers(PATTERN_SLOTS)))
     n_sent = SENT_PER_EVENT * events
     slot = np.sort(rng.choice(n_sent, events, replace=False)).astype(np.int64)
@@ -67,7 +67,9 @@ def light_of(seed: int = 1, events: int = 60_000, error_x: float = 0.01, error_y
     same = basis[0] == basis[1]
     wrong = rng.random(events) < np.where(same, np.where(basis[0] == 0, error_x, error_y), 0.5)
     detector = (bit[0] ^ bit[1] ^ wrong).astype(np.uint8)
-    expected = BlockCounts(n_sent, events, round(0.82 * events), round(0.02 * events), round(0.02 * events * error_y))
+    share_y = y_slots / 5 / PATTERN_SLOTS
+    share_x = 1 - 2 * y_slots / PATTERN_SLOTS + share_y
+    expected = BlockCounts(n_sent, events, round(share_x * events), round(share_y * events), round(share_y * events * error_y))
     mu = (0.002, 0.002)
     agreed = {"pair": "A-B", "block": 5, "n_sent": n_sent, "mu": mu, "frame_bits": 2**14, "kato": kato_parameters(expected, mu), "session": 77, **settings}
     return Light(patterns, offsets, encode_events(Events(slot, detector)), BlockSettings(**agreed), seed)
