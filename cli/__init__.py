@@ -10,12 +10,13 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import bench, data, doctor, keyrate, station
+from . import bench, data, demo, doctor, keyrate, station
 from .output import Output
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(bench.app, name="bench")
 app.add_typer(station.app, name="station")
+app.command("demo")(demo.demo)
 app.command("keyrate")(keyrate.keyrate)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)

@@ -238,3 +238,5 @@ class Pair(Table):
     mu: float = Field(gt=0, lt=1)
     arm_loss_db: Decibels = Field(alias="arm_loss", ge=0)
     yy_overlap: int = Field(ge=1)
+    error_x: Fraction = 0.01
+    error_y: Fraction = 0.01

@@ -5,30 +5,33 @@ What the site knows goes into the run file: tags, announcement, offsets. What a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from pymeasure.experiment import FloatParameter, Parameter, Procedure
+import numpy as np
+from pymeasure.experiment import FloatParameter, Parameter
 
 from ...acquisition.alignment import JointErrors, Offset, Phases, align, find_phase, joint_check
 from ...acquisition.announcements import encode_events
 from ...acquisition.events import Events
-from ...acquisition.light import Light, one_of
-from ...acquisition.patterns import Pattern, demo_patterns, preamble, save_pattern
+from ...acquisition.light import POINTS_PER_SLOT, named, prepare_light
+from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, preamble, save_pattern
+from ...acquisition.procedures.base import BenchProcedure
+from ...acquisition.run_writer import RunLayout, RunWriter
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import RandomSource
-from ...core.errors import ConfigError
+from ...core.errors import ParameterError
+from ...core.physics import train_fractions
 
 if TYPE_CHECKING:
-    from ...acquisition.runs import RunWriter
-    from ...instruments.connect import Instruments
     from ...instruments.roles import TagBatch, TagSource
 
 Y_SHARE = 0.1
 """Share of a frame's slots in which a user sends Y."""
 ALIGNMENT_S = 0.2
-TRAINS = ("clockwise", "counter-clockwise")
+THRESHOLD_V = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +48,46 @@ def pattern_path(store: Path, party: str, run_id: str) -> Path:
     return store / party / "patterns" / f"{run_id}-{party}.bin"
 
 
-class KeyExchange(Procedure):
+class KeyExchange(BenchProcedure):
     """Exchange light between the two users of a pair.
 
-    Set before it starts: `instruments`, armed; `writer` of the run file; `store`, the folder of the key stores; `source` of the pattern bits.
+    Set before it starts, besides what every bench procedure needs: `store`, the folder of the key stores, and `source` of the pattern bits; a writer is needed.
+    Raises AlignmentError, SyncError or DataLoss if the light cannot be read; no announcement is written then, and the patterns are useless.
     """
 
+    DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
+
     pair = Parameter("Pair", default="A-B")
-    seconds = FloatParameter("Light", units="s", default=5.0, minimum=0.2)
+    seconds = FloatParameter("Light", units="s", default=5.0, minimum=0.2, maximum=1e5)
 
-    DATA_COLUMNS = ["Time (s)", "Event rate (Hz)", "Events"]  # noqa: RUF012  (PyMeasure's convention)
-
-    instruments: Instruments
     writer: RunWriter
     store: Path
     source: RandomSource
+
+    def run_layout(self) -> RunLayout:
+        """Return the tag stream, the event rate, and the announcement."""
+        name = self._tagger_name()
+        channels = self.instruments.station.instruments[name].wire.channel_map
+        return RunLayout(tags={name: channels}, tables={"block": {"time": "s", "rate": "Hz"}}, announcement=True)
 
     def startup(self) -> None:
         """Set pulses, intensity and arms of the pair."""
         self._station = self.instruments.station
         if self.pair not in self._station.pairs:
             known = ", ".join(self._station.pairs)
-            raise ConfigError(f"there is no pair {self.pair!r}", where=str(self._station.path), remedy=f"Pairs of this station: {known}.")
+            raise ParameterError(f"there is no pair {self.pair!r}", where="KeyExchange", remedy=f"Pairs of this station: {known}.")
         self._users = tuple(self.pair.split("-"))
-        self._timing = SlotTiming.of(self._station, one_of(self._station, "TagSource"))
-        self._tagger = cast("TagSource", self.instruments[one_of(self._station, "TagSource")])
-        self._light = Light(self.instruments, self._station)
-        self._light.carve_pulses()
-        self._intensity = self._light.set_intensity(self._station.pairs[self.pair].mu)
-        self._arms = self._light.set_arms(self.pair)
+        self._timing = SlotTiming.of(self._station, self._tagger_name())
+        self._tagger = cast("TagSource", self.instruments[self._tagger_name()])
+        for channel in (self._timing.d1, self._timing.d2, self._timing.sync):
+            self._tagger.configure(channel, THRESHOLD_V, "RISING", 0, True)
+        pair = self._station.pairs[self.pair]
+        self._light = prepare_light(self.instruments, pair.mu, dict.fromkeys(self._users, pair.arm_loss_db))
 
     def execute(self) -> None:
         """Align, send the block, and write the announcement."""
         aligned = self._align()
-        self._send(self._patterns())
+        self._load(self._patterns())
         announcement, n_slots, selector = self._receive(aligned)
         self.writer.announcement(
             announcement,
@@ -86,36 +95,56 @@ class KeyExchange(Procedure):
                 "pair": self.pair,
                 "first_slot": 0,
                 "n_slots": n_slots,
-                "seconds": n_slots * self._station.clock.slot_s,
                 "offsets": {user: offset.slots for user, offset in aligned.offsets.items()},
-                "mu": self._intensity.mu,
-                "input_db": self._intensity.attenuation_db,
-                "arm_loss_db": list(self._arms),
-                "alignment": {user: asdict(offset) for user, offset in aligned.offsets.items()},
-                "phases": asdict(aligned.phases),
-                "preamble": asdict(aligned.errors),
-                "selection": asdict(selector.report),
-                "pattern_mode": "demo",
-                "pattern_randomness": self.source.origin,
+                "mu": self._light.mu,
+                "pattern": ["demo", self.source.origin],
             },
+        )
+        self.writer.summary.update(
+            pair=self.pair,
+            seconds=n_slots * self._station.clock.slot_s,
+            input_db=self._light.input_db,
+            arms_db=dict(self._light.arms_db),
+            alignment={user: asdict(offset) for user, offset in aligned.offsets.items()},
+            phases=asdict(aligned.phases),
+            preamble=asdict(aligned.errors),
+            selection=asdict(selector.report),
         )
 
     def shutdown(self) -> None:
         """Stop modulating."""
-        if hasattr(self, "_light"):
-            self._light.modulate()
+        for user in getattr(self, "_users", ()):
+            self.modulate(user, False)
+
+    def _tagger_name(self) -> str:
+        return named(self.instruments.station, "TagSource")[0]
+
+    def _modulate_only(self, *users: str) -> None:
+        for user in self._station.optics.users:
+            self.modulate(user, user in users)
+
+    def _load(self, patterns: Mapping[str, Pattern]) -> None:
+        """Load each user's pattern into its generator, the first user's for the clockwise train and the second's for the other; outputs keep their state."""
+        for user, pattern in patterns.items():
+            place = self._station.optics.users[user]
+            modulator = self._station.optics.modulators[place.pm]
+            fractions = train_fractions(place.distance_m, self._station.optics.loop.length_m, self._station.clock.slot_s)
+            # Phases in (-pi, pi] need the smallest swing.
+            phases = np.pi - (np.pi - pattern.phases_rad) % (2.0 * np.pi)
+            volts = gate_waveform(phases, fractions[self._users.index(user)], modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
+            self._source(user).load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
 
     def _align(self) -> Aligned:
         """Find pulses and pattern offsets by the public preambles, one user after the other, then check both together."""
         preambles = {user: preamble(self._timing.pattern_slots, user) for user in self._users}
         recordings = {}
-        for user, train in zip(self._users, TRAINS, strict=True):
-            self._light.load_phases(user, preambles[user].phases_rad, train)
-            self._light.modulate(user)
+        self._load(preambles)
+        for user in self._users:
+            self._modulate_only(user)
             recordings[user] = self._recording()
         phases = find_phase(recordings[self._users[0]], self._timing)
         offsets = {user: align(recordings[user], self._timing, preambles[user], phases) for user in self._users}
-        self._light.modulate(*self._users)
+        self._modulate_only(*self._users)
         selector = EventSelector(self._timing, phases.pair)
         events = Events.joined([*(selector.feed(batch) for batch in self._recording()), selector.flush()])
         first, second = self._users
@@ -134,10 +163,6 @@ class KeyExchange(Procedure):
             save_pattern(pattern_path(self.store, user, self.writer.run_id), pattern, run_id=self.writer.run_id, party=user)
         return patterns
 
-    def _send(self, patterns: dict[str, Pattern]) -> None:
-        for user, train in zip(self._users, TRAINS, strict=True):
-            self._light.load_phases(user, patterns[user].phases_rad, train)
-
     def _receive(self, aligned: Aligned) -> tuple[bytes, int, EventSelector]:
         """Record the block; return the announcement, the pulses sent, and the selector with its counts."""
         selector = EventSelector(self._timing, aligned.phases.pair)
@@ -148,7 +173,7 @@ class KeyExchange(Procedure):
             return int(events.slot[-1]) if len(events) else last
 
         for batch in self._tagger.record(self.seconds):
-            self.writer.tags("tagger", batch)
+            self.writer.tags(self._tagger_name(), batch)
             events = selector.feed(batch).between(0, 2**62)
             last, end_ps = announce(events), batch.t_end_ps
             self._report(batch, events)
@@ -159,7 +184,7 @@ class KeyExchange(Procedure):
         return bytes(announced), n_slots, selector
 
     def _report(self, batch: TagBatch, events: Events) -> None:
-        now_s = batch.t_end_ps * 1e-12
-        length_s = (batch.t_end_ps - batch.t_begin_ps) * 1e-12
-        self.emit("results", {"Time (s)": now_s, "Event rate (Hz)": len(events) / length_s, "Events": len(events)})
+        now_s, rate_hz = batch.t_end_ps * 1e-12, len(events) / ((batch.t_end_ps - batch.t_begin_ps) * 1e-12)
+        self.writer.table("block", {"time": [now_s], "rate": [rate_hz]})
+        self.emit("results", {"Time (s)": now_s, "Event rate (Hz)": rate_hz})
         self.emit("progress", min(100.0, 100.0 * now_s / self.seconds))

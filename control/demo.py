@@ -1,0 +1,234 @@
+"""The whole way on the simulated bench: light, keys, learning, report."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.entropy import SimRandom
+from ..core.errors import StorageError
+from ..core.statement import SecurityStatement, combined
+from ..instruments.station import Station, default_text
+from .bench import Bench, open_bench
+from .node import Network, PairKey, network
+
+if TYPE_CHECKING:
+    from ..acquisition.calibration import Fringe
+    from ..acquisition.procedures.base import BenchProcedure
+    from ..acquisition.procedures.count_rates import Rates
+    from ..acquisition.runs import Run
+    from ..instruments.roles import WireCount
+    from ..protocols.qunetqfl.result import LearningResult, RoundRecord
+
+LIGHT_S = 5.0
+"""Light of every pair; the largest loss needs this much for a useful key."""
+CLASSES = (3, 9)
+
+
+class ProgressBar(Protocol):
+    """A bar that can be set to a percentage."""
+
+    def to(self, completed: float) -> None:
+        """Set how much of the total is done."""
+        ...
+
+
+class Voice(Protocol):
+    """What the demo needs of a command's output."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        ...
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table."""
+        ...
+
+    def progress(self, text: str, total: float = 100.0) -> AbstractContextManager[ProgressBar]:
+        """Show a bar."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What a demo made. rates, fringes, pairs by user or pair; wire: bytes per instrument; runs: run files in the order they were made."""
+
+    folder: Path
+    seed: int
+    rates: Rates
+    fringes: Mapping[str, Fringe]
+    pairs: Mapping[str, PairKey]
+    learning: LearningResult
+    wire: Mapping[str, WireCount]
+    runs: Sequence[Path]
+    wall_seconds: float
+
+    @property
+    def statement(self) -> SecurityStatement:
+        """Return what is claimed of the whole: that of the learning, which rests on all keys, with what the keys leaked."""
+        return combined([self.learning.statement], self.learning.statement.claims)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        learned = self.learning.as_dict()
+        return {
+            "folder": self.folder,
+            "seed": self.seed,
+            "rates": asdict(self.rates),
+            "fringes": {user: {"v_pi_v": fringe.v_pi_v, "visibility": fringe.visibility} for user, fringe in self.fringes.items()},
+            "pairs": {name: _without_statement(key) for name, key in self.pairs.items()},
+            **{name: learned[name] for name in ("task", "clients", "rounds", "aborted", "key", "final_accuracy", "final_loss", "unmasked_equal")},
+            "wire": {name: {"sent": count.sent, "received": count.received} for name, count in self.wire.items()},
+            "runs": list(self.runs),
+            "report": self.folder / "report.html",
+            "wall_seconds": self.wall_seconds,
+        }
+
+
+def _without_statement(key: PairKey) -> dict[str, Any]:
+    return {name: getattr(key, name) for name in PairKey.__slots__ if name != "statement"}
+
+
+def write_station(folder: Path, seed: int | None) -> Path:
+    """Put the station file into the demo's folder, or keep the one that is there; `seed` is entered into it if given. Returns its path."""
+    path = folder / "station.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = path.read_bytes() if path.exists() else default_text()
+        if seed is not None:
+            text = seeded(text, seed)
+        if not path.exists() or path.read_bytes() != text:
+            path.write_bytes(text)
+    except OSError as error:
+        raise StorageError(f"the demo's folder cannot be written ({error.strerror})", where=str(folder), remedy="Give another folder with --out.") from error
+    return path
+
+
+def seeded(text: bytes, seed: int) -> bytes:
+    """Return a station file's text with another seed of the simulated world."""
+    return re.sub(rb"(?m)^seed = \d+$", b"seed = %d" % seed, text, count=1)
+
+
+def demo(folder: Path, voice: Voice, *, seed: int | None = None, rounds: int | None = None, faults: Sequence[str] = (), seconds: float = LIGHT_S) -> DemoResult:
+    """Run the demo in a folder and return what it made; its report is `folder`/report.html.
+
+    seed: of the simulated world, the patterns and the training; keys never repeat.  rounds: of learning.  faults: of the simulated bench.
+    Raises whatever goes wrong: no key is made of light that cannot be read.
+    """
+    return _Demo(folder, voice, seed, faults, seconds).run(rounds)
+
+
+class _Demo:
+    def __init__(self, folder: Path, voice: Voice, seed: int | None, faults: Sequence[str], seconds: float) -> None:
+        self._started = time.monotonic()
+        self._voice = voice
+        self._folder = folder.resolve()
+        self._station_path = write_station(self._folder, seed)
+        self._station = Station.load(self._station_path)
+        self._seed = int(self._station.sim["seed"])
+        self._faults = faults
+        self._seconds = seconds
+        self._runs: list[Path] = []
+
+    def run(self, rounds: int | None) -> DemoResult:
+        with ExitStack() as stack:
+            keys = stack.enter_context(network(self._folder / "store", list(self._station.optics.users)))
+            with open_bench(self._station_path, folder=self._folder / "runs", faults=self._faults) as bench:
+                self._greet(bench)
+                rates, rate_run = self._rates(bench)
+                fringes, fringe_runs = self._fringes(bench)
+                pairs = {name: self._pair(bench, keys, name) for name in self._station.pairs}
+                wire = dict(bench.instruments.wire_counts())
+            self._tell_pairs(pairs)
+            learning = self._learn(keys, pairs, rounds)
+        result = DemoResult(self._folder, self._seed, rates, fringes, pairs, learning, wire, tuple(self._runs), round(time.monotonic() - self._started, 3))
+        from .demo_report import write_report
+
+        write_report(result, [rate_run, *fringe_runs])
+        return result
+
+    def _carry_out(self, bench: Bench, procedure: BenchProcedure, text: str, *, seed: int | None = None) -> Run:
+        with self._voice.progress(text) as bar:
+            run = bench.run(procedure, progress=lambda topic, value: bar.to(value) if topic == "progress" else None, seed=seed, purpose="demo")
+        self._runs.append(run.path)
+        return run
+
+    def _greet(self, bench: Bench) -> None:
+        rows = []
+        for name, instrument in bench.instruments.items():
+            who = instrument.identify()
+            rows.append((name, f"{who.vendor} {who.model}", who.serial, self._station.instruments[name].wire.role))
+        self._voice.table("The bench (simulated)", ["instrument", "answers as", "serial", "role"], rows)
+
+    def _rates(self, bench: Bench) -> tuple[Rates, Run]:
+        from ..acquisition.procedures.count_rates import CountRates
+
+        procedure = CountRates(duration_s=1.0, pair=next(iter(self._station.pairs)))
+        run = self._carry_out(bench, procedure, "Count rates")
+        rates: Rates = procedure.result
+        rows = [("D1", rates.d1_hz, rates.d1_sigma_hz, rates.d1_expected_hz), ("D2", rates.d2_hz, rates.d2_sigma_hz, rates.d2_expected_hz)]
+        self._voice.table(f"Count rates, light of pair {procedure.pair}", ["detector", "rate (1/s)", "sigma (1/s)", "expected (1/s)"], rows)
+        return rates, run
+
+    def _fringes(self, bench: Bench) -> tuple[dict[str, Fringe], list[Run]]:
+        from ..acquisition.procedures.phase_scan import PhaseScan
+
+        users, fringes, runs = list(self._station.optics.users), {}, []
+        for number, user in enumerate(users):
+            procedure = PhaseScan(user=user, partner=users[(number + 1) % len(users)])
+            runs.append(self._carry_out(bench, procedure, f"Phase scan of user {user}"))
+            fringes[user] = procedure.result
+        rows = [(user, fringe.v_pi_v, fringe.v_pi_sigma_v, fringe.visibility, fringe.visibility_sigma) for user, fringe in fringes.items()]
+        self._voice.table("Phase scans", ["user", "V_pi (V)", "sigma (V)", "visibility", "sigma"], rows)
+        return fringes, runs
+
+    def _pair(self, bench: Bench, keys: Network, name: str) -> PairKey:
+        from ..postprocess.procedures.key_exchange import KeyExchange
+
+        procedure = KeyExchange(pair=name, seconds=self._seconds)
+        procedure.store = keys.folder
+        procedure.source = SimRandom(self._seed, list(self._station.pairs).index(name))
+        run = self._carry_out(bench, procedure, f"Light of pair {name}", seed=self._seed)
+        with self._voice.progress(f"Key of pair {name}") as bar, run:
+            key = keys.distil(run)
+            bar.to(100.0)
+        return key
+
+    def _tell_pairs(self, pairs: Mapping[str, PairKey]) -> None:
+        rows = [
+            (name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", key.sifted_bits, key.leak_bits, key.f_ec, key.key_bits, key.key_rate_bps)
+            for name, key in pairs.items()
+        ]
+        columns = ["pair", "error X", "error Y", "sifted bits", "leaked bits", "f", "key bits", "rate (bit/s)"]
+        self._voice.table(f"Keys from {self._seconds:g} s of light each", columns, rows)
+
+    def _learn(self, keys: Network, pairs: Mapping[str, PairKey], rounds: int | None) -> LearningResult:
+        from ..protocols.learning.tasks import digits_task
+        from ..protocols.qunetqfl.auditor import Auditor
+        from ..protocols.qunetqfl.driver import Settings, learn
+
+        task = digits_task(*CLASSES)
+        total = task.rounds if rounds is None else rounds
+        with self._voice.progress("Learning rounds", total=total) as bar:
+
+            def told(record: RoundRecord) -> None:
+                bar.to(record.round + 1)
+
+            result = learn(
+                task,
+                keys.parties,
+                Settings(rounds=total, seed=self._seed),
+                folder=self._folder / "learning" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+                statements=[key.statement for key in pairs.values()],
+                auditor=Auditor(),
+                progress=told,
+            )
+        rows = [(record.round + 1, f"{record.accuracy:.1%}", record.loss, record.key_bits_spent, record.key_bits_burned) for record in result.rounds]
+        columns = ["round", "accuracy", "loss", "key bits spent", "burned"]
+        self._voice.table(f"Learning digits {CLASSES[0]} and {CLASSES[1]}, {len(keys.parties)} clients", columns, rows)
+        return result

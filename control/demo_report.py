@@ -1,0 +1,92 @@
+"""The demo's report: its numbers and plots put on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import plots
+from .report import Plot, Report, Table, write
+
+if TYPE_CHECKING:
+    from ..acquisition.runs import Run
+    from .demo import DemoResult
+
+
+def write_report(result: DemoResult, bench_runs: Sequence[Run]) -> None:
+    """Write `report.html` into the demo's folder.
+
+    bench_runs: the count-rate run, then the phase scans in the order of the users.
+    """
+    learned, path = result.learning, result.folder / "report.html"
+    report = Report(
+        title=f"Heliograph demo, seed {result.seed}",
+        lead=f"Three users on one Sagnac loop exchanged key pairwise and trained a quantum neural network on digits without showing each other their data. "
+        f"Seed {result.seed}, {result.wall_seconds:.0f} s.",
+        facts=[
+            ("Final key", f"{sum(key.key_bits for key in result.pairs.values()) / 1e6:.2f} Mbit"),
+            ("Test accuracy", f"{learned.final_accuracy:.1%}"),
+            ("Rounds", str(len(learned.rounds))),
+            ("Key spent on masks", f"{sum(record.key_bits_spent for record in learned.rounds) / 1e3:.1f} kbit"),
+            ("Masked sum = plain sum", "yes, every word" if learned.unmasked_equal else "NO"),
+        ],
+        bench=_bench_plots(result, bench_runs),
+        pairs=_pair_table(result),
+        keys=_key_plots(result),
+        learning=[
+            Plot("accuracy", "Test accuracy of the shared model after each round.", plots.accuracy([record.accuracy for record in learned.rounds])),
+            Plot(
+                "key-spent",
+                "Key used by the rounds, all pairs together.",
+                plots.key_spent([record.key_bits_spent for record in learned.rounds], [record.key_bits_burned for record in learned.rounds]),
+            ),
+        ],
+        rounds=_round_table(result),
+        statement=result.statement,
+        files=[("station", result.folder / "station.toml"), ("key stores", result.folder / "store"), *(("run", run) for run in result.runs)],
+    )
+    write(report, path)
+
+
+def _bench_plots(result: DemoResult, runs: Sequence[Run]) -> list[Plot]:
+    figures = [Plot("rates", "Count rates of both detectors; lines are the means.", runs[0].plot())]
+    for user, run in zip(result.fringes, runs[1:], strict=True):
+        figures.append(Plot(f"fringe-{user}", f"Phase scan of user {user}: counts and fitted fringe.", run.plot()))
+    return figures
+
+
+def _key_plots(result: DemoResult) -> list[Plot]:
+    errors = {name: (key.qber_x, key.qber_y) for name, key in result.pairs.items()}
+    budget = {name: {"sifted": float(key.sifted_bits), "leak": float(key.leak_bits), "key": float(key.key_bits)} for name, key in result.pairs.items()}
+    return [
+        Plot(
+            "qber",
+            "Bit error rates of each pair: X is corrected and becomes key, Y is disclosed and bounds what an eavesdropper knows.",
+            plots.error_rates(errors),
+        ),
+        Plot("budget", "What became of the sifted X bits.", plots.key_budget(budget)),
+    ]
+
+
+def _pair_table(result: DemoResult) -> Table:
+    header = ["pair", "error X", "error Y", "events", "sifted bits", "leaked bits", "f", "key bits", "rate (kbit/s)"]
+    rows = [
+        [
+            name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", f"{key.n_events:,}", f"{key.sifted_bits:,}", f"{key.leak_bits:,}", f"{key.f_ec:.3f}",
+            f"{key.key_bits:,}", f"{key.key_rate_bps / 1e3:.1f}",
+        ]
+        for name, key in result.pairs.items()
+    ]  # fmt: skip
+    return Table("One block of light per pair; f is the efficiency of error correction, 1 at the Shannon limit.", header, rows)
+
+
+def _round_table(result: DemoResult) -> Table:
+    header = ["round", "accuracy", "loss", "key bits spent", "burned", "equal to plain sum"]
+    rows = [
+        [
+            str(record.round + 1), f"{record.accuracy:.1%}", f"{record.loss:.4f}", f"{record.key_bits_spent:,}", f"{record.key_bits_burned:,}",
+            "yes" if record.unmasked_equal else "no",
+        ]
+        for record in result.learning.rounds
+    ]  # fmt: skip
+    return Table("Every round's masked sum is compared with the sum of the plain quantised updates.", header, rows)

@@ -1,0 +1,213 @@
+"""The parties of a station in this process: their key stores, joined pair by pair, and the distillation of runs into them.
+
+Each party has its own folder DIR/<party>: stores, patterns of runs not yet distilled, and the record of what it disclosed. What one party's machine is given
+comes from its own folder and from the site's announcement, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..acquisition.patterns import Pattern, erase_pattern, load_pattern
+from ..acquisition.runs import Run
+from ..core.entropy import OsRandom, RandomSource
+from ..core.errors import AlreadyDistilled, ParameterError, RunFileError
+from ..core.ledger import Ledger, records
+from ..core.physics import transmission
+from ..core.statement import SecurityStatement
+from ..instruments.station import Station
+from ..postprocess.block import BlockSettings, Distilled
+from ..postprocess.channel.frames import MessageType
+from ..postprocess.distillation import Alice, Bob, run_in_process
+from ..postprocess.finite_key import kato_parameters
+from ..postprocess.keystore.party import Link, PartyKeys, link, open_party
+from ..postprocess.keystore.source import KeyBlock
+from ..postprocess.parameters import PairBench, SlotShares, expected_counts
+from ..postprocess.procedures.key_exchange import Y_SHARE, pattern_path
+
+Bound = Literal["azuma", "kato"]
+_TYPE_AT = 5
+"""Place of the message type in a frame: behind length and version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairKey:
+    """What one run gave a pair.
+
+    block: number of the key block in the stores.  seconds: of light.  sifted_bits: X bits.  leak_bits: parities subtracted.  key_rate_bps: key over light time.
+    """
+
+    pair: str
+    run_id: str
+    block: int
+    seconds: float
+    n_events: int
+    sifted_bits: int
+    qber_x: float
+    qber_y: float
+    leak_bits: int
+    f_ec: float
+    key_bits: int
+    key_rate_bps: float
+    disclosed: dict[str, int]
+    statement: SecurityStatement
+
+
+class Network:
+    """Parties and their stores, every pair of them joined. Use `network` to open one."""
+
+    def __init__(self, folder: Path, parties: dict[str, PartyKeys], links: dict[str, Link]) -> None:
+        self.folder = folder
+        self.parties = parties
+        self.links = links
+
+    def distil(self, run: Run, *, bound: Bound = "kato", source: RandomSource | None = None, tap: Callable[[int, bytes], None] | None = None) -> PairKey:
+        """Make key of a run of `KeyExchange` and lay it into both stores of its pair.
+
+        bound: concentration inequality; the free parameters of `kato` come from what the station expects, never from the run.
+        source: of hash keys and seeds.  tap: sees every message between the two parties.
+        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. Nothing is disclosed twice: a run whose parities went out is never tried again.
+        """
+        meta = _announced(run)
+        pair, users = meta["pair"], meta["pair"].split("-")
+        self._refuse_second_time(run, users)
+        files = [pattern_path(self.folder, user, run.run_id) for user in users]
+        patterns = [load_pattern(path, run_id=run.run_id, party=user) for path, user in zip(files, users, strict=True)]
+        settings = _settings(run, meta, self.parties[users[0]].next_block(users[1]), bound)
+        with ExitStack() as stack:
+            ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
+            results = _machines(run, meta, patterns, settings, source or OsRandom(), _noting(ledgers, run.run_id, pair, tap))
+            blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
+            self.links[pair].ingest(blocks[0], blocks[1])
+            for ledger in ledgers:
+                ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=results[0].bits)
+        for path in files:
+            erase_pattern(path)
+        return _pair_key(run, settings, results[0])
+
+    def _refuse_second_time(self, run: Run, users: Sequence[str]) -> None:
+        for user in users:
+            path = self._ledger_path(user)
+            past = [record for record in records(path) if record.get("run_id") == run.run_id] if path.exists() else []
+            done = [record for record in past if record["kind"] == "distilled"]
+            if done:
+                raise AlreadyDistilled(
+                    f"already distilled: {done[0]['bits']:,} bits, key block {done[0]['block']} of pair {done[0]['pair']}",
+                    where=str(run.path),
+                    remedy="Acquire another run.",
+                )
+            if past:
+                raise AlreadyDistilled(
+                    "its parities were disclosed by a distillation that did not finish; a second one would disclose more than is counted",
+                    where=str(run.path),
+                    remedy="Acquire another run.",
+                )
+
+    def _ledger_path(self, party: str) -> Path:
+        return self.folder / party / "distillation.jsonl"
+
+
+@contextmanager
+def network(folder: Path, parties: Sequence[str]) -> Iterator[Network]:
+    """Open the stores of all pairs of these parties, provisioning those that are new, and close them at the end.
+
+    Raises KeyStoreError, ProvenanceError or StorageError.
+    """
+    with ExitStack() as stack:
+        keys = {party: stack.enter_context(open_party(folder, party)) for party in sorted(parties)}
+        links = {f"{a}-{b}": stack.enter_context(link(keys[a], keys[b])) for a, b in itertools.combinations(sorted(parties), 2)}
+        yield Network(folder, keys, links)
+
+
+def _announced(run: Run) -> dict[str, Any]:
+    _, parts = run.announcement()
+    if run.procedure != "KeyExchange" or not parts:
+        raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
+    return parts[0]
+
+
+def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> BlockSettings:
+    station = Station.parse(run.station_text, run.path)
+    pair = station.pairs[meta["pair"]]
+    mu = (float(meta["mu"]), float(meta["mu"]))
+    arm, site = float(transmission(pair.arm_loss_db)), station.optics.site
+    dark = (site.dark_hz[0] * site.gate_s, site.dark_hz[1] * site.gate_s)
+    slots = station.clock.pattern_slots
+    shares = SlotShares.pattern(slots, round(Y_SHARE * slots), pair.yy_overlap)
+    expected = expected_counts(PairBench(mu, (arm, arm), pair.error_x, pair.error_y, site.eta, dark), meta["n_slots"], shares)
+    mode, randomness = meta["pattern"]
+    return BlockSettings(
+        pair=meta["pair"],
+        block=block,
+        n_sent=meta["n_slots"],
+        mu=mu,
+        bound=bound,
+        kato=kato_parameters(expected.block(), mu) if bound == "kato" else None,
+        q_est=pair.error_x,
+        first_slot=meta["first_slot"],
+        pattern_mode=mode,
+        pattern_randomness=randomness,
+        hardware=not run.simulated,
+        configuration=hashlib.sha256(run.station_text).hexdigest(),
+        session=time.time_ns(),
+    )
+
+
+def _machines(
+    run: Run,
+    meta: dict[str, Any],
+    patterns: Sequence[Pattern],
+    settings: BlockSettings,
+    source: RandomSource,
+    tap: Callable[[int, bytes], None],
+) -> tuple[Distilled, Distilled]:
+    announcement, _ = run.announcement()
+    offsets = [meta["offsets"][user] for user in meta["pair"].split("-")]
+    alice = Alice.of_pattern(patterns[0], offsets[0], announcement, settings, source)
+    bob = Bob.of_pattern(patterns[1], offsets[1], announcement, settings, source)
+    return run_in_process(alice, bob, tap)
+
+
+def _noting(ledgers: Sequence[Ledger], run_id: str, pair: str, tap: Callable[[int, bytes], None] | None) -> Callable[[int, bytes], None]:
+    """Return a tap that records, before the first parity goes out, that parities of this run went out."""
+    noted = False
+
+    def note(end: int, data: bytes) -> None:
+        nonlocal noted
+        if not noted and data[_TYPE_AT] == MessageType.PARITY:
+            noted = True
+            for ledger in ledgers:
+                ledger.append("disclosed", run_id=run_id, pair=pair)
+        if tap is not None:
+            tap(end, data)
+
+    return note
+
+
+def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:
+    seconds = float(run.summary["seconds"])
+    if seconds <= 0.0:
+        raise ParameterError(f"{seconds} s of light", where=str(run.path))
+    return PairKey(
+        pair=settings.pair,
+        run_id=run.run_id,
+        block=settings.block,
+        seconds=seconds,
+        n_events=result.counts.n_events,
+        sifted_bits=result.counts.n_x,
+        qber_x=result.qber_x,
+        qber_y=result.qber_y,
+        leak_bits=result.leak_bits,
+        f_ec=result.f_ec,
+        key_bits=result.bits,
+        key_rate_bps=result.bits / seconds,
+        disclosed=result.disclosed,
+        statement=result.statement,
+    )
