@@ -67,6 +67,8 @@ class Layout:
             raise ConfigError(f"no simulation of topology {plain['topology']!r}", where="topology", remedy='Use topology = "sagnac".')
         clock, optics, sim = plain["clock"], plain["optics"], plain.get("sim") or {}
         line = tuple(optics["line"])
+        if sim.get("clock", "lockstep") != "lockstep":
+            raise ConfigError(f"no simulation with a {sim['clock']} clock", where="sim.clock", remedy='Use clock = "lockstep".')
         slot_s = 1.0 / clock["rep_rate_hz"]
         if not isclose(slot_s * 1e12, round(slot_s * 1e12)):
             raise ConfigError("the slot is no whole number of picoseconds", where="clock.rep_rate", remedy="Choose a rate such as 100 MHz.")

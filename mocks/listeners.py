@@ -212,8 +212,9 @@ class PairOutlet:
         return bool(int(self._pair.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
 
     def send(self, message: bytes) -> None:
-        """Queue a message."""
-        self._pair.send(message, zmq.NOBLOCK)
+        """Queue a message; if the listener left this very moment, nobody misses it."""
+        with suppress(zmq.Again):
+            self._pair.send(message, zmq.NOBLOCK)
 
     def close(self) -> None:
         """Unbind at once; what is queued goes out for half a second more."""

@@ -91,9 +91,14 @@ class World:
         """Return the laser's knobs."""
         return self._laser
 
-    def set_laser(self, **knobs: float | bool) -> None:
-        """Turn knobs of the laser: power_w, emission, wavelength_m."""
-        self._laser = replace(self._laser, **knobs)  # type: ignore[arg-type]
+    def set_laser(self, *, power_w: float | None = None, emission: bool | None = None, wavelength_m: float | None = None) -> None:
+        """Turn those knobs of the laser that are given."""
+        before = self._laser
+        self._laser = Laser(
+            before.power_w if power_w is None else power_w,
+            before.emission if emission is None else emission,
+            before.wavelength_m if wavelength_m is None else wavelength_m,
+        )
         self._light = None
 
     def set_attenuation(self, name: str, attenuation_db: float) -> None:

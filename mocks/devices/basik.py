@@ -72,13 +72,18 @@ class Basik:
         if request.kind == Kind.WRITE:
             self._write(request.register, request.data)
         elif request.kind in _BITS:
-            scale = interbus.SCALES[self._numeric(request.register)].format
-            old, mask = (int.from_bytes(data, "little") for data in (self._read(request), request.data))
-            self._write(request.register, _BITS[Kind(request.kind)](old, mask).to_bytes(struct.calcsize(scale), "little"))
+            self._change_bits(request)
         else:
             raise Refused
         self._apply()
         return Kind.ACK, b""
+
+    def _change_bits(self, request: Telegram) -> None:
+        before = self._read(request)
+        if request.register not in (Register.SETUP, Register.EMISSION) or len(request.data) != len(before):
+            raise Refused
+        after = _BITS[Kind(request.kind)](int.from_bytes(before, "little"), int.from_bytes(request.data, "little"))
+        self._write(request.register, after.to_bytes(len(before), "little"))
 
     @staticmethod
     def _numeric(register: int) -> Register:

@@ -10,7 +10,7 @@ INSERTION_DB = 0.8
 MAX_DB = 60.0
 STEPS_PER_DB = 350
 SPEED_DB_S = 800.0
-"""Speed of the motor, far above that of the real one, so that simulations need not wait; the unit answers when it has arrived, and bench time stands meanwhile."""
+"""Speed of the motor, far above the real one's so that simulations need not wait; the unit answers on arrival, and bench time stands meanwhile."""
 HOMING_S = 0.1
 
 

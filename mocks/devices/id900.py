@@ -37,6 +37,7 @@ _DEFAULTS: dict[str, dict[str, str]] = {
 _INTEGERS = {"DELA:VALU", "REC:PWID", "REC:PPER", "INPU:COUN:INTE"}
 _READ_ONLY = {"DEVI:SYNC", "DEVI:RES:BWID"}
 MAX_DELAY_PS = 1_000_000_000
+MAX_INTEGER = 10**15
 
 
 class Id900:
@@ -120,10 +121,7 @@ class Id900:
     def _checked(name: str, argument: str) -> str:
         key = name.rpartition(":")[2]
         if name in _INTEGERS:
-            value = wire.integer(argument)
-            if name == "DELA:VALU" and abs(value) > MAX_DELAY_PS:
-                raise Refused("delay out of range")
-            return str(value)
+            return Id900._whole(name, wire.integer(argument))
         if name == "REC:NUM" and argument.upper() != "INF":
             return str(max(1, wire.integer(argument)))
         if key == "THRE":
@@ -133,6 +131,13 @@ class Id900:
         if key == "EDGE" and argument.upper() not in ("RISING", "FALLING"):
             raise Refused(f"{argument[:20]} is no edge")
         return argument.upper()
+
+    @staticmethod
+    def _whole(name: str, value: int) -> str:
+        low, high = (-MAX_DELAY_PS, MAX_DELAY_PS) if name == "DELA:VALU" else (1, MAX_INTEGER)
+        if not low <= value <= high:
+            raise Refused(f"{value} is out of range")
+        return str(value)
 
     def _triggers(self, channel: int) -> bool:
         """Say whether pulses at an input cross its threshold; they are bipolar, so that either edge finds them."""

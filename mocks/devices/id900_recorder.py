@@ -151,7 +151,7 @@ class Recorder:
         """Return the answer of the data-link service to one request."""
         handlers = {"start-stream": self._start, "status": self._status, "stop": self._end}
         try:
-            verb, options = wire.parse_request(text)
+            verb, options = wire.parse_request(text.strip() or "nothing")
             if verb not in handlers:
                 raise BadReply(f"unknown request {verb[:20]}")
             answer: dict[str, object] = handlers[verb](options)

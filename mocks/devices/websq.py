@@ -151,7 +151,7 @@ class _Control:
         for byte in data:
             try:
                 objects = self._objects.feed(bytes((byte,)))
-            except BadReply as error:
+            except (BadReply, RecursionError) as error:
                 replies.append(Reply(wire.encode_broadcast("ErrorMessage", str(error))))
             else:
                 replies += [Reply(self._device.answer(found)) for found in objects]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from heliograph.core.errors import ConfigError
 from heliograph.core.physics import dead_time_rate, train_fractions
 from heliograph.mocks.layout import Layout
 from heliograph.mocks.optics.light import Drive
@@ -154,6 +155,19 @@ def test_another_element_on_the_bench_changes_nobody_elses_randomness():
     first, second = bench(plain), bench(more)
     second.set_attenuation("voa_d", 60.0)
     np.testing.assert_array_equal(record(first, 0.2)["D1"], record(second, 0.2)["D1"])
+
+
+def test_the_order_of_instruments_and_users_means_nothing():
+    plain, turned = plain_bench(), plain_bench()
+    turned["instruments"] = dict(reversed(turned["instruments"].items()))
+    turned["optics"]["users"] = dict(reversed(turned["optics"]["users"].items()))
+    np.testing.assert_array_equal(record(bench(plain), 0.2)["D2"], record(bench(turned), 0.2)["D2"])
+
+
+def test_a_clock_or_topology_that_is_not_simulated_is_refused():
+    for plain in (plain_bench(clock="paced"), {**plain_bench(), "topology": "photonic_link"}):
+        with pytest.raises(ConfigError):
+            Layout.of(plain)
 
 
 def test_recordings_begin_on_the_frame_so_that_an_offset_found_holds_in_the_next():
