@@ -133,7 +133,9 @@ def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, ro
 
     items, roots (half as long as the message), seen (zeros, one a frame): filled here.  Return 0, or `item << 8 | error`.
     """
-    free = (slots.holders < 0).sum()
+    free = 0
+    for slot in range(slots.holders.size):
+        free += int(slots.holders[slot] < 0)
     n_roots = 0
     for number in range(items.shape[0]):
         item = items[number]
@@ -162,14 +164,15 @@ def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, ro
 
 
 @compiled
-def _begin_pass(item: Ints, state: Ints, key: Planes, planes: Planes, holders: Ints, tables: Tables, words: int) -> None:
+def _begin_pass(item: Ints, state: Ints, key: Planes, first: int, planes: Planes, holders: Ints, tables: Tables, words: int) -> None:
     if state[SLOT] == NOT_BEGUN:
         slot = 0
         while holders[slot] >= 0:
             slot += 1
         holders[slot] = item[FRAME]
         state[SLOT] = slot
-        planes[slot, 0, :words] = key
+        for word in range(words):
+            planes[slot, 0, word] = key[first + word]
     else:
         permute(planes[state[SLOT], 0], planes[state[SLOT], item[INDEX]], tables[item[INDEX]], words)
     state[NEXT] += 1
@@ -210,7 +213,7 @@ def answer(message: Bytes, items: Ints, roots: Nodes, reply: Bytes, at: int, key
             state[SLOT] = FINISHED
         elif item[KIND] == PASS:
             first = item[FRAME] * (shapes.sizes[0] >> 6)
-            _begin_pass(item, state, key[first : first + words], slots.planes, slots.holders, shapes.tables[geometry], words)
+            _begin_pass(item, state, key, first, slots.planes, slots.holders, shapes.tables[geometry], words)
             plane, log_size = slots.planes[state[SLOT], item[INDEX]], shapes.log_k[geometry, item[INDEX]]
             for block in range(item[REPLIES]):
                 reply[at + (block >> 3)] |= parity(plane, block << log_size, log_size) << (block & 7)
