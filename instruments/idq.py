@@ -42,6 +42,10 @@ class TagInput(Channel):
 
     lost = Instrument.measurement("RAW{ch}:ERRORS?", "Get the number of events lost by the raw stream (int).", cast=str, get_process=id900.integer)
 
+    def ask(self, command: str, query_delay: float | None = None) -> str:
+        """Send a question about this input and return its answer."""
+        return str(self.parent.ask(self.insert_id(command)))
+
     def set_up(self, threshold_v: float, edge: Edge, delay_ps: int) -> None:
         """Switch the input on, DC coupled and unshaped, and lead it through delay line and combiner."""
         self.write(id900.input_command(self.id, threshold_v, edge))

@@ -20,6 +20,7 @@ from .roles import WireCount
 
 log = logging.getLogger(__name__)
 
+OPEN_MS = 2000
 PROBE_S = 1.0
 """How long a link may look for its place in the stream after a timeout."""
 
@@ -72,7 +73,7 @@ class VisaLink(VISAAdapter):
         self._line_end, self._probe, self._is_answer, self._owes = line_end.encode(), probe, is_answer, owes
         self._owed = False
         self._sent = self._received = 0
-        self._settings = {"timeout": timeout_s * 1000, "read_termination": line_end[-1], "write_termination": command_end, **settings}
+        self._settings = {"timeout": timeout_s * 1000, "read_termination": line_end[-1], "write_termination": command_end, "open_timeout": OPEN_MS, **settings}
         with visa_errors(self.where):
             super().__init__(resource, visa_library="@py", **self._settings)
 
@@ -96,9 +97,10 @@ class VisaLink(VISAAdapter):
         self._owed = False
 
     def discard(self) -> None:
-        """Throw away what has arrived and was not read; raises Disconnected."""
-        with visa_errors(self.where):
-            self.flush_read_buffer()
+        """Throw away what a serial port received and nobody read; from a socket the drain to a known answer takes it. Raises Disconnected."""
+        if isinstance(self.connection, pyvisa.resources.SerialInstrument):
+            with visa_errors(self.where):
+                self.connection.flush(pyvisa.constants.BufferOperation.discard_read_buffer)
 
     def _write(self, command: str, **kwargs: Any) -> None:
         if self._owed:

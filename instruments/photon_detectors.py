@@ -95,7 +95,7 @@ class WebSQDetector(RoleAdapter):
 
         Raises InterlockError, with the detectors made safe, if a rate is above the station's limit.
         """
-        self.within(period_s, (MIN_PERIOD_MS * 1e-3, MAX_PERIOD_MS * 1e-3), "s")
+        self.within(period_s, (MIN_PERIOD_MS * 1e-3, MAX_PERIOD_MS * 1e-3), "s", whose="device limit")
         t_s, found = self._driver.count(period_s)
         if len(found) < max(self.channels):
             raise BadReply(f"{len(found)} counts came for {max(self.channels)} detectors", where=self.place, remedy="Check the unit.")

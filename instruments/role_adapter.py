@@ -103,14 +103,17 @@ class RoleAdapter:
         """Give the connection back."""
         self._driver.adapter.close()
 
-    def within(self, value: float, bounds: Bounds, unit: str) -> float:
-        """Return a value that lies in bounds; raises LimitError, before anything is sent, for others and for what is no finite number."""
+    def within(self, value: float, bounds: Bounds, unit: str, *, whose: str = "") -> float:
+        """Return a value that lies in bounds; raises LimitError, before anything is sent, for others and for what is no finite number.
+
+        whose: limit it is, for the message; the station's if it is not said.
+        """
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise LimitError(f"{value!r} asked, a finite number of {unit} is needed", where=self._name, remedy="Nothing was sent.")
         if not bounds[0] <= value <= bounds[1]:
             low, high = (_shown(bound, unit) for bound in bounds)
             raise LimitError(
-                f"{_shown(value, unit)} asked, range {low.removesuffix(' ' + unit)} to {high} (station limit in {self._station})",
+                f"{_shown(value, unit)} asked, range {low.removesuffix(' ' + unit)} to {high} ({whose or f'station limit in {self._station}'})",
                 where=self._name,
                 remedy="Nothing was sent.",
             )

@@ -68,7 +68,7 @@ class ID900Source(RoleAdapter):
 
     def configure(self, ch: int, threshold_v: float, edge: Edge, delay_ps: int, enabled: bool) -> None:
         """Set up an input (threshold in V, delay in whole ps) and read it back; raises LimitError before anything is sent, DeviceFault."""
-        self.within(threshold_v, _THRESHOLD_V, "V")
+        self.within(threshold_v, _THRESHOLD_V, "V", whose="device limit")
         if edge not in ("RISING", "FALLING"):
             raise ParameterError(f"{edge!r} is no edge", where=self.name, remedy='Use "RISING" or "FALLING".')
         if isinstance(delay_ps, bool) or delay_ps != int(delay_ps) or not _DELAY_PS[0] <= delay_ps <= _DELAY_PS[1]:
@@ -97,7 +97,7 @@ class ID900Source(RoleAdapter):
         Raises LimitError before anything is sent; Timeout, StreamMismatch, Overflow (after a last batch that holds the gap), NotMonotonic.
         """
         width_ps = self._width(sub_s)
-        self.within(duration_s, (0.0, 1e6), "s")
+        self.within(duration_s, (0.0, 1e6), "s", whose="longest recording")
         count = max(1, -int(-duration_s * 1e12 // width_ps))
         return self._batches(width_ps, count)
 
@@ -125,7 +125,7 @@ class ID900Source(RoleAdapter):
         self._end()
 
     def _width(self, sub_s: float) -> int:
-        return round(self.within(sub_s, (_SHORTEST_S, 1000.0), "s") * 1e12)
+        return round(self.within(sub_s, (_SHORTEST_S, 1000.0), "s", whose="device limit") * 1e12)
 
     def _begin(self, width_ps: int, count: int | None) -> Recording:
         if self._recording is not None:

@@ -72,9 +72,12 @@ class KeysightSource(RoleAdapter):
         Raises LimitError before anything is set, DeviceFault if the device reads back something else, Rejected.
         """
         channel, samples = self._driver.channel(ch), np.array(volts, np.float64)
-        amplitude = self._checked(samples, rate_hz)
+        self._check_samples(samples, rate_hz)
+        offset_v = self.offset_v(ch)
         for extreme in (samples.min(), samples.max()):
-            self.within(float(extreme) + self.offset_v(ch), self._volts, "V")
+            self.within(float(extreme) + offset_v, self._volts, "V")
+        amplitude = max(2.0 * float(np.abs(samples).max()), keysight.MIN_AMPLITUDE_VPP)
+        self.within(amplitude, (0.0, keysight.MAX_AMPLITUDE_VPP), "V", whose="peak to peak, device limit")
         self.limits_v(ch, *self._volts)
         channel.waveform_volatile = samples
         channel.forget_waveform()
@@ -87,11 +90,10 @@ class KeysightSource(RoleAdapter):
         self._loaded[ch] = samples.size, hashlib.sha256(self._salt + samples.tobytes()).hexdigest()
         return Loaded(rate_hz, amplitude / 2.0 / keysight.MAX_DAC, samples.size)
 
-    def _checked(self, samples: NDArray[np.float64], rate_hz: float) -> float:
+    def _check_samples(self, samples: NDArray[np.float64], rate_hz: float) -> None:
         if samples.ndim != 1 or not 1 <= samples.size <= self.max_points or not np.isfinite(samples).all():
             raise LimitError(f"a waveform is 1 to {self.max_points:,} finite volts", where=self.name, remedy="Nothing was sent.")
-        self.within(rate_hz, (float(samples.size), self.max_rate_hz), "Hz")
-        return self.within(max(2.0 * float(np.abs(samples).max()), keysight.MIN_AMPLITUDE_VPP), (0.0, keysight.MAX_AMPLITUDE_VPP), "V")
+        self.within(rate_hz, (float(samples.size), self.max_rate_hz), "Hz", whose="device limit")
 
     def _compare(self, found: object, asked: float, what: str, tolerance: float) -> None:
         if abs(finite_number(found, what, self.place) - asked) > tolerance:

@@ -38,10 +38,11 @@ class Securable(Protocol):
         ...
 
 
-def make_safe(instruments: Iterable[Securable], *, deadline_s: float = DEADLINE_S) -> list[SafeReport]:
-    """Bring every instrument into its safe state and return one report each, in the order of the steps; returns within the deadline."""
+def make_safe(instruments: Iterable[Securable], *, deadline_s: float | None = None) -> list[SafeReport]:
+    """Bring every instrument into its safe state and return one report each, in the order of the steps; returns within the deadline (2 s)."""
+    allowed_s = DEADLINE_S if deadline_s is None else deadline_s
     order = sorted(instruments, key=lambda instrument: instrument.safe_step)
-    deadline = time.monotonic() + deadline_s
+    deadline = time.monotonic() + allowed_s
     reports: dict[str, SafeReport] = {}
     threads: list[threading.Thread] = []
     for _, step in groupby(order, key=lambda instrument: instrument.safe_step):
@@ -51,7 +52,7 @@ def make_safe(instruments: Iterable[Securable], *, deadline_s: float = DEADLINE_
         _join(started, min(deadline, time.monotonic() + STEP_S))
         threads += started
     _join(threads, deadline)
-    silent = f"no answer within {deadline_s:g} s"
+    silent = f"no answer within {allowed_s:g} s"
     return [reports.get(instrument.name, SafeReport(instrument.name, "FAILED", silent)) for instrument in order]
 
 
