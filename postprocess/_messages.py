@@ -125,18 +125,18 @@ def real(frame: Frame, name: str) -> float:
         value = float.fromhex(text(frame, name))
     except (ValueError, OverflowError) as error:
         raise _refused(frame, name) from error
-    if not isfinite(value):
+    if not isfinite(value) or value.hex() != frame.header[name]:
         raise _refused(frame, name)
     return value
 
 
 def octets(frame: Frame, name: str, length: int) -> bytes:
-    """Return exactly `length` bytes, sent in hex."""
+    """Return exactly `length` bytes, sent in hex of small letters."""
     try:
         value = bytes.fromhex(text(frame, name))
     except ValueError as error:
         raise _refused(frame, name) from error
-    if len(value) != length:
+    if len(value) != length or value.hex() != frame.header[name]:
         raise _refused(frame, name)
     return value
 
