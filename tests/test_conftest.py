@@ -60,6 +60,15 @@ def test_marked_ones_and_those_of_an_absent_extra_may_be_skipped(outcome):
     assert outcome("\n".join(["import pytest\n", *tests]), "-m", "", require_all=True) == "7 skipped"
 
 
+def test_a_data_set_is_required_where_its_folder_is_named(outcome, monkeypatch):
+    text = "import pytest\n\ndef test_x():\n    pytest.skip('MNIST is not under HELIOGRAPH_DATA')\n"
+
+    monkeypatch.delenv("HELIOGRAPH_DATA", raising=False)
+    assert outcome(text, require_all=True) == "1 skipped"
+    monkeypatch.setenv("HELIOGRAPH_DATA", "somewhere")
+    assert outcome(text, require_all=True) == "1 failed"
+
+
 def test_slow_tests_and_those_of_hardware_are_left_out_by_default(outcome):
     text = "import pytest\n\n@pytest.mark.slow\ndef test_x():\n    pass\n\n@pytest.mark.hardware\ndef test_y():\n    pass\n"
 
