@@ -33,6 +33,7 @@ _PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("trusted_schema", "OFF", 0),
 )
 _LOCKED, _FULL, _DAMAGED = {5, 6}, {8, 10, 13, 14}, {11, 26}  # primary result codes of SQLite: busy, locked; readonly, ioerr, full, cantopen; corrupt, notadb
+_SQLITE = (sqlite3.Error, UnicodeDecodeError)  # the second where damage lies in a name that SQLite's own message quotes
 _REMEDY = "Free some disk space, then open the store again; what was committed is kept."
 
 
@@ -67,7 +68,7 @@ class Database:
             raise translated(error, path) from error
         try:
             self._prepare()
-        except sqlite3.Error as error:
+        except _SQLITE as error:
             self._connection.close()
             raise translated(error, path) from error
         except HeliographError:
@@ -93,7 +94,7 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except _SQLITE as error:
             self._undo(head)
             self._poisoned = translated(error, self.path)
             raise self._poisoned from error
@@ -121,7 +122,7 @@ class Database:
             raise self._poisoned
         try:
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except _SQLITE as error:
             raise translated(error, self.path) from error
 
     def one(self, sql: str, *values: object) -> tuple[Any, ...] | None:
@@ -210,13 +211,13 @@ def link_hash(before: bytes, text: bytes) -> bytes:
     return hashlib.sha256(before + struct.pack(">I", len(text)) + text).digest()
 
 
-def translated(error: sqlite3.Error, path: Path) -> HeliographError:
+def translated(error: Exception, path: Path) -> HeliographError:
     """Return Heliograph's error for one of SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _LOCKED:
         return StoreLocked("another process has the store open", where=str(path), remedy="Wait for it or stop it.")
     if code in _FULL:
         return StorageError(f"the store cannot be written ({error})", where=str(path), remedy=_REMEDY)
-    if code in _DAMAGED or isinstance(error, sqlite3.DatabaseError):
+    if code in _DAMAGED or isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
         return StoreCorrupt(f"the store cannot be read ({error})", where=str(path), remedy="Retire the store and provision the link anew.")
     return KeyStoreError(str(error), where=str(path))

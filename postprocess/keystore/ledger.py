@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ...core.errors import StorageError
+from ...core.errors import StorageError, StoreCorrupt
 from .database import first_hash, link_hash, translated
 from .schema import Pool, State, bits_of, own_pools
 
@@ -32,7 +32,8 @@ class LinkLedger:
     """The books of one store. All counts are bits unless their name says otherwise.
 
     blocks: amplified blocks delivered.  delivered: their key.  available: what can be allocated here and at the peer, by pool name.  held: of it, set aside
-    in RAM.  in_flight: reserved, or offered and not fetched.  consumed: handed to consumers.  authentication: spent on tags.  burned: lost, tails included.
+    in RAM.  in_flight: reserved, or offered and not fetched.  consumed: handed to consumers.  authentication: spent on tags.  burned: lost, tails and blocks
+    refused after they were laid down (these are not in `delivered`) included.
     epsilon: sum over blocks, forgery of their tags included.  audit_ok: the chain is whole.  guard, kek: where they are kept, in words.
     """
 
@@ -99,7 +100,7 @@ def ledger_of(query: Query, party: str, path: Path, *, held_bits: int = 0, guard
         epsilon=sum(statement["epsilon"] + statement["auth_epsilon"] for _, _, statement in blocks),
         audit_records=len(records),
         audit_ok=_audit_ok(query, meta),
-        guard="beside the store: a restored copy of the whole folder is not noticed" if beside else str(guard),
+        guard="beside the store: only the other end notices a restored copy of the whole folder" if beside else str(guard),
         kek="in a file beside the store" if path.with_suffix(".kek").exists() else "not kept beside the store",
         link_authentication="one-time tag on every block; offers are not tagged",
     )
@@ -148,8 +149,10 @@ def read_ledger(path: Path) -> LinkLedger:
             )
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise translated(error, path) from error
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise StoreCorrupt("the books cannot be read", where=str(path), remedy="Retire the store and provision the link anew.") from error
 
 
 def read_ledgers(folder: Path) -> list[LinkLedger]:

@@ -184,7 +184,7 @@ class PartyKeys:
         """Give up the link with a peer and its holds; called when the link closes."""
         self._links.pop(peer, None)
         self._ends.pop(peer, None)
-        self._holds = {key: value for key, value in self._holds.items() if value[0].peer != peer}
+        self._holds = {key: value for key, value in list(self._holds.items()) if value[0].peer != peer}
 
     def _link(self, peer: str) -> Link:
         if peer not in self._links:
@@ -192,7 +192,7 @@ class PartyKeys:
         return self._links[peer]
 
     def _held(self, peer: str) -> tuple[int, int]:
-        plans = [plan for hold, plan in self._holds.values() if hold.peer == peer]
+        plans = [plan for hold, plan in list(self._holds.values()) if hold.peer == peer]
         return sum(plan.data for plan in plans), sum(plan.bulk for plan in plans)
 
     def _free(self, peer: str) -> tuple[int, int]:

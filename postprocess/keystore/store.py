@@ -20,6 +20,11 @@ from .schema import CHUNK_BYTES, PRESHARED, PROVENANCE_CODES, SCHEMA, TABLES, Po
 from .split import PROVISIONING_BYTES, PROVISIONING_SPLIT
 
 OFFER_TTL_MS = 24 * 3600 * 1000
+_META: dict[str, type] = {
+    **dict.fromkeys(("store_id", "link_id", "audit_head"), bytes),
+    **dict.fromkeys(("side", "pair", "provenance"), str),
+    **dict.fromkeys(("epoch", "lease_no", "clean", "session", "last_block", "locked", "peer_lease", "audit_n"), int),
+}
 _RETIRED = "Retire the store and provision the link anew."
 
 
@@ -124,6 +129,8 @@ class Store:
     def _open(self, provenance: ProvenanceLabel) -> None:
         if self.db.one("SELECT 1 FROM sqlite_master WHERE name='meta'") is None or self.db.get("schema") != SCHEMA:
             raise StoreCorrupt("this is not a store of this version", where=str(self.path), remedy=_RETIRED)
+        if missing := [name for name, kind in _META.items() if not isinstance(self.db.get(name), kind)]:
+            raise StoreCorrupt(f"{', '.join(missing)} cannot be read", where=str(self.path), remedy=_RETIRED)
         self.db.check_audit()
         self.store_id: bytes = self.db.get("store_id")
         self.identity = Identity(self.db.get("link_id"), self.db.get("pair"), self.db.get("side"), self.db.get("provenance"))

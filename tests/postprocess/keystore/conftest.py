@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,6 +64,17 @@ def rows(made: Link) -> list[list[tuple[int, int, bytes]]]:
         listed = store.db.all("SELECT pool, idx, b, ct FROM chunk WHERE state=1 ORDER BY pool, idx")
         found.append([(pool, idx, store.plain(pool, idx, b, ct)) for pool, idx, b, ct in listed])
     return found
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a folder in memory where there is one: these tests wait for thousands of syncs, and none of them cuts the power."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path_factory.mktemp("store")
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="heliograph-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
