@@ -10,12 +10,16 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import bench, data, demo, doctor, keyrate, station
+from . import acquire, bench, data, demo, doctor, keyrate, keys, learn, station
 from .output import Output
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(bench.app, name="bench")
 app.add_typer(station.app, name="station")
+app.add_typer(acquire.app, name="acquire")
+app.command("distil")(keys.distil)
+app.add_typer(keys.app, name="keys")
+app.add_typer(learn.app, name="learn")
 app.command("demo")(demo.demo)
 app.command("keyrate")(keyrate.keyrate)
 app.add_typer(data.app, name="data")

@@ -63,7 +63,7 @@ def keyrate(
         counts = BlockCounts(pulses, events, x_events, y_events, y_errors)
         epsilons = Epsilons(epsilon, epsilon, epsilon)
         mu = (intensity, intensity)
-        kato = kato_parameters(counts, mu, epsilons) if bound is Bound.kato else None
+        kato = kato_parameters(counts, mu, epsilons, regression_only=True) if bound is Bound.kato else None
         length = key_length(counts, mu, leak, bound=bound.value, epsilons=epsilons, verify_bits=verify_bits, kato=kato)
         e_x = x_errors / x_events if x_events else float("nan")
         shannon = x_events * binary_entropy(e_x) if x_events else 0.0

@@ -23,6 +23,7 @@ def new(
 ) -> None:
     """Write the station file of the simulated bench of three users, to be used as it is or edited for a real one."""
     with command(json_output) as out:
+        from ..control.demo import seeded
         from ..instruments.station import default_text
 
         if file.exists():
@@ -33,13 +34,6 @@ def new(
             raise StorageError(f"the station file cannot be written ({error.strerror})", where=str(file), remedy="Choose a folder of yours.") from error
         out.say(f"Wrote {file}. Next: heliograph station check {file}")
         out.result({"file": file}, simulated=True)
-
-
-def seeded(text: bytes, seed: int) -> bytes:
-    """Return a station file's text with another seed of the simulated world."""
-    import re
-
-    return re.sub(rb"(?m)^seed = \d+$", b"seed = %d" % seed, text, count=1)
 
 
 @app.command("check")

@@ -31,7 +31,11 @@ CLASSES = (3, 9)
 
 
 class ProgressBar(Protocol):
-    """A bar that can be set to a percentage."""
+    """A bar that can be moved on, or set to a percentage."""
+
+    def step(self, by: float = 1.0) -> None:
+        """Move on."""
+        ...
 
     def to(self, completed: float) -> None:
         """Set how much of the total is done."""
@@ -81,17 +85,13 @@ class DemoResult:
             "seed": self.seed,
             "rates": asdict(self.rates),
             "fringes": {user: {"v_pi_v": fringe.v_pi_v, "visibility": fringe.visibility} for user, fringe in self.fringes.items()},
-            "pairs": {name: _without_statement(key) for name, key in self.pairs.items()},
+            "pairs": {name: key.as_dict() for name, key in self.pairs.items()},
             **{name: learned[name] for name in ("task", "clients", "rounds", "aborted", "key", "final_accuracy", "final_loss", "unmasked_equal")},
             "wire": {name: {"sent": count.sent, "received": count.received} for name, count in self.wire.items()},
             "runs": list(self.runs),
             "report": self.folder / "report.html",
             "wall_seconds": self.wall_seconds,
         }
-
-
-def _without_statement(key: PairKey) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in PairKey.__slots__ if name != "statement"}
 
 
 def write_station(folder: Path, seed: int | None) -> Path:
@@ -216,8 +216,8 @@ class _Demo:
         total = task.rounds if rounds is None else rounds
         with self._voice.progress("Learning rounds", total=total) as bar:
 
-            def told(record: RoundRecord) -> None:
-                bar.to(record.round + 1)
+            def told(_record: RoundRecord) -> None:
+                bar.step()
 
             result = learn(
                 task,

@@ -21,7 +21,7 @@ from ..core.entropy import OsRandom, RandomSource
 from ..core.errors import AlreadyDistilled, ParameterError, RunFileError
 from ..core.ledger import Ledger, records
 from ..core.physics import transmission
-from ..core.statement import SecurityStatement
+from ..core.statement import Provenance, SecurityStatement
 from ..instruments.station import Station
 from ..postprocess.block import BlockSettings, Distilled
 from ..postprocess.channel.frames import MessageType
@@ -59,6 +59,10 @@ class PairKey:
     disclosed: dict[str, int]
     statement: SecurityStatement
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the statement, as `--json` prints it."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "statement"}
+
 
 class Network:
     """Parties and their stores, every pair of them joined. Use `network` to open one."""
@@ -71,9 +75,9 @@ class Network:
     def distil(self, run: Run, *, bound: Bound = "kato", source: RandomSource | None = None, tap: Callable[[int, bytes], None] | None = None) -> PairKey:
         """Make key of a run of `KeyExchange` and lay it into both stores of its pair.
 
-        bound: concentration inequality; the free parameters of `kato` come from what the station expects, never from the run.
+        bound: concentration inequality; the free parameters of `kato` come from what the station expects.
         source: of hash keys and seeds.  tap: sees every message between the two parties.
-        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. Nothing is disclosed twice: a run whose parities went out is never tried again.
+        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. A run whose parities went out is never tried again, so nothing leaks twice.
         """
         meta = _announced(run)
         pair, users = meta["pair"], meta["pair"].split("-")
@@ -91,6 +95,16 @@ class Network:
         for path in files:
             erase_pattern(path)
         return _pair_key(run, settings, results[0])
+
+    def statements(self) -> list[SecurityStatement]:
+        """Return what is claimed of the key in each pair's store, as far as the store remembers: its epsilon, and whether it is real."""
+        found = []
+        for a, b in (name.split("-") for name in self.links):
+            book = self.parties[a].ledger(b)
+            simulated = book.provenance != "real"
+            reasons = (f"the store of pair {book.pair} holds {book.provenance} key",) if simulated else ()
+            found.append(SecurityStatement((), (f"key of pair {book.pair} as stated when it was distilled",), book.epsilon, 0, Provenance(simulated, reasons)))
+        return found
 
     def _refuse_second_time(self, run: Run, users: Sequence[str]) -> None:
         for user in users:
@@ -115,15 +129,27 @@ class Network:
 
 
 @contextmanager
-def network(folder: Path, parties: Sequence[str]) -> Iterator[Network]:
+def network(folder: Path, parties: Sequence[str], *, existing: bool = False) -> Iterator[Network]:
     """Open the stores of all pairs of these parties, provisioning those that are new, and close them at the end.
 
+    existing: leave out pairs that have no store yet, instead.
     Raises KeyStoreError, ProvenanceError or StorageError.
     """
     with ExitStack() as stack:
         keys = {party: stack.enter_context(open_party(folder, party)) for party in sorted(parties)}
-        links = {f"{a}-{b}": stack.enter_context(link(keys[a], keys[b])) for a, b in itertools.combinations(sorted(parties), 2)}
+        pairs = [(a, b) for a, b in itertools.combinations(sorted(parties), 2) if not existing or keys[a].files(b).store.exists()]
+        links = {f"{a}-{b}": stack.enter_context(link(keys[a], keys[b])) for a, b in pairs}
         yield Network(folder, keys, links)
+
+
+def parties_in(folder: Path) -> list[str]:
+    """Name the parties that have a key store in a folder, sorted."""
+    return sorted({path.parent.name for path in folder.glob("*/*.sqlite")})
+
+
+def pair_of(run: Run) -> str:
+    """Return the pair that a run of `KeyExchange` served. Raises RunFileError for any other run."""
+    return str(_announced(run)["pair"])
 
 
 def _announced(run: Run) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Literal
 from ...core.errors import ParameterError
 
 SMALLEST_FRAME, LARGEST_FRAME = 2**12, 2**17
+SMALLEST_TAIL = 2**14
+"""Shorter frames fail too often to be used for a remainder; see docs/decisions/0009."""
 _LOWEST_RATE, _HIGHEST_RATE = 0.002, 0.11
 
 Schedule = Literal["opt7"]
@@ -62,11 +64,12 @@ class FrameLayout:
 
     @classmethod
     def of(cls, n_bits: int, frame_bits: int) -> FrameLayout:
-        """Return the layout of a block; the last frame takes the smallest allowed size that holds the remainder."""
+        """Return the layout of a block; the last frame takes the smallest allowed size that holds the remainder, from 2^14 (or `frame_bits`, if less) on."""
         if n_bits < 1:
             raise ParameterError("there is no bit to correct", where="n_bits", remedy="Give a sifted key.")
         full, rest = divmod(n_bits, frame_bits)
-        return cls(n_bits, frame_bits, full, next(size for size in _sizes() if size >= rest) if rest else 0)
+        least = max(rest, min(SMALLEST_TAIL, frame_bits))
+        return cls(n_bits, frame_bits, full, next(size for size in _sizes() if size >= least) if rest else 0)
 
     @property
     def frames(self) -> int:

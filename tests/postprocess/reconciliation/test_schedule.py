@@ -28,13 +28,17 @@ def test_no_block_exceeds_half_a_frame():
 
 @pytest.mark.parametrize(
     ("n_bits", "frames", "full", "tail"),
-    [(1, 1, 0, 4096), (4096, 1, 0, 4096), (4097, 1, 0, 8192), (131072, 1, 1, 0), (131073, 2, 1, 4096), (262143, 2, 1, 131072), (262144, 2, 2, 0)],
+    [(1, 1, 0, 16384), (16384, 1, 0, 16384), (16385, 1, 0, 32768), (131072, 1, 1, 0), (131073, 2, 1, 16384), (262143, 2, 1, 131072), (262144, 2, 2, 0)],
 )
 def test_a_remainder_takes_the_smallest_frame_that_holds_it(n_bits, frames, full, tail):
     layout = FrameLayout.of(n_bits, 131072)
 
     assert (layout.frames, layout.full, layout.tail_bits) == (frames, full, tail)
     assert sum(layout.bits_of(frame) for frame in range(frames)) == n_bits
+
+
+def test_the_remainder_of_short_frames_is_as_short_as_they_are():
+    assert FrameLayout.of(5000, 4096).tail_bits == 4096
 
 
 @pytest.mark.parametrize(

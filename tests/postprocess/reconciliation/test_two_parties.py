@@ -48,9 +48,7 @@ def test_every_frame_goes_as_in_the_plain_reference(exchange_of, numpy_seed, n, 
 
     plain = []
     for first in range(0, n, frame_bits):
-        size = frame_bits
-        if n - first < frame_bits:
-            size = next(each for each in (4096, 8192) if each >= n - first)
+        size = frame_bits  # a remainder of frames shorter than 2^14 is filled up to one of them
         padded = [np.zeros(size, np.uint8), np.zeros(size, np.uint8)]
         for whole, part in zip((alice, bob), padded, strict=True):
             part[: min(size, n - first)] = whole[first : first + size]

@@ -1,0 +1,86 @@
+"""`heliograph distil` and `heliograph keys`: from runs to key in the stores, and what is in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import ConfigError
+from .output import JsonOption, command
+
+if TYPE_CHECKING:
+    from ..postprocess.keystore.ledger import LinkLedger
+
+app = typer.Typer(no_args_is_help=True, help="Key stores.")
+
+StoreOption = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of the key stores.")]
+
+
+def distil(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run file of `heliograph acquire key`.")],
+    store: StoreOption,
+    bound: Annotated[str, typer.Option(help="Concentration bound: kato, whose parameters come from the station's expectation, or azuma.")] = "kato",
+    json_output: JsonOption = False,
+) -> None:
+    """Make key of a run and lay it into the stores of its pair."""
+    with command(json_output) as out:
+        from ..acquisition.runs import Run
+        from ..control.node import network, pair_of
+
+        if bound not in ("kato", "azuma"):
+            raise typer.BadParameter(f"{bound!r} is neither kato nor azuma", param_hint="--bound")
+        with Run.open(run) as opened, network(store, pair_of(opened).split("-")) as keys, out.progress("Distilling") as bar:
+            made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma")
+            bar.to(100.0)
+        rows = [
+            ("error rate X", f"{made.qber_x:.3%}"),
+            ("error rate Y", f"{made.qber_y:.3%}"),
+            ("sifted bits", made.sifted_bits),
+            ("leaked bits", made.leak_bits),
+            ("f of error correction", f"{made.f_ec:.4f}"),
+            ("key bits", made.key_bits),
+            ("rate (bit/s)", f"{made.key_rate_bps:,.0f}"),
+        ]
+        out.table(f"Pair {made.pair}, key block {made.block}", ["quantity", "value"], rows)
+        out.result(made.as_dict(), simulated=made.statement.provenance.simulated, security=made.statement)
+
+
+def _summed(books: list[LinkLedger]) -> list[tuple[str, str, str, int, int]]:
+    """Return what each party spent, the rounds of one learning run in one row: party, pair, purpose, bits, keys. The JSON result has every round."""
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for book in books:
+        for item in book.spendings:
+            place = (book.party, book.pair, re.sub(r" round \d+", "", item.purpose))
+            bits, keys = sums.get(place, (0, 0))
+            sums[place] = bits + item.bits, keys + item.keys
+    return [(*place, *spent) for place, spent in sums.items()]
+
+
+@app.command("show")
+def show(store: StoreOption, json_output: JsonOption = False) -> None:
+    """Show what the stores hold, and who spent which bits on what. No key bit is shown."""
+    with command(json_output) as out:
+        from ..control.node import network, parties_in
+
+        parties = parties_in(store)
+        if not parties:
+            raise ConfigError("there are no key stores", where=str(store), remedy="Run `heliograph demo`, or `heliograph acquire key` and `heliograph distil`.")
+        with network(store, parties, existing=True) as keys:
+            books = [keys.parties[party].ledger(peer) for party in parties for peer in keys.parties[party].peers]
+        rows = [(book.party, book.pair, book.blocks, book.delivered, book.spendable, book.consumed, book.burned, book.provenance) for book in books]
+        out.table("Key stores (bits)", ["party", "pair", "blocks", "delivered", "spendable", "spent", "burned", "provenance"], rows)
+        if spent := _summed(books):
+            out.table("Spent on", ["party", "pair", "purpose", "bits", "keys"], spent)
+        for line in sorted({f"Key-encryption key: {book.kek}. Rollback guard: {book.guard}." for book in books}):
+            out.say(line)
+        damaged = [f"{book.party}/{book.pair}" for book in books if not book.audit_ok]
+        if damaged:
+            out.warn(f"the audit chain is broken: {', '.join(damaged)}")
+        out.result(
+            {"store": store, "stores": [book.as_dict() for book in books]},
+            simulated=any(book.provenance != "real" for book in books),
+            exit_code=1 if damaged else 0,
+        )
