@@ -50,13 +50,16 @@ class Lab:
 
     def start(self) -> dict[str, Resources]:
         """Switch every device on and return its addresses by instrument name: `resource`, and `counts` or `datalink` where it has them."""
-        resources = {}
-        for name, entry in self._instruments.items():
-            driver = entry["wire"]["driver"]
-            if driver not in self._builders:
-                raise ConfigError(f"no simulator of {driver}", where=name, remedy="Set simulated = false, or choose another driver.")
-            resources[name] = self._builders[driver](name)
-        return resources
+        try:
+            return {name: self._switch_on(name, entry["wire"]["driver"]) for name, entry in self._instruments.items()}
+        except BaseException:
+            self._hub.close()
+            raise
+
+    def _switch_on(self, name: str, driver: str) -> Resources:
+        if driver not in self._builders:
+            raise ConfigError(f"no simulator of {driver}", where=name, remedy="Set simulated = false, or choose another driver.")
+        return self._builders[driver](name)
 
     def run_forever(self) -> None:
         """Serve in this thread until `stop` is called from another one or from a signal handler."""

@@ -149,7 +149,7 @@ class Hub:
                 self._send_due()
                 self._advance()
         finally:
-            self._close()
+            self.close()
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -190,7 +190,10 @@ class Hub:
         if producer is not None:
             producer.advance()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close every port and connection of a hub that does not run (any more); a second call does nothing."""
+        if self._bell < 0:
+            return
         for connection in self.connections:
             connection.close()
         for close in self._closers:

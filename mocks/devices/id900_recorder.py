@@ -128,7 +128,7 @@ class Recorder:
             stream.outlet.send(wire.encode_stamps(stamps))
             stream.acquisitions += 1
             stream.stamps += len(stamps)
-        self.world.clock_ps = recording.start_ps + begin + recording.period_ps
+        self.world.clock_ps = max(self.world.clock_ps, recording.start_ps + begin + recording.period_ps)
         recording.index += 1
         if recording.left is not None:
             recording.left -= 1
