@@ -62,7 +62,7 @@ class BlockSettings:
             ("n_sent", 0 < self.n_sent < 2**53),
             ("mu", len(self.mu) == 2 and all(isfinite(mu) and mu > 0 for mu in self.mu)),
             ("kato", self.bound == "azuma" or (self.kato is not None and not self.kato.regression_only)),
-            ("q_est", self.q_est is None or 0 < self.q_est < 0.5),
+            ("q_est", self.q_est is None or 0 <= self.q_est < 0.5),
             ("p_x", 0 < self.p_x < 1),
             ("y_error_limit", 0 < self.y_error_limit <= 0.5),
             ("dropped_limit", 0 <= self.dropped_limit < 1),
