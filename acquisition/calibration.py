@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
@@ -22,7 +22,8 @@ class Fringe:
     """A fitted fringe: rate_k(U) = mean_k (1 +- visibility cos(pi gain (U - offset) / v_pi)), + at D1 and - at D2; U in volts at the generator.
 
     v_pi_v: at the modulator, behind a driver of `gain`.  visibility: 1 for perfect interference.  offset_v: generator volts of the bright fringe of D1.
-    *_sigma: standard deviations, enlarged where the fit is worse than counting statistics allow.  mean_hz: (D1, D2).  chi2: per degree of freedom.
+    *_sigma: standard deviations, enlarged where the fit is worse than counting statistics allow.  mean_hz: (D1, D2), dead time and dark counts taken out.
+    chi2: per degree of freedom.  dead_time_s, dark_hz: what was taken out.
     """
 
     v_pi_v: float
@@ -34,10 +35,13 @@ class Fringe:
     mean_hz: tuple[float, float]
     gain: float
     chi2: float
+    dead_time_s: float = 0.0
+    dark_hz: tuple[float, float] = (0.0, 0.0)
 
     def rates_hz(self, drive_v: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the fitted rates of D1 and D2, dead time and dark counts taken out, at generator voltages."""
-        d1, d2 = _rates(np.asarray(drive_v, float), *self.mean_hz, self.visibility, self.v_pi_v / self.gain, self.offset_v)
+        """Return the rates that the counters of D1 and D2 show at generator voltages, by the fit."""
+        bare = _rates(np.asarray(drive_v, float), *self.mean_hz, self.visibility, self.v_pi_v / self.gain, self.offset_v)
+        d1, d2 = (_counted(rate + dark, self.dead_time_s) for rate, dark in zip(bare, self.dark_hz, strict=True))
         return d1, d2
 
 
@@ -58,7 +62,7 @@ def fit_fringe(
     live = 1.0 / (1.0 - raw * dead_time_s)
     rates = raw * live - np.asarray(dark_hz)
     sigma = np.sqrt(np.maximum(n, 1.0)) / period_s * live**2
-    return _fit(volts, rates, sigma, gain)
+    return replace(_fit(volts, rates, sigma, gain), dead_time_s=dead_time_s, dark_hz=(float(dark_hz[0]), float(dark_hz[1])))
 
 
 def _fit(volts: Floats, rates: Floats, sigma: Floats, gain: float) -> Fringe:
@@ -90,6 +94,10 @@ def _fit(volts: Floats, rates: Floats, sigma: Floats, gain: float) -> Fringe:
 def _rates(volts: Floats, mean_1: float, mean_2: float, visibility: float, half_wave: float, offset: float) -> tuple[Floats, Floats]:
     swing = visibility * np.cos(pi * (volts - offset) / half_wave)
     return mean_1 * (1.0 + swing), mean_2 * (1.0 - swing)
+
+
+def _counted(rate: Floats, dead_time_s: float) -> Floats:
+    return rate / (1.0 + rate * dead_time_s)
 
 
 def _first_guess(volts: Floats, rates: Floats) -> tuple[float, float, float, float, float]:

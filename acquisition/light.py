@@ -115,11 +115,16 @@ def _carve(instruments: Instruments) -> None:
 
 
 def expected_rates_hz(station: Station, mu: float, arm_loss_db: float, phase_rad: ArrayLike) -> tuple[Any, Any]:
-    """Return the count rates (1/s) of D1 and D2 that the click law and the dead time predict for one constant phase difference and full visibility."""
+    """Return the count rates (1/s) of D1 and D2 that click law, dark counts and dead time predict for one constant phase difference and full visibility."""
     site = station.optics.site
     arrived = mu * float(transmission(arm_loss_db))
-    dark = (site.dark_hz[0] * site.gate_s, site.dark_hz[1] * site.gate_s)
-    clicks = click_law(*interference((arrived, arrived), phase_rad, 1.0, site.eta), dark)
-    rates = ((only + clicks.both) * station.clock.rep_rate_hz for only in (clicks.only_d1, clicks.only_d2))
-    d1, d2 = (rate / (1.0 + rate * site.dead_time_s) for rate in rates)
+    clicks = click_law(*interference((arrived, arrived), phase_rad, 1.0, site.eta), (0.0, 0.0))
+    d1, d2 = (
+        _behind_dead_time((only + clicks.both) * station.clock.rep_rate_hz + dark, site.dead_time_s)
+        for only, dark in zip((clicks.only_d1, clicks.only_d2), site.dark_hz, strict=True)
+    )
     return d1, d2
+
+
+def _behind_dead_time(rate_hz: Any, dead_time_s: float) -> Any:
+    return rate_hz / (1.0 + rate_hz * dead_time_s)

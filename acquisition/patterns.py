@@ -60,6 +60,13 @@ class Pattern:
         """Return cos of the phases (n,), exact: +1 and -1 in X slots, 0 in Y slots."""
         return np.where(self.basis == 0, 1.0 - 2.0 * self.bit, 0.0)
 
+    def phases_from(self, offset: int) -> NDArray[np.float64]:
+        """Return the phases (n,) to load so that element 0 passes in slot 0, given the offset found for this user's train (`alignment.find_offset`).
+
+        Two patterns drawn together overlap as they were drawn only if both users do this.
+        """
+        return np.roll(self.phases_rad, -offset)
+
 
 def demo_patterns(source: RandomSource, n: int, n_y: int, overlap: int) -> tuple[Pattern, Pattern]:
     """Return the patterns of the Alice role and of the Bob role for one pair.

@@ -116,9 +116,8 @@ def _arrivals(run: Run, source: str, title: str) -> Figure:
 def _kept_fringe(summary: dict[str, Any]) -> Fringe | None:
     if "v_pi_v" not in summary:
         return None
-    values = dict(summary)
-    mean = (values.pop("mean_d1_hz"), values.pop("mean_d2_hz"))
-    return Fringe(mean_hz=mean, **values)
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in summary.items()}
+    return Fringe(**values)
 
 
 def _canvas(xlabel: str, title: str) -> tuple[Figure, Axes]:

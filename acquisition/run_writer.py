@@ -90,7 +90,7 @@ class RunWriter:
             "station_sha256": station.sha256,
             "simulated": simulated,
             "reasons": list(reasons) if simulated else [],
-            "timing": asdict(SlotTiming.of(station, next(iter(layout.tags)))) if layout.tags else None,
+            "timing": asdict(SlotTiming.of(station)) if layout.tags else None,
         }
         path = Path(folder) / f"{run_id}-p0.h5"
         snapshot = {name: plain(values, name) for name, values in instruments_snapshot.items()}
@@ -100,18 +100,7 @@ class RunWriter:
     def _begin(
         cls, path: Path, run_id: str, start: dict[str, Any], station_text: bytes, snapshot: dict[str, Any], layout: RunLayout, clock_ns: Callable[[], int]
     ) -> RunWriter:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o644, exist_ok=False)
-            room = Room(path)
-            room.reserve(0, 2 * MARGIN)
-            file = h5py.File(path, "w", libver="latest")
-        except OSError as error:
-            raise storage_error(error, path) from error
-        except StorageError:
-            path.unlink()
-            raise
-        room.reserve(0, 2 * MARGIN)
+        room, file = _new_file(path)
         file.attrs.update({"schema": SCHEMA, "run_id": run_id, "part": 0, "simulated": start["simulated"], "start": json.dumps(start, sort_keys=True)})
         for name, raw in (("station", station_text), ("instruments", json.dumps(snapshot).encode()), ("environment", json.dumps(environment()).encode())):
             file.create_dataset(f"snapshot/{name}", data=np.frombuffer(raw, np.uint8))
@@ -241,6 +230,24 @@ class RunWriter:
         if isinstance(error, OSError):
             return storage_error(error, self.path)
         return StorageError(f"the run file cannot be written ({str(error).splitlines()[0]})", where=str(self.path), remedy="Data to the last flush are kept.")
+
+
+def _new_file(path: Path) -> tuple[Room, h5py.File]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o644, exist_ok=False)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    room = Room(path)
+    try:
+        room.reserve(0, 2 * MARGIN)
+        file = h5py.File(path, "w", libver="latest")
+        room.reserve(0, 2 * MARGIN)
+    except (OSError, StorageError) as error:
+        room.close()
+        path.unlink()
+        raise error if isinstance(error, StorageError) else storage_error(error, path) from error
+    return room, file
 
 
 def _extend(stream: h5py.Dataset, values: NDArray[Any]) -> None:

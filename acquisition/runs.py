@@ -190,9 +190,8 @@ class Run(Mapping[str, NDArray[Any]]):
         """Return how many rows of a group are whole: in a killed run its columns may differ in length."""
         group = self._file[place]
         if place.startswith("tags/"):
-            if self.complete:
-                return int(group["t"].shape[0])
-            return sum(int(row["n"]) for row in intact_batches(group, strict=False, where=str(self.path)))
+            rows = group["batches"][()] if self.complete else intact_batches(group, strict=False, where=str(self.path))
+            return sum(int(row["n"]) for row in rows)
         return min((column.shape[0] for column in group.values()), default=0)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ParameterError, SyncError, TagStreamError
+from ..core.errors import ConfigError, ParameterError, SyncError, TagStreamError
 from . import _timetags_numpy
 from ._slot_clock import IGNORED, SYNC, WARM_TAGS, At, Line, State, fit_line, lock, locked
 from .events import Events, difference
@@ -62,9 +62,15 @@ class SlotTiming:
         return table
 
     @classmethod
-    def of(cls, station: Station, tagger: str = "tagger") -> SlotTiming:
-        """Return the timing of a station; `tagger` names the instrument whose channel map counts."""
-        channels = station.instruments[tagger].wire.channel_map
+    def of(cls, station: Station, tagger: str | None = None) -> SlotTiming:
+        """Return the timing of a station; `tagger` names the instrument whose channel map counts, without it the first TagSource.
+
+        Raises ConfigError if there is none, or if its map lacks D1, D2 or sync.
+        """
+        found = [entry.wire.channel_map for name, entry in station.instruments.items() if tagger in (None, name) and entry.wire.role == "TagSource"]
+        if not found or not {"D1", "D2", "sync"} <= set(found[0]):
+            raise ConfigError("no TagSource with D1, D2 and sync", where=str(station.path), remedy="Give it `map = { D1 = 1, D2 = 2, sync = 3 }`.")
+        channels = found[0]
         return cls(
             station.clock.slot_ps,
             station.clock.sync_divider,

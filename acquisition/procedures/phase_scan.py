@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pymeasure.experiment import FloatParameter, IntegerParameter, Parameter
 
 from ...core.errors import LimitError, ParameterError
-from ..calibration import Fringe, fit_fringe
+from ..calibration import fit_fringe
 from ..light import named, prepare_light
 from ..run_writer import RunLayout
 from .base import BenchProcedure
@@ -74,7 +75,8 @@ class PhaseScan(BenchProcedure):
         site = station.optics.site
         gain = self._modulator(self.user).gain
         self.result = fit_fringe(volts, np.stack(taken), self.period_s, gain=gain, dead_time_s=site.dead_time_s, dark_hz=site.dark_hz)
-        self._keep(self.result)
+        if self.writer is not None:
+            self.writer.summary.update(asdict(self.result))
 
     def shutdown(self) -> None:
         """Switch the modulator off again."""
@@ -98,14 +100,3 @@ class PhaseScan(BenchProcedure):
     def _least_loss_db(self, user: str) -> float:
         place = self.instruments.station.optics.users[user]
         return place.loss_db + cast("Attenuator", self.instruments[place.voa]).range_db[0]
-
-    def _keep(self, fringe: Fringe) -> None:
-        if self.writer is not None:
-            mean_1, mean_2 = fringe.mean_hz
-            self.writer.summary.update(
-                {
-                    "v_pi_v": fringe.v_pi_v, "v_pi_sigma_v": fringe.v_pi_sigma_v, "visibility": fringe.visibility, "visibility_sigma": fringe.visibility_sigma,
-                    "offset_v": fringe.offset_v, "offset_sigma_v": fringe.offset_sigma_v, "mean_d1_hz": mean_1, "mean_d2_hz": mean_2, "gain": fringe.gain,
-                    "chi2": fringe.chi2,
-                }
-            )  # fmt: skip

@@ -79,6 +79,14 @@ def test_without_sync_there_is_no_phase(shine, timing):
         find_phase([TagBatch(0, batch.t_ps[keep], batch.ch[keep], 0, 10**10)], timing)
 
 
+def test_a_pattern_loaded_from_its_offset_starts_in_slot_0(shine, timing):
+    start = 8765
+    loaded = np.roll(A.phases_from(start), start)
+    batch = shine(5, loaded, MILLISECONDS_5).batch()
+
+    assert align([batch], timing, A, find_phase([batch], timing)).slots == 0
+
+
 def test_swapped_detectors_are_named(shine, timing):
     batch = swapped(shine(4, sent(A, 77), MILLISECONDS_5).batch())
 

@@ -52,6 +52,7 @@ def test_dead_time_is_taken_out():
 
     assert abs(corrected.visibility - 0.99) < 5 * corrected.visibility_sigma
     assert raw.chi2 > 10 * corrected.chi2
+    assert np.stack(corrected.rates_hz(volts), axis=1) == pytest.approx(counts / 0.1, rel=0.02, abs=2e3)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,8 @@ def test_a_run_can_be_read_while_it_is_written(tmp_path, station):
     run.flush()
     program = f"from heliograph.acquisition.runs import Run; r = Run.open({str(run.path)!r}); print(r.complete, r['tagger/t'].size, len(list(r.batches())))"
     seen = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    with Run.open(run.path) as beside:
+        assert beside["tagger/t"].size == 2000
     run.close()
 
     assert seen.split() == ["False", "2000", "2"]
@@ -203,11 +206,10 @@ WRITER = textwrap.dedent("""
 
     folder, limit = Path(sys.argv[1]), int(sys.argv[2])
     layout = RunLayout(tags={"tagger": {"D1": 1, "D2": 2, "sync": 3}}, counts={"snspd": 2})
-    run = RunWriter.create(folder, "KeyExchange", {}, Station.parse(default_text(), Path("x.toml")), {}, layout=layout)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        with run:
+        with RunWriter.create(folder, "KeyExchange", {}, Station.parse(default_text(), Path("x.toml")), {}, layout=layout) as run:
             for seq in itertools.count():
                 n = 20_000
                 t = np.arange(n, dtype=np.int64) + seq * n
@@ -252,6 +254,24 @@ def test_a_killed_run_is_readable_and_salvaged_to_the_last_flush(tmp_path, after
         salvage(rescued)
 
 
+@pytest.mark.slow
+def test_runs_killed_at_100_random_moments_are_all_readable(tmp_path):
+    rng = np.random.default_rng(7)
+    for attempt in range(100):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        process = start_writer(folder)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(float(rng.uniform(0, 0.1)))
+        os.kill(process.pid, signal.SIGKILL)
+        printed = 1 + len(process.communicate()[0].split())
+        with Run.open(salvage(next(folder.glob("*.h5")))) as run:
+            kept = run["tagger/t"]
+            assert kept.size >= 20_000 * (printed - 1)
+            assert np.array_equal(kept, np.arange(kept.size))
+
+
 def test_a_full_disk_is_one_clear_error_and_keeps_what_was_flushed(tmp_path):
     process = start_writer(tmp_path, limit=9_000_000)
     said, complaint = process.communicate(timeout=60)
@@ -267,6 +287,16 @@ def test_a_full_disk_is_one_clear_error_and_keeps_what_was_flushed(tmp_path):
         assert np.array_equal(kept, np.arange(kept.size))
         assert run.stop["reason"] == "failed"
         assert run.stop["error"]["type"] == "StorageError"
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_file(tmp_path):
+    process = start_writer(tmp_path, limit=1_000_000)
+    complaint = process.communicate(timeout=60)[1]
+
+    assert process.returncode == StorageError.exit_code
+    assert complaint.startswith("StorageError")
+    assert "Traceback" not in complaint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path, station):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.acquisition.timetags import Engine, Events, EventSelector, SlotTiming, select_by_line
-from heliograph.core.errors import ParameterError, SyncError, TagStreamError
+from heliograph.core.errors import ConfigError, ParameterError, SyncError, TagStreamError
 from heliograph.instruments.roles import Gap, TagBatch
+from heliograph.instruments.station import Station, default_text
 
 PHASES = (5900.0, 3700.0)
 FLAT = np.zeros(10_000)
@@ -177,6 +179,14 @@ def test_a_recording_without_tags_has_no_events(timing):
 
     assert len(events) == 0
     assert selector.report.clicks == 0
+
+
+def test_timing_comes_from_the_station():
+    text = default_text()
+
+    assert SlotTiming.of(Station.parse(text, Path("demo.toml"))) == SlotTiming()
+    with pytest.raises(ConfigError, match="D1, D2 and sync"):
+        SlotTiming.of(Station.parse(text.replace(b"D2 = 2, ", b""), Path("demo.toml")))
 
 
 def test_impossible_timing_is_refused(timing):

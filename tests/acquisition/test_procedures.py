@@ -1,0 +1,216 @@
+"""Procedures on the simulated bench: real drivers, real wires, one optical world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.acquisition.alignment import align, find_phase, joint_check
+from heliograph.acquisition.light import expected_rates_hz, prepare_light
+from heliograph.acquisition.patterns import demo_patterns, gate_waveform, preamble
+from heliograph.acquisition.procedures.count_rates import CountRates
+from heliograph.acquisition.procedures.phase_scan import PhaseScan
+from heliograph.acquisition.runs import Run, RunWriter
+from heliograph.acquisition.timetags import Events, EventSelector, SlotTiming
+from heliograph.core.entropy import SimRandom
+from heliograph.core.errors import ArmRefused, DeviceFault, LimitError, ParameterError
+from heliograph.core.physics import train_fractions
+from heliograph.instruments.connect import Instruments, connect
+from heliograph.instruments.station import Station, default_text
+from heliograph.mocks.lab import Lab
+
+
+def station() -> Station:
+    return Station.parse(default_text(), Path("demo.toml"))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Instruments]:
+    place = station()
+    with Lab(place.plain()).in_thread() as resources, connect(place, resources.__getitem__, home=True) as instruments:
+        instruments.arm()
+        yield instruments
+
+
+def run(procedure: Any, instruments: Instruments, folder: Path | None = None) -> tuple[list[dict[str, float]], list[float]]:
+    """Run a procedure as a worker does; return what it emitted."""
+    rows: list[Any] = []
+    progress: list[Any] = []
+    procedure.instruments = instruments
+    procedure.emit = lambda topic, record: (rows if topic == "results" else progress).append(record)
+    if folder is not None:
+        name, values = type(procedure).__name__, procedure.parameter_values()
+        procedure.writer = RunWriter.create(folder, name, values, instruments.station, {}, layout=procedure.run_layout())
+    try:
+        procedure.startup()
+        procedure.execute()
+    finally:
+        procedure.shutdown()
+        if procedure.writer is not None:
+            procedure.writer.close()
+    return rows, progress
+
+
+def load(instruments: Instruments, user: str, phases: np.ndarray, train: int) -> None:
+    place = instruments.station
+    modulator = place.optics.modulators[place.optics.users[user].pm]
+    fraction = train_fractions(place.optics.users[user].distance_m, place.optics.loop.length_m, place.clock.slot_s)[train]
+    source: Any = instruments[modulator.instrument]
+    source.load(modulator.channel, gate_waveform(phases, fraction, modulator.v_pi_v, modulator.gain), 1e9)
+
+
+def modulate(instruments: Instruments, user: str, on: bool) -> None:
+    modulator = instruments.station.optics.modulators[instruments.station.optics.users[user].pm]
+    source: Any = instruments[modulator.instrument]
+    source.output(modulator.channel, on)
+
+
+def test_count_rates_are_those_of_the_click_law(bench, tmp_path):
+    procedure = CountRates(duration_s=1.0, period_s=0.1)
+
+    rows, progress = run(procedure, bench, tmp_path)
+    rates = procedure.result
+
+    assert rates.d1_hz == pytest.approx(rates.d1_expected_hz, rel=0.02)
+    assert rates.d2_hz == pytest.approx(rates.d2_expected_hz, rel=0.02)
+    assert len(rows) == 10
+    assert list(rows[0]) == CountRates.DATA_COLUMNS
+    assert progress[-1] == pytest.approx(100.0)
+    with Run.open(next(tmp_path.glob("*.h5"))) as found:
+        assert found["snspd/counts"].sum() == pytest.approx((rates.d1_hz + rates.d2_hz) * 1.0)
+        assert found.summary["d1_hz"] == pytest.approx(rates.d1_hz)
+        assert found.plot().axes[0].get_ylabel() == "count rate (kcps)"
+
+
+@pytest.mark.parametrize(("phase_deg", "brighter"), [(0.0, "d1_hz"), (180.0, "d2_hz")])
+def test_the_held_phase_decides_which_detector_is_lit(bench, phase_deg, brighter):
+    procedure = CountRates(duration_s=0.2, period_s=0.1, phase_deg=phase_deg, pair="A-C")
+
+    run(procedure, bench)
+
+    darker = "d2_hz" if brighter == "d1_hz" else "d1_hz"
+    assert getattr(procedure.result, brighter) > 50 * getattr(procedure.result, darker)
+
+
+def test_a_phase_scan_finds_half_wave_voltage_and_visibility(bench, tmp_path):
+    procedure = PhaseScan(user="A", partner="B", points=25)
+
+    rows, _ = run(procedure, bench, tmp_path)
+    fringe = procedure.result
+
+    assert fringe.v_pi_v == pytest.approx(5.0, abs=6 * fringe.v_pi_sigma_v)
+    assert fringe.visibility == pytest.approx(1 - 2 * 0.00373, abs=6 * fringe.visibility_sigma)
+    assert fringe.v_pi_sigma_v < 0.02
+    assert np.ptp([row["Drive (V)"] for row in rows]) > 2 * 2.5
+    with Run.open(next(tmp_path.glob("*.h5"))) as found:
+        assert found["fringe/drive"].size == 25
+        assert found.summary["v_pi_v"] == fringe.v_pi_v
+        legend = found.plot().axes[0].get_legend()
+        assert legend is not None
+        assert "V_" in legend.get_title().get_text()
+
+
+def test_a_scan_beyond_the_limits_is_refused_before_anything_is_sent(bench):
+    before = bench.wire_counts()["awg_a"].sent
+    procedure = PhaseScan(span=9.0)
+    procedure.instruments = bench
+
+    with pytest.raises(LimitError, match="Nothing was sent"):
+        procedure.startup()
+
+    assert bench.wire_counts()["awg_a"].sent == before
+
+
+def test_a_procedure_stops_when_asked(bench):
+    procedure: Any = PhaseScan()
+    answers = iter([False, False, True])
+    procedure.should_stop = lambda: next(answers)
+
+    rows, _ = run(procedure, bench)
+
+    assert len(rows) == 2
+    assert procedure.result is None
+
+
+@pytest.mark.parametrize("parameters", [{"duration_s": -1.0}, {"nothing": 1}, {"period_s": "long"}])
+def test_impossible_parameters_are_refused(parameters):
+    with pytest.raises(ParameterError):
+        CountRates(**parameters)
+
+
+def test_unknown_users_and_pairs_are_refused(bench):
+    for procedure in (CountRates(pair="A-Z"), PhaseScan(user="Z"), PhaseScan(partner="A")):
+        procedure.instruments = bench
+        with pytest.raises(ParameterError):
+            procedure.startup()
+
+
+def test_too_much_light_is_refused_before_any_attenuator_moves(bench):
+    before = [bench[name].attenuation_db for name in ("voa_in", "voa_a", "voa_b")]
+
+    with pytest.raises(LimitError, match="voa_in"):
+        prepare_light(bench, 0.9e3, {"A": 3.8, "B": 3.8})
+    with pytest.raises(LimitError, match="voa_a"):
+        prepare_light(bench, 0.01, {"A": 1.0, "B": 3.8})
+
+    assert [bench[name].attenuation_db for name in ("voa_in", "voa_a", "voa_b")] == before
+
+
+def test_expected_rates_follow_the_phase():
+    bright, dark = expected_rates_hz(station(), 0.017, 3.8, 0.0)
+
+    assert bright > 9e5
+    assert dark == pytest.approx(50.0, rel=0.01)
+
+
+def test_offsets_are_found_and_patterns_overlap_as_drawn(bench):
+    timing = SlotTiming.of(bench.station)
+    tagger: Any = bench["tagger"]
+    for channel in (timing.d1, timing.d2, timing.sync):
+        tagger.configure(channel, 0.5, "RISING", 0, True)
+    prepare_light(bench, 0.017, {"A": 3.8, "B": 3.8})
+    offsets: list[int] = []
+    phases: Any = None
+    for train, user in enumerate("AB"):
+        pattern = preamble(timing.pattern_slots, user)
+        load(bench, user, pattern.phases_rad, train)
+        modulate(bench, user, True)
+        batches = list(tagger.record(0.2))
+        phases = phases or find_phase(batches, timing)
+        offsets.append(align(batches, timing, pattern, phases).slots)
+        modulate(bench, user, False)
+    pair = demo_patterns(SimRandom(5), timing.pattern_slots, 1000, 104)
+    for train, user in enumerate("AB"):
+        load(bench, user, pair[train].phases_from(offsets[train]), train)
+        modulate(bench, user, True)
+
+    selector = EventSelector(timing, phases.pair)
+    events = Events.joined([*(selector.feed(batch) for batch in tagger.record(1.0)), selector.flush()])
+    errors = joint_check(events, pair, (0, 0), limits=(0.02, 0.02))
+    for user in "AB":
+        modulate(bench, user, False)
+
+    expected = 207373176 / 200
+    assert len(events) == pytest.approx(expected, rel=0.03)
+    assert errors.n_y == pytest.approx(104 * len(events) / 10_000, rel=0.04)
+    assert errors.e_x == pytest.approx(0.00767, abs=0.001)
+    assert errors.e_y == pytest.approx(0.00501, abs=0.003)
+    assert selector.report.slots_lost == 20
+
+
+def test_an_unplugged_detector_is_named():
+    place = station()
+    with Lab(place.plain(), ["detector-unplugged"]).in_thread() as resources, connect(place, resources.__getitem__, home=True) as instruments:
+        instruments.arm()
+        with pytest.raises(DeviceFault, match="D1 gave 0 counts"):
+            run(CountRates(duration_s=0.2), instruments)
+
+
+def test_light_needs_an_armed_bench():
+    place = station()
+    with Lab(place.plain()).in_thread() as resources, connect(place, resources.__getitem__, home=True) as instruments, pytest.raises(ArmRefused):
+        run(CountRates(duration_s=0.2), instruments)
