@@ -40,7 +40,7 @@ def distil(
             ("error rate Y", f"{made.qber_y:.3%}"),
             ("sifted bits", made.sifted_bits),
             ("leaked bits", made.leak_bits),
-            ("f of error correction", f"{made.f_ec:.4f}"),
+            ("f of error correction", f"{made.f_ec:.4f}" if made.f_ec else "-"),
             ("key bits", made.key_bits),
             ("rate (bit/s)", f"{made.key_rate_bps:,.0f}"),
         ]

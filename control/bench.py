@@ -65,7 +65,7 @@ class Bench:
         )
         procedure.writer = writer
         with writer, _shown(name, progress) as told:
-            procedure.emit = told
+            procedure.emit = told  # type: ignore[method-assign,assignment]  # as PyMeasure's workers do
             _carry_out(procedure)
         return Run.open(writer.path)
 

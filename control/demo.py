@@ -201,7 +201,16 @@ class _Demo:
 
     def _tell_pairs(self, pairs: Mapping[str, PairKey]) -> None:
         rows = [
-            (name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", key.sifted_bits, key.leak_bits, key.f_ec, key.key_bits, key.key_rate_bps)
+            (
+                name,
+                f"{key.qber_x:.2%}",
+                f"{key.qber_y:.2%}",
+                key.sifted_bits,
+                key.leak_bits,
+                f"{key.f_ec:.3f}" if key.f_ec else "-",
+                key.key_bits,
+                key.key_rate_bps,
+            )
             for name, key in pairs.items()
         ]
         columns = ["pair", "error X", "error Y", "sifted bits", "leaked bits", "f", "key bits", "rate (bit/s)"]

@@ -72,8 +72,8 @@ def _pair_table(result: DemoResult) -> Table:
     header = ["pair", "error X", "error Y", "events", "sifted bits", "leaked bits", "f", "key bits", "rate (kbit/s)"]
     rows = [
         [
-            name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", f"{key.n_events:,}", f"{key.sifted_bits:,}", f"{key.leak_bits:,}", f"{key.f_ec:.3f}",
-            f"{key.key_bits:,}", f"{key.key_rate_bps / 1e3:.1f}",
+            name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", f"{key.n_events:,}", f"{key.sifted_bits:,}", f"{key.leak_bits:,}",
+            f"{key.f_ec:.3f}" if key.f_ec else "-",            f"{key.key_bits:,}", f"{key.key_rate_bps / 1e3:.1f}",
         ]
         for name, key in result.pairs.items()
     ]  # fmt: skip

@@ -41,7 +41,8 @@ _TYPE_AT = 5
 class PairKey:
     """What one run gave a pair.
 
-    block: number of the key block in the stores.  seconds: of light.  sifted_bits: X bits.  leak_bits: parities subtracted.  key_rate_bps: key over light time.
+    block: number of the key block in the stores.  seconds: of light.  sifted_bits: X bits.  leak_bits: parities subtracted.
+    key_rate_bps: key over light time.  f_ec: leak over n_x h(E_x), None where nothing was wrong.
     """
 
     pair: str
@@ -53,7 +54,7 @@ class PairKey:
     qber_x: float
     qber_y: float
     leak_bits: int
-    f_ec: float
+    f_ec: float | None
     key_bits: int
     key_rate_bps: float
     disclosed: dict[str, int]

@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8A94A3", "#7B4FA3"
 
@@ -28,6 +29,12 @@ def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     axes.grid(axis="y", color="#E3E7ED", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _whole_numbers() -> MaxNLocator:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True)
 
 
 def error_rates(pairs: Mapping[str, tuple[float, float]]) -> Figure:
@@ -81,7 +88,7 @@ def accuracy(rounds: Sequence[float]) -> Figure:
     axes.plot(np.arange(1, len(rounds) + 1), 100.0 * np.asarray(rounds), color=BLUE, marker="o", markersize=4, linewidth=1.8)
     axes.set_ylim(min(50.0, 100.0 * min(rounds, default=0.5)) - 2.0, 101.0)
     axes.set_xlim(0.5, len(rounds) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(_whole_numbers())
     return figure
 
 
@@ -97,6 +104,6 @@ def key_spent(spent: Sequence[int], burned: Sequence[int]) -> Figure:
     axes.fill_between(rounds, masked, color=PURPLE, alpha=0.85, label="masked updates", linewidth=0)
     axes.fill_between(rounds, masked, total, color=GREY, alpha=0.7, label="burned ends of chunks", linewidth=0)
     axes.set_ylim(0, None)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(_whole_numbers())
     axes.legend(frameon=False, loc="upper left")
     return figure

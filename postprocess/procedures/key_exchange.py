@@ -87,7 +87,7 @@ class KeyExchange(BenchProcedure):
     def execute(self) -> None:
         """Align, send the block, and write the announcement."""
         aligned = self._align()
-        self._load(self._patterns())
+        self._load_patterns(self._patterns())
         announcement, n_slots, selector = self._receive(aligned)
         self.writer.announcement(
             announcement,
@@ -123,7 +123,7 @@ class KeyExchange(BenchProcedure):
         for user in self._station.optics.users:
             self.modulate(user, user in users)
 
-    def _load(self, patterns: Mapping[str, Pattern]) -> None:
+    def _load_patterns(self, patterns: Mapping[str, Pattern]) -> None:
         """Load each user's pattern into its generator, the first user's for the clockwise train and the second's for the other; outputs keep their state."""
         for user, pattern in patterns.items():
             place = self._station.optics.users[user]
@@ -138,7 +138,7 @@ class KeyExchange(BenchProcedure):
         """Find pulses and pattern offsets by the public preambles, one user after the other, then check both together."""
         preambles = {user: preamble(self._timing.pattern_slots, user) for user in self._users}
         recordings = {}
-        self._load(preambles)
+        self._load_patterns(preambles)
         for user in self._users:
             self._modulate_only(user)
             recordings[user] = self._recording()
