@@ -43,7 +43,12 @@ def test_a_fault_drops_alters_and_repeats():
 
 def test_a_closed_connection_takes_nothing_and_loses_what_was_under_way():
     a, b = pipe()
-    b.on_bytes = lambda data: (b.send(data), b.close())
+
+    def answer_and_hang_up(data: bytes) -> None:
+        b.send(data)
+        b.close()
+
+    b.on_bytes = answer_and_hang_up
 
     a.send(b"x")
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class Pair:
         self.folder = folder
         self.open()
 
-    def open(self, **options: object) -> Link:
+    def open(self, **options: Any) -> Link:
         self.a, self.b = open_party(self.folder, "A", **options), open_party(self.folder, "B", **options)
         self.link = link(self.a, self.b)
         return self.link

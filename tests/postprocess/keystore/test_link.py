@@ -172,8 +172,13 @@ def stranger(pair, session: int):
 
 
 def test_an_old_session_is_refused(faulty):
-    raw = []
-    faulty.link.fault = lambda end, data: raw.append(data) or [data]
+    raw: list[bytes] = []
+
+    def listening(end: int, data: bytes) -> list[bytes]:
+        raw.append(data)
+        return [data]
+
+    faulty.link.fault = listening
     faulty.link.connect()
     hello = raw[0]
     mine, _, _ = stranger(faulty, 0)

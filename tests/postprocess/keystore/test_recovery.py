@@ -149,7 +149,8 @@ def session(folder: Path, make_block, seed: int, connect, taken: tuple[list[byte
 @pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_crash_at_any_commit_serves_nothing_twice(tmp_path, make_block, chunks, after, stride):
     for point in itertools.count(1, stride):
-        folder, taken = tmp_path / str(point), ([], [])
+        folder = tmp_path / str(point)
+        taken: tuple[list[bytes], list[bytes]] = ([], [])
         whole = session(folder, make_block, 1, Failpoint(point, after=after), taken)
         assert session(folder, make_block, 2, Failpoint(0, after=False), taken)
         assert all(len(set(words)) == len(words) for words in taken)
