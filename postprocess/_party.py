@@ -96,7 +96,7 @@ class Party:
         raise self._failure or DesyncError("the block is not finished: messages of the other party are missing", where=self._settings.link)
 
     def farewell(self) -> list[bytes]:
-        """Return, once, the messages that tell the other party of this side's failure; empty if there was none, or if it was told by the other party."""
+        """Return, once, what is still to be sent after `feed` has raised: the news that this side gave up, unless the other side did so first."""
         messages, self._farewell = self._farewell, []
         return messages
 
@@ -112,6 +112,7 @@ class Party:
     def _give_up(self, error: HeliographError, unsent: list[bytes]) -> None:
         # What comes after the last message cannot take the key back, unless the other party says that it has none.
         if self._result is not None and not self._line.peer_gave_up:
+            self._farewell = unsent
             return
         self._failure, self._result, self._expected = error, None, None
         if not self._line.peer_gave_up:

@@ -183,6 +183,17 @@ def test_any_cutting_of_the_stream_gives_the_same_key(light, cuts):
     assert np.array_equal(parties[1].result.key, parties[0].result.key)
 
 
+def test_a_block_may_begin_at_any_slot(light):
+    events, shift = decode_events(light.announcement, 0, light.settings.n_sent), 123_457
+    later = replace(
+        light.with_settings(first_slot=shift),
+        announcement=encode_events(Events(events.slot + shift, events.detector), shift),
+        offsets=tuple(offset + shift for offset in light.offsets),
+    )
+
+    assert np.array_equal(run(later)[0].key, run(light)[0].key)
+
+
 def test_a_bob_with_another_runs_pattern_gets_no_key_and_corrects_nothing(light):
     tap = Wiretap()
     _, wrong = demo_patterns(SimRandom(99, 7), len(light.patterns[1]), 200, 40)

@@ -154,6 +154,18 @@ def test_no_message_at_all_can_be_harmed_unnoticed(small, sizes, what):
         assert error is not None, number
 
 
+@pytest.mark.parametrize(("tail", "accepted"), [("frame", True), ("rubbish", False)])
+def test_what_comes_behind_the_last_tag_leaves_both_with_a_key_or_none(small, kinds, tail, accepted):
+    def more(data: bytes) -> Iterable[bytes]:
+        seq = int.from_bytes(data[24:28], "big") + 1
+        return (data + (encode(Frame(MessageType.COUNTS, 77, 5, seq)) if tail == "frame" else bytes(64)),)
+
+    alice, bob, error = outcome(small, OneFault(len(kinds) - 2, more))
+
+    assert isinstance(error, FrameError)
+    assert (alice.finished, bob.finished) == (accepted, accepted)
+
+
 def test_lost_messages_are_named_as_such(small, kinds):
     with pytest.raises(DesyncError, match="messages of the other party are missing"):
         run_in_process(small.alice(), small.bob(), fault=OneFault(kinds.index(MessageType.VERIFY), lambda data: ()))
