@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from ..core.errors import DeviceFault, HeliographError, InstrumentError
+from ..core.errors import ArmRefused, DeviceFault, HeliographError, InstrumentError
 from . import catalogue
 from .attenuators import OzAttenuator
 from .guard import safe
 from .guard.arming import arm
 from .guard.locks import ResourceLock
+from .lasers import BasikLaser
 from .role_adapter import RoleAdapter
 from .roles import SafeReport, Scalar, WireCount
 from .station import Station
@@ -37,7 +38,7 @@ class Instruments(Mapping[str, RoleAdapter]):
         self.station = station
         self._open: dict[str, RoleAdapter] = {}
         self._locks: list[ResourceLock] = []
-        atexit.register(self.close)
+        atexit.register(self._at_exit)
 
     def __getitem__(self, name: str) -> RoleAdapter:
         return self._open[name]
@@ -96,18 +97,19 @@ class Instruments(Mapping[str, RoleAdapter]):
 
     def close(self) -> list[SafeReport]:
         """Make everything safe, close it and give the locks back; a second call does nothing."""
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
         with _uninterrupted():
             reports = safe.make_safe(self._open.values())
-            for report in reports:
-                if report.state != "CONFIRMED":
-                    log.error("%s: safe state %s: %s", report.name, report.state, report.detail)
             while self._open:
                 _, instrument = self._open.popitem()
                 _close(instrument)
             while self._locks:
                 self._locks.pop().release()
         return reports
+
+    def _at_exit(self) -> None:
+        for report in safe.unconfirmed(self.close()):
+            log.error("%s: not confirmed safe: %s", report.name, report.detail)
 
 
 def connect(station: Station, resolver: Resolver | None = None, *, home: bool = False) -> Instruments:
@@ -126,16 +128,24 @@ def connect(station: Station, resolver: Resolver | None = None, *, home: bool = 
         bad = safe.unconfirmed(instruments.make_safe())
         if bad:
             raise DeviceFault(f"not confirmed safe: {safe.summary(bad)}", where=str(station.path), remedy="Check these instruments.")
-    except BaseException:
-        instruments.close()
+    except BaseException as error:
+        bad = safe.unconfirmed(instruments.close())
+        if bad:
+            error.add_note(f"not confirmed safe: {safe.summary(bad)}")
         raise
     return instruments
 
 
 def _home(instruments: Instruments) -> None:
-    for instrument in instruments.values():
-        if isinstance(instrument, OzAttenuator) and not instrument.homed:
-            instrument.home()
+    """Home attenuators in the dark: on the way their attenuation may be anything."""
+    lost = [one for one in instruments.values() if isinstance(one, OzAttenuator) and not one.homed]
+    lit = [report for one in instruments.values() if lost and isinstance(one, BasikLaser) and (report := one.to_safe()).state != "CONFIRMED"]
+    if lit:
+        raise ArmRefused(
+            f"attenuators are not homed while a laser may shine: {safe.summary(lit)}", where=str(instruments.station.path), remedy="Switch it off."
+        )
+    for attenuator in lost:
+        attenuator.home()
 
 
 def _described(instrument: RoleAdapter) -> dict[str, Scalar]:

@@ -165,7 +165,7 @@ class VisaLink(VISAAdapter):
                 lines.append(self._one_line(deadline - time.monotonic()).decode("utf-8", "replace").strip())
             self.stale += len(lines) - 1
         except (Timeout, StaleReply) as error:
-            log.warning("%s: reopened after %s", self.where, error.message)
+            log.info("%s: reopened after %s", self.where, error.message)
             self.reopen()
 
 
@@ -189,4 +189,5 @@ def told(where: str) -> Iterator[None]:
         yield
     except InstrumentError as error:
         error.where = error.where or where
+        error.remedy = error.remedy or "Check the cable, and that the right device is connected."
         raise

@@ -8,7 +8,7 @@ from typing import Any
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.validators import strict_range
 
-from ..core.errors import NotHomed, Rejected, Timeout
+from ..core.errors import BadReply, NotHomed, Rejected, Timeout
 from .links import VisaLink, told, where_of
 from .wire import oz
 
@@ -90,11 +90,16 @@ class OzDD100(Instrument):
         deadline, text = time.monotonic() + budget_s, ""
         before = getattr(self.adapter, "timeout_s", 1.0)
         try:
+            # A complete reply has a line of its own for its end; without that line, what came is garbage and not a slow answer.
             while not oz.is_complete(text):
                 if time.monotonic() > deadline:
                     raise Timeout("the reply did not end", remedy="Check baud rate and cable.")
                 self.adapter.timeout_s = deadline - time.monotonic()
                 text += self.read() + oz.LINE_END
+        except Timeout as error:
+            if text.strip():
+                raise BadReply(f"{text.strip()[:40]!r} is no reply") from error
+            raise
         finally:
             self.adapter.timeout_s = before
         return text

@@ -1,0 +1,120 @@
+"""The safe state of a bench, and the locks of its resources."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from heliograph.core.errors import InstrumentLocked, StorageError
+from heliograph.instruments.guard import locks, safe
+from heliograph.instruments.guard.locks import ResourceLock
+from heliograph.instruments.roles import SafeReport
+
+
+class Device:
+    """Becomes safe after some failures; writes down when it was asked."""
+
+    def __init__(self, name: str, step: int, log: list[str], *, failures: int = 0, error: Exception | None = None) -> None:
+        self.name, self.safe_step = name, step
+        self._log, self._failures, self._error = log, failures, error
+
+    def to_safe(self) -> SafeReport:
+        self._log.append(self.name)
+        if self._error:
+            raise self._error
+        self._failures -= 1
+        return SafeReport(self.name, "CONFIRMED" if self._failures < 0 else "SENT")
+
+
+class Hanging(Device):
+    release = threading.Event()
+
+    def to_safe(self) -> SafeReport:
+        self.release.wait(5.0)
+        return SafeReport(self.name, "CONFIRMED")
+
+
+def test_light_goes_out_first_whatever_the_order_of_the_station() -> None:
+    log: list[str] = []
+
+    reports = safe.make_safe([Device("detector", 4, log), Device("voa", 2, log), Device("laser", 1, log)])
+
+    assert log == ["laser", "voa", "detector"]
+    assert [report.state for report in reports] == ["CONFIRMED"] * 3
+
+
+def test_a_device_is_asked_again_until_it_is_confirmed() -> None:
+    log: list[str] = []
+
+    assert safe.make_safe([Device("voa", 2, log, failures=3)])[0].state == "CONFIRMED"
+    assert len(log) == 4
+
+
+def test_a_failing_driver_stops_nothing_and_is_told() -> None:
+    log: list[str] = []
+    laser = Device("laser", 1, log, error=RuntimeError("bug"))
+
+    reports = safe.make_safe([laser, Device("voa", 2, log)], deadline_s=0.3)
+
+    assert [report.state for report in reports] == ["FAILED", "CONFIRMED"]
+    assert "bug" in reports[0].detail
+    assert log.count("laser") > 1
+
+
+def test_a_hanging_device_delays_no_other_and_the_deadline_holds() -> None:
+    log: list[str] = []
+    begin = time.monotonic()
+
+    reports = safe.make_safe([Hanging("laser", 1, log), Device("detector", 4, log)], deadline_s=0.5)
+
+    assert time.monotonic() - begin < 1.0
+    assert [report.state for report in reports] == ["FAILED", "CONFIRMED"]
+    assert safe.summary(reports) == "laser FAILED (no answer within 0.5 s)"
+    Hanging.release.set()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_lock_names_its_holder_and_ends_when_given_back(runtime: Path) -> None:
+    first = ResourceLock("laser", "ASRL1::INSTR")
+    with pytest.raises(InstrumentLocked, match=rf"laser \(ASRL1::INSTR\): process {os.getpid()} holds"):
+        ResourceLock("laser", "ASRL1::INSTR")
+    other = ResourceLock("voa", "ASRL2::INSTR")
+
+    first.release()
+    first.release()
+
+    ResourceLock("laser", "ASRL1::INSTR").release()
+    other.release()
+
+
+def test_a_lock_dies_with_its_process(runtime: Path) -> None:
+    code = (
+        "import time; from heliograph.instruments.guard.locks import ResourceLock; lock = ResourceLock('laser', 'ASRL1::INSTR');"
+        "print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InstrumentLocked, match=f"process {holder.pid} holds"):
+            ResourceLock("laser", "ASRL1::INSTR")
+        holder.kill()
+        holder.wait()
+
+    ResourceLock("laser", "ASRL1::INSTR").release()
+
+
+def test_locks_are_for_this_user_only(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert locks.lock_folder().stat().st_mode & 0o077 == 0
+
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(StorageError, match="another user"):
+        locks.lock_folder()
