@@ -85,3 +85,9 @@ def make_light() -> Callable[..., Light]:
 def light() -> Light:
     """A block of three frames that gives a key."""
     return light_of()
+
+
+@pytest.fixture(scope="session")
+def small() -> Light:
+    """A block of one frame, so that a run takes milliseconds."""
+    return light_of(seed=4, events=16_000, y_slots=600, frame_bits=2**13)

@@ -21,12 +21,6 @@ Fault = Callable[[int, bytes], Iterable[bytes]]
 
 
 @pytest.fixture(scope="module")
-def small(make_light):
-    """A block of one frame, so that a run takes milliseconds."""
-    return make_light(seed=4, events=16_000, y_slots=600, frame_bits=2**13)
-
-
-@pytest.fixture(scope="module")
 def sizes(small):
     """The sizes of all messages of an undisturbed run, in order."""
     found: list[int] = []
