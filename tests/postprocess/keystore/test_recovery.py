@@ -330,6 +330,21 @@ def test_a_follower_whose_folder_is_restored_is_found_out_too(pair, tmp_path):
         pair.open()
 
 
+def test_a_follower_copied_between_offer_and_fetch_does_not_fetch_twice(pair, tmp_path):
+    pair.ingest()
+    keys = pair.a.fetch(pair.a.hold("B", 512, "x"))
+    shutil.copytree(pair.folder / "B", tmp_path / "copy")
+    assert pair.b.fetch_by_id("A", ids(keys), "x") == keys
+    pair.crash()
+    for path in (pair.folder / "B").glob("A-B.sqlite*"):
+        path.unlink()
+    for path in (tmp_path / "copy").glob("A-B.sqlite*"):
+        shutil.copy2(path, pair.folder / "B")
+
+    with pytest.raises(RollbackSuspected, match="old copy"):
+        pair.open()
+
+
 # Guards, keys, damage
 
 
