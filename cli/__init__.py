@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import acquire, bench, data, demo, doctor, keyrate, keys, learn, station
-from .output import Output
+from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(bench.app, name="bench")
@@ -47,12 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
+        code = _run(words)
+        sys.stdout.flush()
+    except OSError as error:
+        code = unheard(error)
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    try:
         code = app(words, prog_name="heliograph", standalone_mode=False)
     except typer.Abort:
-        code = 130
+        return INTERRUPTED
     except TyperException as error:
-        code = _usage(error, "--json" in words)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _usage(error, "--json" in words)
+    return code if isinstance(code, int) else 0
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

@@ -136,10 +136,9 @@ class Output:
         self.exit_code = exit_code
 
     def fail(self, error: Mapping[str, str]) -> None:
-        """Say what went wrong, where, and what to do: one block on standard error, or one JSON object."""
+        """Say what went wrong, where, and what to do: one block on standard error, and under `--json` one object on standard output."""
         if self.json:
             sys.stdout.write(json.dumps({"error": dict(error)}) + "\n")
-            return
         self._aside.print(f"error: {error['message']}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         for name in ("where", "remedy"):
             if error[name]:
@@ -162,6 +161,8 @@ def command(json_output: bool) -> Generator[Output]:
     except KeyboardInterrupt as error:
         out.fail({"type": "Interrupted", "message": "interrupted", "where": "", "remedy": ""})
         raise typer.Exit(INTERRUPTED) from error
+    except BrokenPipeError:
+        raise
     except (HeliographError, OSError) as error:
         known = error if isinstance(error, HeliographError) else _known(error)
         if known is None:
@@ -177,6 +178,16 @@ def command(json_output: bool) -> Generator[Output]:
     out.finish()
     if out.exit_code:
         raise typer.Exit(out.exit_code)
+
+
+def unheard(error: OSError) -> int:
+    """Return the exit code where standard output takes nothing more: a reader that went away is no error of ours, a full disk is said aside."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 1
+    known = _known(error) or StorageError(str(error))
+    Output(False).fail({**known.as_dict(), "where": "standard output"})
+    return known.exit_code
 
 
 def plain(value: Any) -> Any:
@@ -218,9 +229,6 @@ def _known(error: OSError) -> HeliographError | None:
 
 
 def _bug(out: Output, error: Exception) -> None:
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
     traceback.print_exception(error, file=sys.stderr)
     out.fail(
         {"type": type(error).__name__, "message": str(error), "where": "", "remedy": "This is a fault of Heliograph: please report it with the traceback."}

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_a_command_runs_from_any_folder_and_as_a_module(tmp_path):
 def test_a_reader_that_stops_reading_is_no_traceback(tmp_path):
     ended = subprocess.run(f"{sys.executable} -m heliograph doctor --json | true", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
 
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
+
+
+def test_standard_output_on_a_full_disk_is_one_clear_error():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-m", "heliograph", "data", "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert ended.returncode == 3
+    assert "error: nothing more can be written" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

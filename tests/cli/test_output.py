@@ -79,7 +79,7 @@ def test_an_error_becomes_one_block_and_its_exit_code(capsys, error, code, json_
         assert set(json.loads(said.out)["error"]) == {"type", "message", "where", "remedy"}
     else:
         assert said.out == ""
-        assert said.err.startswith("error: ")
+    assert said.err.startswith("error: ")
 
 
 def test_a_full_disk_is_a_storage_error(capsys):
