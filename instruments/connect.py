@@ -9,15 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ..core.errors import ArmRefused, DeviceFault, HeliographError, InstrumentError
 from . import catalogue
-from .attenuators import OzAttenuator
 from .guard import safe
 from .guard.arming import arm
 from .guard.locks import ResourceLock
-from .lasers import BasikLaser
 from .role_adapter import RoleAdapter
 from .roles import SafeReport, Scalar, WireCount
 from .station import Station
@@ -28,8 +26,10 @@ Resolver = Callable[[str], Mapping[str, str]]
 """Gives the addresses of an instrument by name: `resource` and, where it has them, `counts` and `datalink`."""
 
 
-class Instruments(Mapping[str, RoleAdapter]):
-    """The open instruments of a station by name. A context manager: on any way out everything is made safe, read back, and closed.
+class Instruments(Mapping[str, Any]):
+    """The open instruments of a station by name, each a role adapter (`roles`).
+
+    A context manager: on any way out everything is made safe, read back, and closed.
 
     Leaving it, or the end of the interpreter, has the same effect. Raises DeviceFault on a normal way out if an instrument could not be made safe.
     """
@@ -40,7 +40,7 @@ class Instruments(Mapping[str, RoleAdapter]):
         self._locks: list[ResourceLock] = []
         atexit.register(self._at_exit)
 
-    def __getitem__(self, name: str) -> RoleAdapter:
+    def __getitem__(self, name: str) -> Any:
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -137,15 +137,14 @@ def connect(station: Station, resolver: Resolver | None = None, *, home: bool = 
 
 
 def _home(instruments: Instruments) -> None:
-    """Home attenuators in the dark: on the way their attenuation may be anything."""
-    lost = [one for one in instruments.values() if isinstance(one, OzAttenuator) and not one.homed]
-    lit = [report for one in instruments.values() if lost and isinstance(one, BasikLaser) and (report := one.to_safe()).state != "CONFIRMED"]
+    """Home motors in the dark: on the way an attenuation may be anything."""
+    lost = [one for one in instruments.values() if not one.homed]
+    lasers = [one for one in instruments.values() if lost and one.role == "Laser"]
+    lit = [report for report in (laser.to_safe() for laser in lasers) if report.state != "CONFIRMED"]
     if lit:
-        raise ArmRefused(
-            f"attenuators are not homed while a laser may shine: {safe.summary(lit)}", where=str(instruments.station.path), remedy="Switch it off."
-        )
-    for attenuator in lost:
-        attenuator.home()
+        raise ArmRefused(f"a motor has to be homed while a laser may shine: {safe.summary(lit)}", where=str(instruments.station.path), remedy="Switch it off.")
+    for one in lost:
+        one.home()
 
 
 def _described(instrument: RoleAdapter) -> dict[str, Scalar]:

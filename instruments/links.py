@@ -15,7 +15,7 @@ import pyvisa
 from pymeasure.adapters import VISAAdapter
 from serial import SerialException
 
-from ..core.errors import Disconnected, InstrumentError, StaleReply, Timeout
+from ..core.errors import ConfigError, Disconnected, InstrumentError, StaleReply, Timeout
 from .roles import WireCount
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class VisaLink(VISAAdapter):
     probe: a cheap command whose answer is known.  is_answer: says whether the lines drained so far end with that answer.  Both serve to find the place in the
     stream after a timeout; where there are none, telegrams must tell answers apart.
     owes: says whether a command is answered at all.  settings: attributes of the PyVISA resource.
-    Raises Disconnected if the port does not open.
+    Raises Disconnected if the port does not open, ConfigError for a resource string that is none.
     """
 
     connection: Any
@@ -74,8 +74,13 @@ class VisaLink(VISAAdapter):
         self._owed = False
         self._sent = self._received = 0
         self._settings = {"timeout": timeout_s * 1000, "read_termination": line_end[-1], "write_termination": command_end, "open_timeout": OPEN_MS, **settings}
-        with visa_errors(self.where):
-            super().__init__(resource, visa_library="@py", **self._settings)
+        try:
+            with visa_errors(self.where):
+                super().__init__(resource, visa_library="@py", **self._settings)
+        except ValueError as error:
+            raise ConfigError(
+                f"{resource!r} is no VISA resource", where=name, remedy="Write it as ASRL/dev/ttyUSB0::INSTR or TCPIP::host::port::SOCKET."
+            ) from error
 
     @property
     def wire(self) -> WireCount:

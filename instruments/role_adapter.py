@@ -40,6 +40,11 @@ class RoleAdapter:
         return self._name
 
     @property
+    def role(self) -> str:
+        """Return the role, such as `Laser`. Ask this instead of isinstance, which would read every property from the device."""
+        return self._configured.wire.role
+
+    @property
     def rules(self) -> Rules:
         """Return the station's rules for this instrument."""
         return self._configured.rules
@@ -98,6 +103,14 @@ class RoleAdapter:
 
     def _make_safe(self) -> None:
         raise NotImplementedError
+
+    @property
+    def homed(self) -> bool:
+        """Say whether the device knows its position; True for what has no motor."""
+        return True
+
+    def home(self) -> None:
+        """Find the device's position; nothing for what has no motor."""
 
     def close(self) -> None:
         """Give the connection back."""

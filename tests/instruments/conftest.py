@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import threading
-import time
 import tty
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -35,7 +34,7 @@ class PtyServer:
 
     def _run(self, device: Device) -> None:
         while not self._stop.is_set():
-            if select.select([self.master], [], [], 0.02)[0]:
+            if select.select([self.master], [], [], 0.005)[0]:
                 os.write(self.master, device.feed(os.read(self.master, 4096)))
 
     def close(self) -> None:
@@ -59,7 +58,7 @@ class TcpServer:
     def _run(self) -> None:
         connections: list[socket.socket] = []
         while not self._stop.is_set():
-            ready = select.select([self._listener, *connections], [], [], 0.02)[0]
+            ready = select.select([self._listener, *connections], [], [], 0.005)[0]
             for one in ready:
                 if one is self._listener:
                     connections.append(self._listener.accept()[0])
@@ -98,7 +97,7 @@ class ZmqServer:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if self._socket.poll(20):
+            if self._socket.poll(5):
                 *envelope, question = self._socket.recv_multipart()
                 if (reply := self._answer(question.decode())) is not None:
                     self._socket.send_multipart([*envelope, reply.encode()])
@@ -367,16 +366,3 @@ def bench(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 @pytest.fixture
 def station_text() -> str:
     return STATION
-
-
-@pytest.fixture
-def patience() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something holds, at most 2 s."""
-
-    def wait(holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 2.0
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    return wait

@@ -1,6 +1,5 @@
 """The BASIK driver reads like its register table; telegrams stand as they go over the wire."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ class Script:
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
+def script() -> Script:
     return Script()
 
 

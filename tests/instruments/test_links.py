@@ -1,0 +1,54 @@
+"""Links to nothing, and what the room promises about its own code."""
+
+import ast
+import time
+from pathlib import Path
+
+import pytest
+
+from heliograph import instruments
+from heliograph.core.errors import ConfigError, Disconnected, Timeout
+from heliograph.instruments import keysight, oz_optics
+from heliograph.instruments.links import VisaLink
+from heliograph.instruments.socket_links import TcpLink, ZmqLink, host_and_port
+
+
+def test_a_serial_port_that_is_not_there_is_disconnected() -> None:
+    with pytest.raises(Disconnected, match=r"voa_a \(ASRL/dev/nowhere::INSTR\)"):
+        oz_optics.link("ASRL/dev/nowhere::INSTR", name="voa_a")
+
+
+def test_a_tcp_port_that_nobody_serves_is_a_typed_error_soon() -> None:
+    begin = time.monotonic()
+
+    with pytest.raises((Disconnected, Timeout), match="awg_a"):
+        keysight.Keysight81160A(keysight.link("TCPIP::127.0.0.1::9::SOCKET", name="awg_a")).identity()
+    with pytest.raises(Disconnected, match="snspd"):
+        TcpLink("tcp://127.0.0.1:9", name="snspd")
+
+    assert time.monotonic() - begin < 4.0
+
+
+def test_a_resource_string_that_is_none_is_a_typed_error() -> None:
+    with pytest.raises((Disconnected, ConfigError), match="awg_a"):
+        VisaLink("nonsense", name="awg_a")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "tcp://10.0.0.5", "tcp://10.0.0.5:x", "udp://10.0.0.5:1", ""])
+def test_an_address_that_is_none_is_a_configuration_error(address: str) -> None:
+    with pytest.raises(ConfigError):
+        host_and_port(address)
+    with pytest.raises(ConfigError):
+        ZmqLink(address, name="tagger")
+
+
+def test_nothing_in_this_room_asks_whether_it_is_simulated() -> None:
+    folder = Path(instruments.__file__).parent
+    asked = []
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert | ast.Match | ast.comprehension):
+                test = getattr(node, "test", None) or getattr(node, "subject", None) or ast.Tuple(getattr(node, "ifs", []))
+                asked += [file.name for part in ast.walk(test) if getattr(part, "attr", getattr(part, "id", "")) == "simulated"]
+
+    assert asked == []
