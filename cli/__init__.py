@@ -14,13 +14,13 @@ from . import acquire, bench, data, demo, doctor, keyrate, keys, learn, station
 from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("demo")(demo.demo)
 app.add_typer(bench.app, name="bench")
 app.add_typer(station.app, name="station")
 app.add_typer(acquire.app, name="acquire")
 app.command("distil")(keys.distil)
 app.add_typer(keys.app, name="keys")
 app.add_typer(learn.app, name="learn")
-app.command("demo")(demo.demo)
 app.command("keyrate")(keyrate.keyrate)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
