@@ -91,9 +91,8 @@ def key(
         runs: dict[str, Run] = {}
         with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
             for number, pair in enumerate(_pairs(pairs, tuple(bench.station.pairs))):
-                procedure = KeyExchange(pair=pair, seconds=seconds)
-                procedure.store = store
-                procedure.source = OsRandom() if seed is None else SimRandom(seed, number)
+                source = OsRandom() if seed is None else SimRandom(seed, number)
+                procedure = KeyExchange(store=store, source=source, pair=pair, seconds=seconds)
                 runs[pair] = _carry_out(bench, procedure, f"Light of pair {pair}", out, seed=seed)
         rows = [(pair, run.summary["preamble"]["e_x"], run.summary["preamble"]["e_y"], run.path.name) for pair, run in runs.items()]
         out.table("Runs", ["pair", "error X before", "error Y before", "run file"], rows)

@@ -23,7 +23,7 @@ def new(
 ) -> None:
     """Write the station file of the simulated bench of three users, to be used as it is or edited for a real one."""
     with command(json_output) as out:
-        from ..control.demo import seeded
+        from ..control.stations import seeded
         from ..instruments.station import default_text
 
         if file.exists():

@@ -37,6 +37,16 @@ class Bench:
     def __getitem__(self, name: str) -> Any:
         return self.instruments[name]
 
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Return the users of the station."""
+        return tuple(self.station.optics.users)
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Return the pairs that the station lets exchange key, such as `A-B`."""
+        return tuple(self.station.pairs)
+
     def arm(self) -> None:
         """Switch on bias and light in the safe order; the light is at its weakest then. Raises ArmRefused or an InstrumentError, the bench safe again."""
         self.instruments.arm()

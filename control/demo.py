@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.entropy import SimRandom
-from ..core.errors import StorageError
 from ..core.statement import SecurityStatement, combined
-from ..instruments.station import Station, default_text
+from ..instruments.station import Station
 from .bench import Bench, open_bench
 from .node import Network, PairKey, network
+from .stations import simulated_station
 
 if TYPE_CHECKING:
     from ..acquisition.calibration import Fringe
@@ -94,26 +93,6 @@ class DemoResult:
         }
 
 
-def write_station(folder: Path, seed: int | None) -> Path:
-    """Put the station file into the demo's folder, or keep the one that is there; `seed` is entered into it if given. Returns its path."""
-    path = folder / "station.toml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = path.read_bytes() if path.exists() else default_text()
-        if seed is not None:
-            text = seeded(text, seed)
-        if not path.exists() or path.read_bytes() != text:
-            path.write_bytes(text)
-    except OSError as error:
-        raise StorageError(f"the demo's folder cannot be written ({error.strerror})", where=str(folder), remedy="Give another folder with --out.") from error
-    return path
-
-
-def seeded(text: bytes, seed: int) -> bytes:
-    """Return a station file's text with another seed of the simulated world."""
-    return re.sub(rb"(?m)^seed = \d+$", b"seed = %d" % seed, text, count=1)
-
-
 def demo(folder: Path, voice: Voice, *, seed: int | None = None, rounds: int | None = None, faults: Sequence[str] = (), seconds: float = LIGHT_S) -> DemoResult:
     """Run the demo in a folder and return what it made; its report is `folder`/report.html.
 
@@ -128,7 +107,7 @@ class _Demo:
         self._started = time.monotonic()
         self._voice = voice
         self._folder = folder.resolve()
-        self._station_path = write_station(self._folder, seed)
+        self._station_path = simulated_station(self._folder, seed=seed)
         self._station = Station.load(self._station_path)
         self._seed = int(self._station.sim["seed"])
         self._faults = faults
@@ -190,9 +169,8 @@ class _Demo:
     def _pair(self, bench: Bench, keys: Network, name: str) -> PairKey:
         from ..postprocess.procedures.key_exchange import KeyExchange
 
-        procedure = KeyExchange(pair=name, seconds=self._seconds)
-        procedure.store = keys.folder
-        procedure.source = SimRandom(self._seed, list(self._station.pairs).index(name))
+        source = SimRandom(self._seed, list(self._station.pairs).index(name))
+        procedure = KeyExchange(store=keys.folder, source=source, pair=name, seconds=self._seconds)
         run = self._carry_out(bench, procedure, f"Light of pair {name}", seed=self._seed)
         with self._voice.progress(f"Key of pair {name}") as bar, run:
             key = keys.distil(run)

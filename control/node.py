@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Network:
         settings = _settings(run, meta, self.parties[users[0]].next_block(users[1]), bound)
         with ExitStack() as stack:
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
-            results = _machines(run, meta, patterns, settings, source or OsRandom(), _noting(ledgers, run.run_id, pair, tap))
+            results = _machines(run, patterns, settings, source or OsRandom(), _noting(ledgers, run.run_id, pair, tap))
             blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
             self.links[pair].ingest(blocks[0], blocks[1])
             for ledger in ledgers:
@@ -130,15 +130,16 @@ class Network:
 
 
 @contextmanager
-def network(folder: Path, parties: Sequence[str], *, existing: bool = False) -> Iterator[Network]:
+def network(folder: str | Path, parties: Iterable[str], *, existing: bool = False) -> Iterator[Network]:
     """Open the stores of all pairs of these parties, provisioning those that are new, and close them at the end.
 
-    existing: leave out pairs that have no store yet, instead.
+    folder: holds one folder a party.  existing: leave out pairs that have no store yet, instead.
     Raises KeyStoreError, ProvenanceError or StorageError.
     """
+    folder = Path(folder)
     with ExitStack() as stack:
         keys = {party: stack.enter_context(open_party(folder, party)) for party in sorted(parties)}
-        pairs = [(a, b) for a, b in itertools.combinations(sorted(parties), 2) if not existing or keys[a].files(b).store.exists()]
+        pairs = [(a, b) for a, b in itertools.combinations(keys, 2) if not existing or keys[a].files(b).store.exists()]
         links = {f"{a}-{b}": stack.enter_context(link(keys[a], keys[b])) for a, b in pairs}
         yield Network(folder, keys, links)
 
@@ -189,16 +190,15 @@ def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> Block
 
 def _machines(
     run: Run,
-    meta: dict[str, Any],
     patterns: Sequence[Pattern],
     settings: BlockSettings,
     source: RandomSource,
     tap: Callable[[int, bytes], None],
 ) -> tuple[Distilled, Distilled]:
     announcement, _ = run.announcement()
-    offsets = [meta["offsets"][user] for user in meta["pair"].split("-")]
-    alice = Alice.of_pattern(patterns[0], offsets[0], announcement, settings, source)
-    bob = Bob.of_pattern(patterns[1], offsets[1], announcement, settings, source)
+    # The generators were shifted so that both patterns begin in slot 0 of the frame.
+    alice = Alice.of_pattern(patterns[0], 0, announcement, settings, source)
+    bob = Bob.of_pattern(patterns[1], 0, announcement, settings, source)
     return run_in_process(alice, bob, tap)
 
 

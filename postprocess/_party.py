@@ -17,7 +17,7 @@ from ..core.statement import Provenance, SecurityStatement
 from . import _messages as msg
 from ._frames_kept import surviving
 from .amplification import amplify
-from .block import HASH_BITS, BlockSettings, Distilled, frame_bits_for, no_key, security_statement
+from .block import HASH_BITS, BlockSettings, Distilled, no_key, security_statement
 from .channel.authentication import NO_TAG, TAG_BYTES, forgery_bound, round_message
 from .channel.frames import Frame, MessageType
 from .finite_key import BlockCounts, KeyLength, binary_entropy, key_length
@@ -179,12 +179,11 @@ class Party:
         )
 
     def _begin_correction(self) -> None:
-        self._frame_bits = self._settings.frame_bits or frame_bits_for(self._counts.n_x)
-        self._layout = FrameLayout.of(self._counts.n_x, self._frame_bits)
+        self._layout = FrameLayout.of(self._counts.n_x, self._settings.frame_bits)
         self._tally = ParityTally(self._layout.frames)
 
     def _cascade(self, q_est: float, seed: bytes) -> CascadeParameters:
-        return CascadeParameters(q_est, seed, self._settings.block, self._frame_bits, self._settings.schedule)
+        return CascadeParameters(q_est, seed, self._settings.block, self._settings.frame_bits, self._settings.schedule)
 
     def _count_parities(self, reply: bytes) -> None:
         """Count a reply, and give up as soon as correction has cost more than the block can yield."""
@@ -198,10 +197,11 @@ class Party:
         return parities if self._settings.leak_rule == "alice_parities" else 2 * parities
 
     def _check_dropped(self, kept: NDArray[np.bool_]) -> None:
-        dropped = int((~kept).sum())
-        if dropped > self._settings.dropped_limit * kept.size:
+        frames = [int(frame) for frame in np.flatnonzero(~kept)]
+        share = sum(self._layout.bits_of(frame) for frame in frames) / self._layout.n_bits
+        if share > self._settings.dropped_limit:
             raise VerificationError(
-                f"{dropped} of {kept.size} frames differ after correction, the limit is {self._settings.dropped_limit:.0%}",
+                f"{len(frames)} of {kept.size} frames ({share:.0%} of the X bits) differ after correction, the limit is {self._settings.dropped_limit:.0%}",
                 where=self._settings.link,
                 remedy="Nothing of this block is used. Check the expected error rate and the light.",
             )

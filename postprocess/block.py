@@ -17,7 +17,6 @@ LeakRule = Literal["alice_parities", "both_directions"]
 Y_ERROR_LIMIT = 0.11
 """Y error rate above which a block is given up before correction: no key survives it, and a wrong pattern file gives one half."""
 HASH_BITS = 64
-FEWEST_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class BlockSettings:
 
     pair: such as "A-B", the Alice role first.  block: its number on this link.  n_sent: pulses sent, lost slots included.
     mu: upper bounds on the mean photon numbers leaving the two users.  q_est: expected X error rate, None for the Y error rate of this block.
-    frame_bits: of error correction, a power of two; None for the size that `frame_bits_for` gives.
+    frame_bits: of error correction, a power of two.
     kato: the free parameters of that bound, fixed from expected counts before data are seen; needed for `kato`.
     y_error_limit, dropped_limit: error rate and fraction of frames above which the block is given up.  leak_rule: which parities are subtracted.
     hardware, pattern_mode, pattern_randomness: what provenance is judged by.  configuration: SHA-256 (hex) of the public station text.
@@ -43,7 +42,7 @@ class BlockSettings:
     epsilons: Epsilons = field(default_factory=Epsilons)
     q_est: float | None = None
     schedule: Literal["opt7"] = "opt7"
-    frame_bits: int | None = None
+    frame_bits: int = 2**17
     p_x: float = 0.9
     first_slot: int = 0
     y_error_limit: float = Y_ERROR_LIMIT
@@ -112,14 +111,6 @@ class Distilled:
     f_ec: float | None
     length: KeyLength
     statement: SecurityStatement
-
-
-def frame_bits_for(n_x: int) -> int:
-    """Return the largest frame size of error correction, 2^14 to 2^17 bits, that cuts n_x bits into at least 16 frames; else 2^14.
-
-    A frame in which errors remain is dropped whole, and a block that loses more than a tenth of its frames is given up: with few frames one would be too many.
-    """
-    return next((size for size in (2**17, 2**16, 2**15) if n_x >= FEWEST_FRAMES * size), 2**14)
 
 
 def no_key(settings: BlockSettings, length: KeyLength, *, when: str) -> NoKeyError:

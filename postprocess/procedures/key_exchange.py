@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
 from pymeasure.experiment import FloatParameter, Parameter
 
 from ...acquisition.alignment import JointErrors, Offset, Phases, align, find_phase, joint_check
@@ -21,7 +20,7 @@ from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, pream
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
 from ...acquisition.timetags import EventSelector, SlotTiming
-from ...core.entropy import RandomSource
+from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import ParameterError
 from ...core.physics import train_fractions
 
@@ -51,8 +50,8 @@ def pattern_path(store: Path, party: str, run_id: str) -> Path:
 class KeyExchange(BenchProcedure):
     """Exchange light between the two users of a pair.
 
-    Set before it starts, besides what every bench procedure needs: `store`, the folder of the key stores, and `source` of the pattern bits; a writer is needed.
-    Raises AlignmentError, SyncError or DataLoss if the light cannot be read; no announcement is written then, and the patterns are useless.
+    store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
+    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read; no announcement is written then, and the patterns are useless.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
@@ -61,8 +60,11 @@ class KeyExchange(BenchProcedure):
     seconds = FloatParameter("Light", units="s", default=5.0, minimum=0.2, maximum=1e5)
 
     writer: RunWriter
-    store: Path
-    source: RandomSource
+
+    def __init__(self, *, store: str | Path | None = None, source: RandomSource | None = None, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.store = Path(store) if store is not None else None
+        self.source = source if source is not None else OsRandom()
 
     def run_layout(self) -> RunLayout:
         """Return the tag stream, the event rate, and the announcement."""
@@ -72,6 +74,9 @@ class KeyExchange(BenchProcedure):
 
     def startup(self) -> None:
         """Set pulses, intensity and arms of the pair."""
+        if self.store is None:
+            raise ParameterError("no folder for the patterns was given", where="KeyExchange", remedy="Name the key stores: KeyExchange(store=...).")
+        self._patterns_in = self.store
         self._station = self.instruments.station
         if self.pair not in self._station.pairs:
             known = ", ".join(self._station.pairs)
@@ -87,7 +92,7 @@ class KeyExchange(BenchProcedure):
     def execute(self) -> None:
         """Align, send the block, and write the announcement."""
         aligned = self._align()
-        self._load_patterns(self._patterns())
+        self._load_patterns(self._patterns(), {user: offset.slots for user, offset in aligned.offsets.items()})
         announcement, n_slots, selector = self._receive(aligned)
         self.writer.announcement(
             announcement,
@@ -95,7 +100,6 @@ class KeyExchange(BenchProcedure):
                 "pair": self.pair,
                 "first_slot": 0,
                 "n_slots": n_slots,
-                "offsets": {user: offset.slots for user, offset in aligned.offsets.items()},
                 "mu": self._light.mu,
                 "pattern": ["demo", self.source.origin],
             },
@@ -123,14 +127,16 @@ class KeyExchange(BenchProcedure):
         for user in self._station.optics.users:
             self.modulate(user, user in users)
 
-    def _load_patterns(self, patterns: Mapping[str, Pattern]) -> None:
-        """Load each user's pattern into its generator, the first user's for the clockwise train and the second's for the other; outputs keep their state."""
+    def _load_patterns(self, patterns: Mapping[str, Pattern], offsets: Mapping[str, int]) -> None:
+        """Load each user's pattern into its generator, the first user's for the clockwise train and the second's for the other; outputs keep their state.
+
+        offsets: slot in which the first element would pass; it is rolled back, so that it passes in slot 0.
+        """
         for user, pattern in patterns.items():
             place = self._station.optics.users[user]
             modulator = self._station.optics.modulators[place.pm]
             fractions = train_fractions(place.distance_m, self._station.optics.loop.length_m, self._station.clock.slot_s)
-            # Phases in (-pi, pi] need the smallest swing.
-            phases = np.pi - (np.pi - pattern.phases_rad) % (2.0 * np.pi)
+            phases = pattern.phases_from(offsets[user])
             volts = gate_waveform(phases, fractions[self._users.index(user)], modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
             self._source(user).load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
 
@@ -138,7 +144,7 @@ class KeyExchange(BenchProcedure):
         """Find pulses and pattern offsets by the public preambles, one user after the other, then check both together."""
         preambles = {user: preamble(self._timing.pattern_slots, user) for user in self._users}
         recordings = {}
-        self._load_patterns(preambles)
+        self._load_patterns(preambles, dict.fromkeys(self._users, 0))
         for user in self._users:
             self._modulate_only(user)
             recordings[user] = self._recording()
@@ -160,7 +166,7 @@ class KeyExchange(BenchProcedure):
         drawn = demo_patterns(self.source, slots, round(Y_SHARE * slots), self._station.pairs[self.pair].yy_overlap)
         patterns = dict(zip(self._users, drawn, strict=True))
         for user, pattern in patterns.items():
-            save_pattern(pattern_path(self.store, user, self.writer.run_id), pattern, run_id=self.writer.run_id, party=user)
+            save_pattern(pattern_path(self._patterns_in, user, self.writer.run_id), pattern, run_id=self.writer.run_id, party=user)
         return patterns
 
     def _receive(self, aligned: Aligned) -> tuple[bytes, int, EventSelector]:
