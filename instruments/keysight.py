@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.keysight.keysight81160A import AMPLITUDE_RANGE, MAX_DAC_VALUE, Keysight81160AChannel
 from pymeasure.instruments.keysight.keysight81160A import Keysight81160A as _Original
+from pymeasure.instruments.validators import strict_discrete_set
 
 from ..core.errors import BadReply, DeviceFault, ParameterError, Rejected
 from .links import VisaLink, identity_answer, told, where_of
@@ -52,11 +53,23 @@ def dac_codes(volts: ArrayLike) -> NDArray[np.int64]:
     return np.clip(np.rint(scaled * MAX_DAC), -MAX_DAC, MAX_DAC).astype(np.int64)
 
 
+def _on(reply: str) -> bool:
+    if reply.strip() not in ("0", "1", "OFF", "ON"):
+        raise BadReply(f"an output is {reply[:40]!r}", remedy="Check the device.")
+    return reply.strip() in ("1", "ON")
+
+
 class Channel81160A(Keysight81160AChannel):
     """One output of the 81160A."""
 
     output = Instrument.control(
-        "OUTP{ch}?", "OUTP{ch} %d", "Control whether the output is on (bool).", map_values=True, values={True: 1, False: 0}, get_process=int, set_process=bool
+        "OUTP{ch}?",
+        "OUTP{ch} %d",
+        "Control whether the output is on (bool).",
+        cast=str,
+        validator=strict_discrete_set,
+        values=(True, False),
+        get_process=_on,
     )
 
     def _preprocess_waveform(self, data: ArrayLike) -> NDArray[np.int64]:

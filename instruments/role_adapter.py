@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 from ..core import units
@@ -116,12 +117,12 @@ class RoleAdapter:
         """Give the connection back."""
         self._driver.adapter.close()
 
-    def within(self, value: float, bounds: Bounds, unit: str, *, whose: str = "") -> float:
+    def within(self, value: Any, bounds: Bounds, unit: str, *, whose: str = "") -> float:
         """Return a value that lies in bounds; raises LimitError, before anything is sent, for others and for what is no finite number.
 
         whose: limit it is, for the message; the station's if it is not said.
         """
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise LimitError(f"{value!r} asked, a finite number of {unit} is needed", where=self._name, remedy="Nothing was sent.")
         if not bounds[0] <= value <= bounds[1]:
             low, high = (_shown(bound, unit) for bound in bounds)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.errors import DeviceFault, LimitError, WrongIdentity
 from . import keysight
 from .keysight import Keysight81160A, finite_number
+from .links import told
 from .role_adapter import RoleAdapter
 from .roles import Identity, Loaded, Scalar
 from .station_models import InstrumentEntry
@@ -109,7 +110,8 @@ class KeysightSource(RoleAdapter):
 
     def output_is_on(self, ch: int) -> bool:
         """Read back whether an output is on."""
-        return bool(self._driver.channel(ch).output)
+        with told(self.place):
+            return bool(self._driver.channel(ch).output)
 
     def offset_v(self, ch: int) -> float:
         """Read the offset (V) added to the waveform."""

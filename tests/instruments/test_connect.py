@@ -434,3 +434,10 @@ def test_the_room_is_light_and_works_without_zmq() -> None:
         "import heliograph.instruments.connect, heliograph.instruments.tag_sources"
     )
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_numbers_of_numpy_are_numbers(bench: Any, running: Any) -> None:
+    running["voa"].attenuation_db = np.float32(5.5)
+    running["voa"].attenuation_db = np.int64(6)
+
+    assert bench.voa.db == 6.0

@@ -69,6 +69,12 @@ def test_every_setting_is_written_and_read(attribute: str, command: str, text: s
         assert getattr(awg.ch_1, attribute) == value
 
 
+@pytest.mark.parametrize("reply", ["", "@#!", "7", "nan"])
+def test_an_output_that_is_neither_on_nor_off_is_a_bad_reply(reply: str) -> None:
+    with expected_protocol(Keysight81160A, [("OUTP1?", reply)]) as awg, pytest.raises(BadReply):
+        awg.ch_1.output  # noqa: B018
+
+
 def test_limits_are_set_and_switched_on() -> None:
     with expected_protocol(Keysight81160A, [(":VOLT2:LIM:LOW -2.500000", None), (":VOLT2:LIM:HIGH 2.500000", None), (":VOLT2:LIM:STAT 1", None)]) as awg:
         awg.channel(2).set_limits(-2.5, 2.5)

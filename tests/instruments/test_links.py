@@ -1,6 +1,8 @@
 """Links to nothing, and what the room promises about its own code."""
 
 import ast
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -32,6 +34,38 @@ def test_a_tcp_port_that_nobody_serves_is_a_typed_error_soon() -> None:
 def test_a_resource_string_that_is_none_is_a_typed_error() -> None:
     with pytest.raises((Disconnected, ConfigError), match="awg_a"):
         VisaLink("nonsense", name="awg_a")
+
+
+def test_a_reply_that_trickles_byte_by_byte_is_still_right() -> None:
+    def trickle() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            for _ in range(2):
+                connection.recv(100)
+                for byte in b"Agilent Technologies,81160A,MY1,2.0\n":
+                    connection.sendall(bytes((byte,)))
+                    time.sleep(0.002)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, daemon=True)
+        thread.start()
+        awg = keysight.Keysight81160A(keysight.link(f"TCPIP::127.0.0.1::{listener.getsockname()[1]}::SOCKET", name="awg"))
+        for _ in range(2):
+            assert awg.identity()[2:] == ("MY1", "2.0")
+        thread.join(2)
+        awg.adapter.close()
+
+
+def test_a_line_cut_off_by_the_device_is_never_returned() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = VisaLink(f"TCPIP::127.0.0.1::{listener.getsockname()[1]}::SOCKET", name="awg", timeout_s=0.2)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"12.3")
+
+            with pytest.raises(Timeout, match="awg"):
+                link.read()
+        link.close()
 
 
 @pytest.mark.parametrize("address", ["10.0.0.5", "tcp://10.0.0.5", "tcp://10.0.0.5:x", "udp://10.0.0.5:1", ""])
