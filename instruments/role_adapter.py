@@ -124,14 +124,15 @@ class RoleAdapter:
         """
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise LimitError(f"{value!r} asked, a finite number of {unit} is needed", where=self._name, remedy="Nothing was sent.")
-        if not bounds[0] <= value <= bounds[1]:
+        number = float(value)
+        if not bounds[0] <= number <= bounds[1]:
             low, high = (_shown(bound, unit) for bound in bounds)
             raise LimitError(
-                f"{_shown(value, unit)} asked, range {low.removesuffix(' ' + unit)} to {high} ({whose or f'station limit in {self._station}'})",
+                f"{_shown(number, unit)} asked, range {low.removesuffix(' ' + unit)} to {high} ({whose or f'station limit in {self._station}'})",
                 where=self._name,
                 remedy="Nothing was sent.",
             )
-        return float(value)
+        return number
 
 
 def _shown(value: float, unit: str) -> str:
