@@ -103,10 +103,23 @@ def _shown(name: str, progress: Progress | None) -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    quiet = not (console.is_terminal or console.is_jupyter)
-    with Bars(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, disable=quiet) as bars:
+    if console.is_jupyter:
+        yield _notebook_bar(name)
+        return
+    with Bars(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(name, total=100.0)
         yield lambda topic, value: bars.update(task, completed=value) if topic == "progress" else None
+
+
+def _notebook_bar(name: str) -> Progress:
+    """Return what moves a bar under a notebook's cell; Rich's own bar would need ipywidgets."""
+    from IPython.display import HTML, display
+
+    def bar(percent: float) -> HTML:
+        return HTML(f'{name} <progress max="100" value="{percent:.0f}"></progress> {percent:.0f} %')  # type: ignore[no-untyped-call]
+
+    shown = display(bar(0.0), display_id=True)  # type: ignore[no-untyped-call]
+    return lambda topic, value: shown.update(bar(value)) if topic == "progress" else None
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class KeyExchange(BenchProcedure):
     """Exchange light between the two users of a pair.
 
     store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
-    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read; no announcement is written then, and the patterns are useless.
+    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read, and then no announcement is written and the
+    patterns are useless.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
