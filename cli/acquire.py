@@ -93,7 +93,7 @@ def key(
             for number, pair in enumerate(_pairs(pairs, tuple(bench.station.pairs))):
                 source = OsRandom() if seed is None else SimRandom(seed, number)
                 procedure = KeyExchange(store=store, source=source, pair=pair, seconds=seconds)
-                runs[pair] = _carry_out(bench, procedure, f"Light of pair {pair}", out, seed=seed)
+                runs[pair] = _carry_out(bench, procedure, f"Light of pair {pair}", out)
         rows = [(pair, run.summary["preamble"]["e_x"], run.summary["preamble"]["e_y"], run.path.name) for pair, run in runs.items()]
         out.table("Runs", ["pair", "error X before", "error Y before", "run file"], rows)
         for run in runs.values():
@@ -110,9 +110,9 @@ def _pairs(text: str, known: tuple[str, ...]) -> list[str]:
     return chosen
 
 
-def _carry_out(bench: Bench, procedure: BenchProcedure, text: str, out: Output, *, seed: int | None = None) -> Run:
+def _carry_out(bench: Bench, procedure: BenchProcedure, text: str, out: Output) -> Run:
     with out.progress(text) as bar:
-        return bench.run(procedure, progress=lambda topic, value: bar.to(value) if topic == "progress" else None, seed=seed)
+        return bench.run(procedure, progress=lambda topic, value: bar.to(value) if topic == "progress" else None)
 
 
 def _finish(out: Output, run: Run, found: dict[str, Any]) -> None:

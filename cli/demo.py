@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from .bench import FaultOption
 from .output import JsonOption, command
+
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="NAME",
+        help="Something that goes wrong, repeatable: what `heliograph bench serve` knows, or flipped-mask-bit, a wrong bit in one key of one party.",
+    ),
+]
 
 
 def demo(
@@ -16,13 +24,14 @@ def demo(
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of learning; by default 20.")] = None,
     out_folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where station, runs, key stores and report go.")] = Path("heliograph-demo"),
     fault: FaultOption = None,
+    seconds: Annotated[float, typer.Option(hidden=True, min=0.2, help="Light of every pair; less than 2 s makes no key.")] = 5.0,
     json_output: JsonOption = False,
 ) -> None:
     """Go the whole way once, on the simulated bench: count rates, fringes, keys of every pair, learning, report."""
     with command(json_output) as out:
         from ..control.demo import demo as run
 
-        result = run(out_folder, out, seed=seed, rounds=rounds, faults=tuple(fault or ()))
+        result = run(out_folder, out, seed=seed, rounds=rounds, faults=tuple(fault or ()), seconds=seconds)
         equal = bool(result.learning.unmasked_equal)
         if not equal:
             out.warn("a masked sum differs from the plain one: the result must not be used")

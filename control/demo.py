@@ -13,6 +13,7 @@ from ..core.entropy import SimRandom
 from ..core.statement import SecurityStatement, combined
 from ..instruments.station import Station
 from .bench import Bench, open_bench
+from .demo_faults import bench_faults, key_sources
 from .node import Network, PairKey, network
 from .stations import simulated_station
 
@@ -96,7 +97,8 @@ class DemoResult:
 def demo(folder: Path, voice: Voice, *, seed: int | None = None, rounds: int | None = None, faults: Sequence[str] = (), seconds: float = LIGHT_S) -> DemoResult:
     """Run the demo in a folder and return what it made; its report is `folder`/report.html.
 
-    seed: of the simulated world, the patterns and the training; keys never repeat.  rounds: of learning.  faults: of the simulated bench.
+    seed: of the simulated world, the patterns and the training; keys never repeat.  rounds: of learning.
+    faults: see `demo_faults.KNOWN`.  seconds: of light of every pair.
     Raises whatever goes wrong: no key is made of light that cannot be read.
     """
     return _Demo(folder, voice, seed, faults, seconds).run(rounds)
@@ -106,18 +108,18 @@ class _Demo:
     def __init__(self, folder: Path, voice: Voice, seed: int | None, faults: Sequence[str], seconds: float) -> None:
         self._started = time.monotonic()
         self._voice = voice
+        self._faults, self._bench_faults = faults, bench_faults(faults)
         self._folder = folder.resolve()
         self._station_path = simulated_station(self._folder, seed=seed)
         self._station = Station.load(self._station_path)
         self._seed = int(self._station.sim["seed"])
-        self._faults = faults
         self._seconds = seconds
         self._runs: list[Path] = []
 
     def run(self, rounds: int | None) -> DemoResult:
         with ExitStack() as stack:
             keys = stack.enter_context(network(self._folder / "store", list(self._station.optics.users)))
-            with open_bench(self._station_path, folder=self._folder / "runs", faults=self._faults) as bench:
+            with open_bench(self._station_path, folder=self._folder / "runs", faults=self._bench_faults) as bench:
                 self._greet(bench)
                 rates, rate_run = self._rates(bench)
                 fringes, fringe_runs = self._fringes(bench)
@@ -131,9 +133,9 @@ class _Demo:
         write_report(result, [rate_run, *fringe_runs])
         return result
 
-    def _carry_out(self, bench: Bench, procedure: BenchProcedure, text: str, *, seed: int | None = None) -> Run:
+    def _carry_out(self, bench: Bench, procedure: BenchProcedure, text: str) -> Run:
         with self._voice.progress(text) as bar:
-            run = bench.run(procedure, progress=lambda topic, value: bar.to(value) if topic == "progress" else None, seed=seed, purpose="demo")
+            run = bench.run(procedure, progress=lambda topic, value: bar.to(value) if topic == "progress" else None, purpose="demo")
         self._runs.append(run.path)
         return run
 
@@ -171,7 +173,7 @@ class _Demo:
 
         source = SimRandom(self._seed, list(self._station.pairs).index(name))
         procedure = KeyExchange(store=keys.folder, source=source, pair=name, seconds=self._seconds)
-        run = self._carry_out(bench, procedure, f"Light of pair {name}", seed=self._seed)
+        run = self._carry_out(bench, procedure, f"Light of pair {name}")
         with self._voice.progress(f"Key of pair {name}") as bar, run:
             key = keys.distil(run)
             bar.to(100.0)
@@ -208,7 +210,7 @@ class _Demo:
 
             result = learn(
                 task,
-                keys.parties,
+                key_sources(keys.parties, self._faults),
                 Settings(rounds=total, seed=self._seed),
                 folder=self._folder / "learning" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
                 statements=[key.statement for key in pairs.values()],

@@ -23,9 +23,9 @@ from typing import IO, Any
 
 from ..core.errors import BenchError, StorageError
 from ..instruments.station import Station
+from ..mocks.faults import Faults
 
 START_SECONDS = 60.0
-FAULTS = ("laser-refuses", "tagger-port-closed", "detector-unplugged", "tagger-overflow", "garbage:NAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ def find(path: Path) -> Lab | None:
 def running(path: Path, faults: Sequence[str] = ()) -> Iterator[Lab]:
     """Give the bench of a station: the one that is serving it, else one that lives as long as this context.
 
-    faults: what is to go wrong in a bench started here.  Raises BenchError if it does not come up.
+    faults: what is to go wrong in a bench started here.  Raises ConfigError for an unknown fault, BenchError if the bench does not come up.
     """
+    Faults.parse(faults, [name for name, entry in Station.load(path).instruments.items() if entry.rules.simulated])
     found = find(path)
     if found is not None:
         if faults:
