@@ -99,3 +99,10 @@ def test_decisions_are_numbered_without_a_gap_and_short():
     for page in pages:
         assert page.read_text().count("\n\n**") <= 5
         assert page.read_text().startswith(f"# {int(page.name[:4])}. ")
+
+
+def test_the_page_of_commands_is_what_the_commands_say():
+    written = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    code = f"import runpy; print(runpy.run_path({str(ROOT / 'docs' / 'commands_page.py')!r})['page'](), end='')"
+
+    assert _run([sys.executable, "-c", code], ROOT) == written, "run `python docs/commands_page.py`"
