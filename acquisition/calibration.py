@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..core.errors import CalibrationError, ParameterError
+from ..core.physics import Floats, dead_time_rate
 
-Floats = NDArray[np.float64]
 LEAST_VISIBILITY = 0.3
 _LEAST_POINTS = 8
 _LEAST_COUNTS = 1000
@@ -41,7 +41,7 @@ class Fringe:
     def rates_hz(self, drive_v: ArrayLike) -> tuple[Floats, Floats]:
         """Return the rates that the counters of D1 and D2 show at generator voltages, by the fit."""
         bare = _rates(np.asarray(drive_v, float), *self.mean_hz, self.visibility, self.v_pi_v / self.gain, self.offset_v)
-        d1, d2 = (_counted(rate + dark, self.dead_time_s) for rate, dark in zip(bare, self.dark_hz, strict=True))
+        d1, d2 = (dead_time_rate(rate + dark, self.dead_time_s) for rate, dark in zip(bare, self.dark_hz, strict=True))
         return d1, d2
 
 
@@ -94,10 +94,6 @@ def _fit(volts: Floats, rates: Floats, sigma: Floats, gain: float) -> Fringe:
 def _rates(volts: Floats, mean_1: float, mean_2: float, visibility: float, half_wave: float, offset: float) -> tuple[Floats, Floats]:
     swing = visibility * np.cos(pi * (volts - offset) / half_wave)
     return mean_1 * (1.0 + swing), mean_2 * (1.0 - swing)
-
-
-def _counted(rate: Floats, dead_time_s: float) -> Floats:
-    return rate / (1.0 + rate * dead_time_s)
 
 
 def _first_guess(volts: Floats, rates: Floats) -> tuple[float, float, float, float, float]:

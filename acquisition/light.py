@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import ArmRefused, ConfigError, LimitError, ParameterError, Suspect
-from ..core.physics import click_law, interference, loss_db, modulator_transmission, photons_per_pulse, transmission
+from ..core.physics import click_law, dead_time_rate, interference, loss_db, modulator_transmission, photons_per_pulse, transmission
 from .patterns import carving_waveform
 
 if TYPE_CHECKING:
@@ -120,11 +120,7 @@ def expected_rates_hz(station: Station, mu: float, arm_loss_db: float, phase_rad
     arrived = mu * float(transmission(arm_loss_db))
     clicks = click_law(*interference((arrived, arrived), phase_rad, 1.0, site.eta), (0.0, 0.0))
     d1, d2 = (
-        _behind_dead_time((only + clicks.both) * station.clock.rep_rate_hz + dark, site.dead_time_s)
+        dead_time_rate((only + clicks.both) * station.clock.rep_rate_hz + dark, site.dead_time_s)
         for only, dark in zip((clicks.only_d1, clicks.only_d2), site.dark_hz, strict=True)
     )
     return d1, d2
-
-
-def _behind_dead_time(rate_hz: Any, dead_time_s: float) -> Any:
-    return rate_hz / (1.0 + rate_hz * dead_time_s)

@@ -90,9 +90,11 @@ def click_law(mean_d1: ArrayLike, mean_d2: ArrayLike, dark: tuple[float, float])
     return Clicks(p1 * (1.0 - p2), p2 * (1.0 - p1), p1 * p2)
 
 
-def dead_time_rate(true_rate_hz: float, dead_time_s: float) -> float:
+def dead_time_rate(true_rate_hz: ArrayLike, dead_time_s: float) -> Floats:
     """Return the counted rate (1/s) of Poisson clicks behind a non-paralysable dead time."""
-    return true_rate_hz / (1.0 + true_rate_hz * dead_time_s)
+    rate = np.asarray(true_rate_hz, float)
+    counted: Floats = rate / (1.0 + rate * dead_time_s)
+    return counted
 
 
 def fibre_delay_s(length_m: float) -> float:
