@@ -1,30 +1,25 @@
-"""Figures of runs: fringe, count rates, arrivals in the slot.
+"""Figures of what was measured: fringe, count rates, arrivals in the slot. `Run.plot` chooses among them.
 
 Each function returns a matplotlib Figure that belongs to no window; nothing global is touched. Colours can be told apart by colour-blind readers.
 """
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.errors import RunFileError
 from .calibration import Fringe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .runs import Run
-
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A94A3"
 _DETECTORS = (("D1", BLUE, "o"), ("D2", ORANGE, "s"))
 _SIZE = (6.4, 4.0)
 _RATE_UNITS = ((1e6, "Mcps"), (1e3, "kcps"), (1.0, "cps"))
-_BATCHES_SHOWN = 5
 
 
 def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None = None, *, title: str = "") -> Figure:
@@ -33,15 +28,14 @@ def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None
     drive_v: float (n,), generator volts.  rates_hz: float (n, 2), D1 and D2.  fringe: the fit, drawn as curves and told in the legend's head.
     """
     volts, rates = np.asarray(drive_v, float), np.asarray(rates_hz, float)
-    figure, axes = _canvas("generator voltage, clockwise gate against the rest of the slot (V)", title)
     factor, unit = _rate_unit(rates)
+    figure, axes = canvas("generator voltage, clockwise gate against the rest of the slot (V)", f"count rate ({unit})", title)
     if fringe is not None:
         fine = np.linspace(volts.min(), volts.max(), 400)
         for (_, colour, _), curve in zip(_DETECTORS, fringe.rates_hz(fine), strict=True):
             axes.plot(fine, curve / factor, color=colour, linewidth=1.2, alpha=0.75)
     for k, (name, colour, marker) in enumerate(_DETECTORS):
         axes.plot(volts, rates[:, k] / factor, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.6, label=name)
-    axes.set_ylabel(f"count rate ({unit})")
     axes.set_ylim(bottom=0.0, top=1.08 * rates.max() / factor)
     head = None
     if fringe is not None:
@@ -53,13 +47,12 @@ def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None
 def count_rate_figure(time_s: ArrayLike, rates_hz: ArrayLike, *, title: str = "") -> Figure:
     """Draw count rates against time.  time_s: float (n,), end of each period from the start.  rates_hz: float (n, 2), D1 and D2."""
     time, rates = np.asarray(time_s, float), np.asarray(rates_hz, float)
-    figure, axes = _canvas("time (s)", title)
     factor, unit = _rate_unit(rates)
+    figure, axes = canvas("time (s)", f"count rate ({unit})", title)
     for k, (name, colour, marker) in enumerate(_DETECTORS):
         mean = rates[:, k].mean() / factor
         axes.axhline(mean, color=colour, linewidth=0.8, alpha=0.5)
         axes.plot(time, rates[:, k] / factor, marker, color=colour, markersize=4.5, linestyle="-", linewidth=1.0, label=f"{name}, mean {mean:.4g} {unit}")
-    axes.set_ylabel(f"count rate ({unit})")
     axes.set_ylim(bottom=0.0, top=1.12 * max(rates.max() / factor, 1e-12))
     axes.set_xlim(left=0.0)
     _legend_above(axes, None)
@@ -71,7 +64,7 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
 
     histogram: int (2, bins), D1 and D2 (`alignment.arrival_histogram`).  gate_ps: full width, shaded around centres_ps where they are given.
     """
-    figure, axes = _canvas("time in the slot, after the sync edge (ns)", title)
+    figure, axes = canvas("time in the slot, after the sync edge (ns)", f"clicks in {slot_ps / histogram.shape[1]:.0f} ps", title)
     edges = np.linspace(0.0, slot_ps / 1e3, histogram.shape[1] + 1)
     for k, (name, colour, _) in enumerate(_DETECTORS):
         axes.stairs(np.maximum(histogram[k], 0.5), edges, color=colour, linewidth=1.3, label=f"{name}, {int(histogram[k].sum()):,} clicks")
@@ -82,52 +75,20 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5, top=3.0 * max(int(histogram.max()), 1))
     axes.set_xlim(0.0, slot_ps / 1e3)
-    axes.set_ylabel(f"clicks in {slot_ps / histogram.shape[1]:.0f} ps")
     _legend_above(axes, "shaded: gate" if centres_ps is not None else None)
     return figure
 
 
-def run_figure(run: Run) -> Figure:
-    """Return the figure for a run: fringe, count rates, or arrivals in the slot, by what its procedure recorded.
-
-    Raises RunFileError if the run holds nothing that can be drawn.
-    """
-    title = f"{run.procedure} {run.run_id}" + (" (simulated)" if run.simulated else "")
-    if "fringe/drive" in run and run["fringe/drive"].size:
-        return fringe_figure(run["fringe/drive"], np.stack((run["fringe/d1"], run["fringe/d2"]), axis=1), _kept_fringe(run.summary), title=title)
-    tagged = [name.removesuffix("/t") for name in run if name.endswith("/t")]
-    if tagged and run[f"{tagged[0]}/t"].size:
-        return _arrivals(run, tagged[0], title)
-    counted = [name.removesuffix("/counts") for name in run if name.endswith("/counts")]
-    if counted and run[f"{counted[0]}/counts"].size:
-        period = run[f"{counted[0]}/period_s"]
-        return count_rate_figure(np.cumsum(period), run[f"{counted[0]}/counts"] / period[:, None], title=title)
-    raise RunFileError("the run holds nothing to draw", where=str(run.path), remedy="It stopped before the first datum.")
-
-
-def _arrivals(run: Run, source: str, title: str) -> Figure:
-    from .alignment import arrival_histogram, find_phase
-
-    batches = list(islice((batch for batch in run.batches(source) if batch.t_ps.size), _BATCHES_SHOWN))
-    timing = run.timing(source)
-    return arrival_figure(arrival_histogram(batches, timing), timing.slot_ps, timing.gate_ps, find_phase(batches, timing).pair, title=title)
-
-
-def _kept_fringe(summary: dict[str, Any]) -> Fringe | None:
-    if "v_pi_v" not in summary:
-        return None
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in summary.items()}
-    return Fringe(**values)
-
-
-def _canvas(xlabel: str, title: str) -> tuple[Figure, Axes]:
+def canvas(xlabel: str, ylabel: str, title: str = "", *, grid: Literal["both", "y"] = "both") -> tuple[Figure, Axes]:
+    """Return a figure with one empty pair of axes, in the look all figures share."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E3E7ED", linewidth=0.8)
+    axes.grid(axis=grid, color="#E3E7ED", linewidth=0.8)
     axes.set_axisbelow(True)
     if title:
         figure.suptitle(title, fontsize=9, color=GREY, x=0.01, ha="left")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,7 @@ from ..core.errors import HeliographError, RunFileError, StorageError
 from ..core.statement import Provenance
 from ._room import storage_error
 from ._run_schema import SCHEMA, digest
+from .calibration import Fringe
 from .run_writer import RunLayout, RunWriter
 from .timetags import SlotTiming
 
@@ -29,6 +31,7 @@ __all__ = ["Run", "RunLayout", "RunWriter", "salvage"]
 
 _KINDS = ("tables", "counts", "scalars", "tags")
 _NOT_ARRAYS = ("batches", "gaps", "meta")
+_BATCHES_SHOWN = 5
 
 
 class Run(Mapping[str, NDArray[Any]]):
@@ -161,10 +164,31 @@ class Run(Mapping[str, NDArray[Any]]):
         return pd.DataFrame(columns)
 
     def plot(self) -> Figure:
-        """Return the figure that shows this kind of run: fringe, count rates, or arrivals in the slot."""
-        from .plots import run_figure
+        """Return the figure that shows this kind of run: fringe, arrivals in the slot, or count rates.
 
-        return run_figure(self)
+        Raises RunFileError if the run holds nothing that can be drawn.
+        """
+        from .plots import count_rate_figure, fringe_figure
+
+        title = f"{self.procedure} {self.run_id}" + (" (simulated)" if self.simulated else "")
+        if "fringe/drive" in self and self["fringe/drive"].size:
+            return fringe_figure(self["fringe/drive"], np.stack((self["fringe/d1"], self["fringe/d2"]), axis=1), _kept_fringe(self.summary), title=title)
+        tagged = [name.removesuffix("/t") for name in self if name.endswith("/t")]
+        if tagged and self[f"{tagged[0]}/t"].size:
+            return self._arrivals(tagged[0], title)
+        counted = [name.removesuffix("/counts") for name in self if name.endswith("/counts")]
+        if counted and self[f"{counted[0]}/counts"].size:
+            period = self[f"{counted[0]}/period_s"]
+            return count_rate_figure(np.cumsum(period), self[f"{counted[0]}/counts"] / period[:, None], title=title)
+        raise RunFileError("the run holds nothing to draw", where=str(self.path), remedy="It stopped before the first datum.")
+
+    def _arrivals(self, source: str, title: str) -> Figure:
+        from .alignment import arrival_histogram, find_phase
+        from .plots import arrival_figure
+
+        batches = list(islice((batch for batch in self.batches(source) if batch.t_ps.size), _BATCHES_SHOWN))
+        timing = self.timing(source)
+        return arrival_figure(arrival_histogram(batches, timing), timing.slot_ps, timing.gate_ps, find_phase(batches, timing).pair, title=title)
 
     def salvage(self) -> Path:
         """Copy what is whole of a killed run into an ordinary run file beside it; return its path."""
@@ -272,6 +296,13 @@ def _columns(file: h5py.File) -> Iterator[tuple[str, str, str]]:
     for kind in _KINDS:
         for name, group in file.get(kind, {}).items():
             yield from ((kind, name, column) for column in group if column not in _NOT_ARRAYS)
+
+
+def _kept_fringe(summary: dict[str, Any]) -> Fringe | None:
+    if "v_pi_v" not in summary:
+        return None
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in summary.items()}
+    return Fringe(**values)
 
 
 def _unit(dataset: h5py.Dataset) -> str:

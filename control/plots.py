@@ -10,25 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..acquisition.plots import BLUE, GREY, ORANGE, canvas
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8A94A3", "#7B4FA3"
-
-
-def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#E3E7ED", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
+GREEN, PURPLE = "#009E73", "#7B4FA3"
 
 
 def _whole_numbers() -> MaxNLocator:
@@ -42,7 +30,7 @@ def error_rates(pairs: Mapping[str, tuple[float, float]]) -> Figure:
 
     pairs: name of the pair -> (error rate in X, error rate in Y), fractions of 1.
     """
-    figure, axes = _canvas("pair", "quantum bit error rate (%)")
+    figure, axes = canvas("pair", "quantum bit error rate (%)", grid="y")
     places = np.arange(len(pairs))
     for shift, column, name, colour in ((-0.2, 0, "X basis (key)", BLUE), (0.2, 1, "Y basis (test)", ORANGE)):
         heights = [100.0 * rates[column] for rates in pairs.values()]
@@ -58,7 +46,7 @@ def key_budget(pairs: Mapping[str, Mapping[str, float]]) -> Figure:
 
     pairs: name -> {"sifted", "leak", "key"} in bits; what is neither leaked nor key was given up to privacy amplification.
     """
-    figure, axes = _canvas("share of the sifted bits (%)", "pair")
+    figure, axes = canvas("share of the sifted bits (%)", "pair", grid="y")
     axes.grid(visible=False)
     names = list(pairs)
     sifted = np.array([max(float(pairs[name]["sifted"]), 1.0) for name in names])
@@ -84,7 +72,7 @@ def accuracy(rounds: Sequence[float]) -> Figure:
 
     rounds: accuracies, fractions of 1, one a round.
     """
-    figure, axes = _canvas("round", "test accuracy (%)")
+    figure, axes = canvas("round", "test accuracy (%)", grid="y")
     axes.plot(np.arange(1, len(rounds) + 1), 100.0 * np.asarray(rounds), color=BLUE, marker="o", markersize=4, linewidth=1.8)
     axes.set_ylim(min(50.0, 100.0 * min(rounds, default=0.5)) - 2.0, 101.0)
     axes.set_xlim(0.5, len(rounds) + 0.5)
@@ -97,7 +85,7 @@ def key_spent(spent: Sequence[int], burned: Sequence[int]) -> Figure:
 
     spent, burned: bits a round that masked updates, and bits of chunk ends that were thrown away.
     """
-    figure, axes = _canvas("round", "key used so far (kbit)")
+    figure, axes = canvas("round", "key used so far (kbit)", grid="y")
     rounds = np.arange(1, len(spent) + 1)
     masked = np.cumsum(np.asarray(spent)) / 1e3
     total = masked + np.cumsum(np.asarray(burned)) / 1e3
