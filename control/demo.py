@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.entropy import SimRandom
-from ..core.statement import SecurityStatement, combined
 from ..instruments.station import Station
 from .bench import Bench, open_bench
 from .demo_faults import bench_faults, key_sources
+from .demo_result import DemoResult
 from .node import Network, PairKey, network
 from .stations import simulated_station
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
     from ..acquisition.procedures.count_rates import Rates
     from ..acquisition.runs import Run
-    from ..instruments.roles import WireCount
     from ..protocols.qunetqfl.result import LearningResult, RoundRecord
 
 LIGHT_S = 5.0
@@ -56,42 +54,6 @@ class Voice(Protocol):
     def progress(self, text: str, total: float = 100.0) -> AbstractContextManager[ProgressBar]:
         """Show a bar."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class DemoResult:
-    """What a demo made. rates, fringes, pairs by user or pair; wire: bytes per instrument; runs: run files in the order they were made."""
-
-    folder: Path
-    seed: int
-    rates: Rates
-    fringes: Mapping[str, Fringe]
-    pairs: Mapping[str, PairKey]
-    learning: LearningResult
-    wire: Mapping[str, WireCount]
-    runs: Sequence[Path]
-    wall_seconds: float
-
-    @property
-    def statement(self) -> SecurityStatement:
-        """Return what is claimed of the whole: that of the learning, which rests on all keys, with what the keys leaked."""
-        return combined([self.learning.statement], self.learning.statement.claims)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        learned = self.learning.as_dict()
-        return {
-            "folder": self.folder,
-            "seed": self.seed,
-            "rates": asdict(self.rates),
-            "fringes": {user: {"v_pi_v": fringe.v_pi_v, "visibility": fringe.visibility} for user, fringe in self.fringes.items()},
-            "pairs": {name: key.as_dict() for name, key in self.pairs.items()},
-            **{name: learned[name] for name in ("task", "clients", "rounds", "aborted", "key", "final_accuracy", "final_loss", "unmasked_equal")},
-            "wire": {name: {"sent": count.sent, "received": count.received} for name, count in self.wire.items()},
-            "runs": list(self.runs),
-            "report": self.folder / "report.html",
-            "wall_seconds": self.wall_seconds,
-        }
 
 
 def demo(folder: Path, voice: Voice, *, seed: int | None = None, rounds: int | None = None, faults: Sequence[str] = (), seconds: float = LIGHT_S) -> DemoResult:

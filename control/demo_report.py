@@ -10,7 +10,7 @@ from .report import Plot, Report, Table, write
 
 if TYPE_CHECKING:
     from ..acquisition.runs import Run
-    from .demo import DemoResult
+    from .demo_result import DemoResult
 
 
 def write_report(result: DemoResult, bench_runs: Sequence[Run]) -> None:
