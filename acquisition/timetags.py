@@ -149,6 +149,15 @@ class EventSelector:
         return Events.joined((started, Events(ints[[At.LAST_SLOT]], ints[[At.LAST_DETECTOR]].astype(np.uint8))))
 
     @property
+    def slots(self) -> int:
+        """Return the slots sent until the end of the last batch, counted by the sync; by the nominal slot as long as there is none."""
+        if self._state is None:
+            return round(self._end_ps / self.timing.slot_ps)
+        ints, (fraction, period_ps) = self._state.ints, self._state.floats
+        since_ps = (self._end_ps - int(ints[At.BASE])) - fraction
+        return int(ints[At.COUNT]) * self.timing.sync_divider + round(since_ps / period_ps * self.timing.sync_divider)
+
+    @property
     def report(self) -> ClockReport:
         """Return the counts so far."""
         ints = np.zeros(len(At), np.int64) if self._state is None else self._state.ints

@@ -173,7 +173,7 @@ class KeyExchange(BenchProcedure):
     def _receive(self, aligned: Aligned) -> tuple[bytes, int, EventSelector]:
         """Record the block; return the announcement, the pulses sent, and the selector with its counts."""
         selector = EventSelector(self._timing, aligned.phases.pair)
-        announced, last, end_ps = bytearray(), 0, 0
+        announced, last = bytearray(), 0
 
         def announce(events: Events) -> int:
             announced.extend(encode_events(events, last))
@@ -181,14 +181,13 @@ class KeyExchange(BenchProcedure):
 
         for batch in self._tagger.record(self.seconds):
             self.writer.tags(self._tagger_name(), batch)
-            events = selector.feed(batch).between(0, 2**62)
-            last, end_ps = announce(events), batch.t_end_ps
+            events = selector.feed(batch)
+            last = announce(events)
             self._report(batch, events)
             if self.should_stop():
                 break
-        n_slots = round(end_ps / self._timing.slot_ps)
-        announce(selector.flush().between(0, n_slots))
-        return bytes(announced), n_slots, selector
+        announce(selector.flush().between(0, selector.slots))
+        return bytes(announced), selector.slots, selector
 
     def _report(self, batch: TagBatch, events: Events) -> None:
         now_s, rate_hz = batch.t_end_ps * 1e-12, len(events) / ((batch.t_end_ps - batch.t_begin_ps) * 1e-12)

@@ -50,6 +50,16 @@ def test_clicks_before_the_first_sync_tag_are_counted_from_the_recording_start(t
     assert events.slot.tolist() == [2500]
 
 
+@pytest.mark.parametrize("ppm", [-40, 0, 40])
+def test_the_slots_sent_are_counted_by_the_sync_also_where_the_taggers_clock_is_off(timing, shine, ppm):
+    light = shine(7, FLAT, 200_000, ppm=ppm, delays_ps=(0.0, 0.0))
+    end = round(light.slots * 10_000 * (1 + ppm * 1e-6))
+
+    _, selector = run([TagBatch(0, light.t, light.ch, 0, end)], timing, phases=(5000.0, 5000.0))
+
+    assert selector.slots == light.slots
+
+
 @pytest.mark.parametrize("engine", ["numba", "numpy"])
 def test_only_clicks_inside_the_gate_count(timing, engine):
     centre = 5900
