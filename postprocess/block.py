@@ -25,7 +25,7 @@ class BlockSettings:
 
     pair: such as "A-B", the Alice role first.  block: its number on this link.  n_sent: pulses sent, lost slots included.
     mu: upper bounds on the mean photon numbers leaving the two users.  q_est: expected X error rate, None for the Y error rate of this block.
-    frame_bits: of error correction, a power of two.
+    frame_bits: of error correction, a power of two.  p_x: share of X slots in each pattern.
     kato: the free parameters of that bound, fixed from expected counts before data are seen; needed for `kato`.
     y_error_limit, dropped_limit: error rate and fraction of frames above which the block is given up.  leak_rule: which parities are subtracted.
     hardware, pattern_mode, pattern_randomness: what provenance is judged by.  configuration: SHA-256 (hex) of the public station text.
@@ -100,7 +100,7 @@ class Distilled:
     n_x h(E_x), None where there was no error.
     """
 
-    key: NDArray[np.uint8]
+    key: NDArray[np.uint8] = field(repr=False)
     bits: int
     counts: BlockCounts
     n_x_surviving: int
