@@ -18,7 +18,7 @@ from typing import Any, Literal
 from ..acquisition.patterns import Pattern, erase_pattern, load_pattern
 from ..acquisition.runs import Run
 from ..core.entropy import OsRandom, RandomSource
-from ..core.errors import AlreadyDistilled, ParameterError, RunFileError
+from ..core.errors import AlreadyDistilled, ParameterError, RunFileError, StorageError
 from ..core.ledger import Ledger, records
 from ..core.physics import transmission
 from ..core.statement import Provenance, SecurityStatement
@@ -78,7 +78,8 @@ class Network:
 
         bound: concentration inequality; the free parameters of `kato` come from what the station expects.
         source: of hash keys and seeds.  tap: sees every message between the two parties.
-        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. A run whose parities went out is never tried again, so nothing leaks twice.
+        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. A run whose bases went out is never tried again, whatever came of it: its site
+        could announce other events once it knows them, and parities of another seed would leak twice. Its patterns are erased.
         """
         meta = _announced(run)
         pair, users = meta["pair"], meta["pair"].split("-")
@@ -88,11 +89,17 @@ class Network:
         settings = _settings(run, meta, self.parties[users[0]].next_block(users[1]), bound)
         with ExitStack() as stack:
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
-            results = _machines(run, patterns, settings, source or OsRandom(), _noting(ledgers, run.run_id, pair, tap))
-            blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
-            self.links[pair].ingest(blocks[0], blocks[1])
-            for ledger in ledgers:
-                ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=results[0].bits)
+            noting = _Noting(ledgers, run.run_id, pair, tap)
+            try:
+                results = _machines(run, patterns, settings, source or OsRandom(), noting)
+                blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
+                self.links[pair].ingest(blocks[0], blocks[1])
+                for ledger in ledgers:
+                    ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=results[0].bits)
+            except BaseException as error:
+                if noting.noted:
+                    _erase_noting(files, error)
+                raise
         for path in files:
             erase_pattern(path)
         return _pair_key(run, settings, results[0])
@@ -108,22 +115,22 @@ class Network:
         return found
 
     def _refuse_second_time(self, run: Run, users: Sequence[str]) -> None:
-        for user in users:
-            path = self._ledger_path(user)
-            past = [record for record in records(path) if record.get("run_id") == run.run_id] if path.exists() else []
-            done = [record for record in past if record["kind"] == "distilled"]
-            if done:
-                raise AlreadyDistilled(
-                    f"already distilled: {done[0]['bits']:,} bits, key block {done[0]['block']} of pair {done[0]['pair']}",
-                    where=str(run.path),
-                    remedy="Acquire another run.",
-                )
-            if past:
-                raise AlreadyDistilled(
-                    "its parities were disclosed by a distillation that did not finish; a second one would disclose more than is counted",
-                    where=str(run.path),
-                    remedy="Acquire another run.",
-                )
+        past = [record for user in users for record in self._past(user) if record.get("run_id") == run.run_id]
+        if not past:
+            return
+        done = [record for record in past if record["kind"] == "distilled"]
+        if done:
+            what = f"already distilled: {done[0]['bits']:,} bits, key block {done[0]['block']} of pair {done[0]['pair']}"
+        else:
+            what = "its bases were disclosed by a distillation that did not finish; a second one would disclose more than is counted"
+        refusal = AlreadyDistilled(what, where=str(run.path), remedy="Acquire another run.")
+        # With pattern, announcement and what was said in public anyone makes the key; a process that died may have left them.
+        _erase_noting([pattern_path(self.folder, user, run.run_id) for user in users], refusal)
+        raise refusal
+
+    def _past(self, party: str) -> Iterator[dict[str, Any]]:
+        path = self._ledger_path(party)
+        return records(path) if path.exists() else iter(())
 
     def _ledger_path(self, party: str) -> Path:
         return self.folder / party / "distillation.jsonl"
@@ -202,20 +209,29 @@ def _machines(
     return run_in_process(alice, bob, tap)
 
 
-def _noting(ledgers: Sequence[Ledger], run_id: str, pair: str, tap: Callable[[int, bytes], None] | None) -> Callable[[int, bytes], None]:
-    """Return a tap that records, before the first parity goes out, that parities of this run went out."""
-    noted = False
+class _Noting:
+    """A tap that records, before the first bases go out, that secrets of this run go out. noted: whether they may have."""
 
-    def note(end: int, data: bytes) -> None:
-        nonlocal noted
-        if not noted and data[_TYPE_AT] == MessageType.PARITY:
-            noted = True
-            for ledger in ledgers:
-                ledger.append("disclosed", run_id=run_id, pair=pair)
-        if tap is not None:
-            tap(end, data)
+    def __init__(self, ledgers: Sequence[Ledger], run_id: str, pair: str, tap: Callable[[int, bytes], None] | None) -> None:
+        self.noted = False
+        self._ledgers, self._run_id, self._pair, self._tap = ledgers, run_id, pair, tap
 
-    return note
+    def __call__(self, end: int, data: bytes) -> None:
+        if not self.noted and data[_TYPE_AT] == MessageType.BASES:
+            for ledger in self._ledgers:
+                ledger.append("disclosed", run_id=self._run_id, pair=self._pair)
+            self.noted = True
+        if self._tap is not None:
+            self._tap(end, data)
+
+
+def _erase_noting(files: Iterable[Path], error: BaseException) -> None:
+    """Erase patterns on the way out of a failure, which must not be hidden by another one."""
+    for path in files:
+        try:
+            erase_pattern(path)
+        except StorageError as second:
+            error.add_note(str(second))
 
 
 def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:

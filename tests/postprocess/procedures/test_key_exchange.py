@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import log10, sqrt
@@ -14,15 +15,16 @@ import h5py
 import numpy as np
 import pytest
 
-from heliograph.acquisition.patterns import load_pattern
+from heliograph.acquisition.patterns import Pattern, load_pattern, save_pattern
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import PairKey, network
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import ParameterError
+from heliograph.core.errors import AlreadyDistilled, NoKeyError, ParameterError
 from heliograph.instruments.connect import connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
+from heliograph.postprocess.channel.frames import MessageType
 from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
 
 SEED = 918_273_645
@@ -100,6 +102,73 @@ def test_the_run_file_holds_no_pattern_and_no_seed_of_the_world(usual):
     assert SEED.to_bytes(4, "little") not in content
     assert b"\n[sim]\n" not in usual.station_text
     assert b"error_x = 0.00373" not in usual.station_text
+
+
+class Died(BaseException):
+    """Stands for the end of the process: nothing that tidies up has seen it."""
+
+
+@pytest.fixture
+def again(usual: Run, tmp_path: Path) -> Iterator[Run]:
+    """Open a copy of the usual run with its patterns beside it."""
+    shutil.copytree(usual.path.parents[1], tmp_path, dirs_exist_ok=True)
+    with Run.open(tmp_path / "runs" / usual.path.name) as run:
+        yield run
+
+
+def patterns_of(run: Run) -> list[Path]:
+    return sorted(run.path.parents[1].glob("store/*/patterns/*"))
+
+
+def test_a_site_that_has_heard_the_bases_cannot_announce_once_more(again):
+    """With bases known, other events could be announced so that all errors vanish; and patterns that nobody needs are not kept."""
+    heard: list[MessageType] = []
+    store = again.path.parents[1] / "store"
+    path = pattern_path(store, "B", again.run_id)
+    sent = load_pattern(path)
+    save_pattern(path, Pattern(sent.basis, np.roll(sent.bit, 1)), run_id=again.run_id, party="B")
+    with network(store, "AB") as keys:
+        with pytest.raises(NoKeyError, match="the Y error rate is"):
+            keys.distil(again, tap=lambda _, data: heard.append(MessageType(data[5])))
+
+        assert MessageType.BASES in heard
+        assert MessageType.PARITY not in heard
+        assert patterns_of(again) == []
+        with pytest.raises(AlreadyDistilled, match="disclosed"):
+            keys.distil(again)
+
+
+@pytest.mark.parametrize("forgetful", ["A", "B", None])
+def test_patterns_left_behind_by_a_death_are_erased_where_the_run_is_refused(again, forgetful):
+    store = again.path.parents[1] / "store"
+    kept = {path: path.read_bytes() for path in patterns_of(again)}
+
+    def dies(_end: int, data: bytes) -> None:
+        if data[5] == MessageType.TESTBITS:
+            raise Died
+
+    with network(store, "AB") as keys, pytest.raises(Died):
+        keys.distil(again, tap=dies)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    if forgetful is not None:
+        (store / forgetful / "distillation.jsonl").unlink()
+
+    with network(store, "AB") as keys, pytest.raises(AlreadyDistilled, match="disclosed"):
+        keys.distil(again)
+    assert patterns_of(again) == []
+
+
+def test_a_run_of_which_nothing_was_said_can_be_tried_again(again):
+    def dies(_end: int, data: bytes) -> None:
+        if data[5] == MessageType.PARAMS:
+            raise Died
+
+    with network(again.path.parents[1] / "store", "AB") as keys:
+        with pytest.raises(Died):
+            keys.distil(again, tap=dies)
+        assert len(patterns_of(again)) == 2
+        assert keys.distil(again).key_bits > 0
 
 
 def reordered(text: str) -> str:
