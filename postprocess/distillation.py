@@ -3,7 +3,7 @@
 Neither machine holds a socket, clock, thread or file, and neither ever sees the other's memory: each is given its own pattern bits, the public announcement
 and the agreed settings. The messages, in the frames of the classical channel (A: Alice, B: Bob; every one in this order, anything else is refused):
 
-    PARAMS      A, B   settings, and a universal hash of the announcement under a key that Alice draws
+    PARAMS      A, B   settings; from Bob also a universal hash of the announcement, under a key that he draws
     BASES       A, B   the basis of every announced event
     TESTBITS    A, B   all Y bits; then counts, Y error rate and the parities the block can afford are known
     PARITY      A      start: expected error rate and permutation seed; then Bob's requests and Alice's replies; then Bob's `done`
@@ -13,7 +13,7 @@ and the agreed settings. The messages, in the frames of the classical channel (A
     ROUND_END   A, B   bytes and frames of each direction
     TAG         A, B   tag over both transcripts: the acknowledgement
 
-Seeds and hash keys are drawn by Alice, each after what it acts on is fixed. A machine that raises has no key and never will.
+All other hash keys and all seeds are drawn by Alice, each after what it acts on is fixed. A machine that raises has no key and never will.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Tap = Callable[[int, bytes], None]
 
 
 class Alice(Party):
-    """The reference: her X bits are the key, she answers parities and draws every seed, each when what it acts on is fixed."""
+    """The reference: her X bits are the key, she answers parities and draws the seeds."""
 
     _role = "alice"
     _direction = A_TO_B
