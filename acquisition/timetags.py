@@ -155,7 +155,7 @@ class EventSelector:
             return round(self._end_ps / self.timing.slot_ps)
         ints, (fraction, period_ps) = self._state.ints, self._state.floats
         since_ps = (self._end_ps - int(ints[At.BASE])) - fraction
-        return int(ints[At.COUNT]) * self.timing.sync_divider + round(since_ps / period_ps * self.timing.sync_divider)
+        return int(ints[At.COUNT]) * self.timing.sync_divider + round(float(since_ps / period_ps) * self.timing.sync_divider)
 
     @property
     def report(self) -> ClockReport:
