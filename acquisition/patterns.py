@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import pi
 from pathlib import Path
 from typing import Any, Literal
@@ -36,8 +36,8 @@ class Pattern:
     Raises ParameterError if the arrays differ in length, are empty, or hold anything but 0 and 1.
     """
 
-    basis: NDArray[np.uint8]
-    bit: NDArray[np.uint8]
+    basis: NDArray[np.uint8] = field(repr=False)
+    bit: NDArray[np.uint8] = field(repr=False)
     mode: Mode = "demo"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ X bits are the raw key, Y bits are disclosed. Planes are packed, least significa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ class EventBits:
     """
 
     basis: Packed
-    bit: Packed
+    bit: Packed = field(repr=False)
     n: int
 
 
@@ -39,7 +39,7 @@ class SiftedBlock:
     x_key: packed raw key of n_x bits.  y_bits: packed, n_y bits, to be disclosed.  n_events: all announced events, cross-basis ones included.
     """
 
-    x_key: Packed
+    x_key: Packed = field(repr=False)
     n_x: int
     y_bits: Packed
     n_y: int

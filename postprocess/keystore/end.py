@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,7 +50,7 @@ class _Laid:
     """A block cut and waiting for the other end's word."""
 
     block: int
-    material: bytes
+    material: bytes = field(repr=False)
     bits: int
     statement: dict[str, Any]
 

@@ -55,8 +55,8 @@ class _Round:
     ready: dict[str, set[str]] = field(default_factory=lambda: {"held": set(), "trained": set()})
     holds: dict[str, tuple[Hold, float, int]] = field(default_factory=dict)
     offered: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    words: dict[str, Words] = field(default_factory=dict)
-    x: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    words: dict[str, Words] = field(default_factory=dict, repr=False)
+    x: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), repr=False)
     upload: bytes = b""
 
 
