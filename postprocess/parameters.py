@@ -1,4 +1,4 @@
-"""Counts that a pair expects from its bench before any light is sent, and the estimate that a block gives afterwards."""
+"""Counts that a pair expects from its bench before any light is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import pi
 
 from ..core.errors import ParameterError
 from ..core.physics import click_law, interference
-from .finite_key import BlockCounts, KeyLength, binary_entropy
+from .finite_key import BlockCounts
 
 SITE_EFFICIENCY = (0.893 * 0.847 * 0.927, 0.855 * 0.901)
 """Efficiency of the paths to D1 (circulator, beam splitter, detector) and D2 (beam splitter, detector). Source: arXiv:2501.12709, Table 6."""
@@ -105,34 +105,3 @@ def expected_counts(bench: PairBench, n_sent: int, shares: SlotShares | None = N
     n_x, n_y = n_sent * shares.xx * same["x"], n_sent * shares.yy * same["y"]
     cross = n_sent * shares.cross * sum(bench.clicks(pi / 2, 1.0))
     return ExpectedCounts(n_sent, n_x + n_y + cross, n_x, n_sent * shares.xx * errors["x"], n_y, n_sent * shares.yy * errors["y"])
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What one block of one pair gave.
-
-    counts: as both parties agreed on.  m_x: X bits corrected.  leak_bits: parities disclosed by error correction.  diff_bits: diffs that the corrector's
-    messages disclosed, a class of its own.  length: key length with the terms and epsilons behind it.
-    """
-
-    counts: BlockCounts
-    m_x: int
-    leak_bits: int
-    diff_bits: int
-    length: KeyLength
-
-    @property
-    def qber_x(self) -> float:
-        """Return the error rate of the X bits, 0 without any."""
-        return self.m_x / self.counts.n_x if self.counts.n_x else 0.0
-
-    @property
-    def qber_y(self) -> float:
-        """Return the error rate of the Y bits, 0 without any."""
-        return self.counts.m_y / self.counts.n_y if self.counts.n_y else 0.0
-
-    @property
-    def f_ec(self) -> float | None:
-        """Return the efficiency of error correction, leak / (n_x h(E_x)); None where nothing was wrong, for then it has no meaning."""
-        limit = self.counts.n_x * binary_entropy(min(self.qber_x, 1.0))
-        return self.leak_bits / limit if limit > 0 else None

@@ -4,8 +4,8 @@ import pytest
 
 from heliograph.core.errors import ParameterError
 from heliograph.core.physics import transmission
-from heliograph.postprocess.finite_key import BlockCounts, binary_entropy, kato_parameters, key_length
-from heliograph.postprocess.parameters import Estimate, PairBench, SlotShares, combined_error, expected_counts
+from heliograph.postprocess.finite_key import binary_entropy, kato_parameters, key_length
+from heliograph.postprocess.parameters import PairBench, SlotShares, combined_error, expected_counts
 
 PULSES = 20_000_000_000
 # Wrong-port share in X and Y, loss of the longer arm (dB), mu, expected n_events, n_x, m_x, n_y, m_y, rates (kbps) at f 1.19 azuma and 1.03 kato.
@@ -81,19 +81,3 @@ def test_impossible_settings_are_refused_by_name(field, make):
         make()
 
     assert caught.value.where == field
-
-
-def test_an_estimate_gives_error_rates_and_efficiency():
-    counts = BlockCounts(PULSES, 208796444, 169216602, 2171543, 10748)
-    length = key_length(counts, (0.017, 0.017), 14220217)
-
-    found = Estimate(counts, 1434989, 14220217, 14220217, length)
-
-    assert (found.qber_x, found.qber_y) == pytest.approx((0.0085, 0.0049), abs=5e-5)
-    assert found.f_ec == pytest.approx(1.19131, abs=1e-5)
-
-
-def test_efficiency_has_no_meaning_without_errors():
-    counts = BlockCounts(100, 50, 40, 2, 0)
-
-    assert Estimate(counts, 0, 51, 51, key_length(counts, (0.017, 0.017), 51)).f_ec is None
