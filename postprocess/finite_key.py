@@ -13,7 +13,7 @@ from math import acos, asin, cos, exp, floor, isfinite, log, log2, pi, sin, sqrt
 from numbers import Integral
 from typing import Literal
 
-from ..core.errors import NoKeyError, ParameterError
+from ..core.errors import ParameterError
 
 Bound = Literal["azuma", "kato"]
 
@@ -119,14 +119,6 @@ class KeyLength:
     terms: dict[str, float]
     bound: Bound
     regression_only: bool = False
-
-    def demand(self) -> int:
-        """Return the length, or raise NoKeyError with every term where it is 0."""
-        if self.bits:
-            return self.bits
-        listed = ", ".join(f"{name} {value:+.1f}" for name, value in self.terms.items())
-        state = f"delta {self.delta:.6g}, e_y {self.e_y:.6g}, phase error {self.phase_error:.6g}"
-        raise NoKeyError(f"no key: {self.reason} ({state}; bits: {listed})", where="key length", remedy="Collect for longer or lower the error rates.")
 
 
 def binary_entropy(p: float) -> float:
