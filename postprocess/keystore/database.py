@@ -160,13 +160,12 @@ class Database:
 
     def check_audit(self) -> None:
         """Follow the chain from its start. Raises StoreCorrupt at the first record that does not fit."""
-        head = (0, first_hash(self.get("link_id")))
-        for number, stored, text in self.all("SELECT n, h, j FROM audit ORDER BY n"):
-            head = head[0] + 1, link_hash(head[1], str(text).encode())
-            if number != head[0] or stored != head[1]:
-                raise StoreCorrupt(
-                    f"the audit chain is broken at record {number}", where=str(self.path), remedy="Retire the store and provision the link anew."
-                )
+        rows = self.all("SELECT n, h, j FROM audit ORDER BY n")
+        head = followed(self.get("link_id"), rows)
+        if head[0] < len(rows):
+            raise StoreCorrupt(
+                f"the audit chain is broken at record {rows[head[0]][0]}", where=str(self.path), remedy="Retire the store and provision the link anew."
+            )
         if head != (self.get("audit_n"), self.get("audit_head")):
             raise StoreCorrupt("audit records are missing at the end", where=str(self.path), remedy="Retire the store and provision the link anew.")
         self._head = head
@@ -209,6 +208,17 @@ def first_hash(link_id: bytes) -> bytes:
 def link_hash(before: bytes, text: bytes) -> bytes:
     """Return the hash of an audit record after the one before."""
     return hashlib.sha256(before + struct.pack(">I", len(text)) + text).digest()
+
+
+def followed(link_id: bytes, rows: Iterable[tuple[Any, ...]]) -> tuple[int, bytes]:
+    """Return number and hash of the last audit record that follows from those before it. rows: number, hash and text of each, in order."""
+    head = 0, first_hash(link_id)
+    for number, stored, text in rows:
+        after = head[0] + 1, link_hash(head[1], str(text).encode())
+        if (number, stored) != after:
+            break
+        head = after
+    return head
 
 
 def translated(error: Exception, path: Path) -> HeliographError:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...core.errors import StorageError, StoreCorrupt
-from .database import first_hash, link_hash, translated
+from .database import followed, translated
 from .schema import Pool, State, bits_of, own_pools
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -123,12 +123,8 @@ def _spendings(records: list[dict[str, Any]]) -> tuple[Spending, ...]:
 
 
 def _audit_ok(query: Query, meta: dict[str, Any]) -> bool:
-    number, head = 0, first_hash(meta["link_id"])
-    for n, stored, text in query("SELECT n, h, j FROM audit ORDER BY n"):
-        number, head = number + 1, link_hash(head, text.encode())
-        if (n, stored) != (number, head):
-            return False
-    return bool((number, head) == (meta["audit_n"], meta["audit_head"]))
+    rows = query("SELECT n, h, j FROM audit ORDER BY n")
+    return len(rows) == meta["audit_n"] and followed(meta["link_id"], rows) == (meta["audit_n"], meta["audit_head"])
 
 
 def read_ledger(path: Path) -> LinkLedger:
