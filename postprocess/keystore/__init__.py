@@ -5,8 +5,8 @@ parties inside this process; protocols see a `KeySource`.
 """
 
 from .ledger import LinkLedger, Spending, read_ledger, read_ledgers
-from .party import Link, PartyKeys, link, open_party, pair_name
-from .source import Hold, Key, KeyBlock, KeySource
+from .party import Link, PartyKeys, link, open_party
+from .source import Hold, Key, KeyBlock, KeySource, pair_name
 from .split import SplitPolicy
 from .store import Injected, Lease
 

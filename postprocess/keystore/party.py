@@ -19,7 +19,7 @@ from .cipher import erase, kek_from_file, write_private
 from .end import LinkEnd
 from .ledger import LinkLedger, ledger_of
 from .schema import ProvenanceLabel, Side
-from .source import Hold, Key, KeyBlock
+from .source import Hold, Key, KeyBlock, pair_name
 from .split import PROVISIONING_BYTES, SplitPolicy
 from .store import Identity, Injected, Store
 
@@ -35,11 +35,6 @@ class StoreFiles:
     guard: Path
     kek: Path
     secret: Path
-
-
-def pair_name(one: str, two: str) -> str:
-    """Return the name of a pair, the parties in alphabetical order: "A-B"."""
-    return "-".join(sorted((one, two)))
 
 
 class PartyKeys:

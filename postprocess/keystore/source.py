@@ -13,6 +13,11 @@ from ...core.errors import ParameterError
 from ...core.statement import Provenance, SecurityStatement
 
 
+def pair_name(one: str, two: str) -> str:
+    """Return the name of a pair, the parties in alphabetical order: "A-B"."""
+    return "-".join(sorted((one, two)))
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KeyBlock:
     """One party's final key of one run of distillation.

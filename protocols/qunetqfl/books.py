@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
+from ...postprocess.keystore.source import pair_name
 from .client import KeyUse
 from .result import AbortedRound, PairAccount, RoundRecord
-from .roster import pair_name
 from .server import Outcome
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ...core.errors import ConfigError, FrameError, HeliographError, InsufficientKey, KeyStoreError, ParameterError, RoundAborted
 from ...postprocess.channel.frames import A_TO_B, B_TO_A, Frame, FrameReader, MessageType, Sender
+from ...postprocess.keystore.source import pair_name
 from ..aggregation.masks import pair_words
 from ..aggregation.quantiser import QuantiserRange, RangeStatistics, Words
 from ..learning.trainer import Trainer
 from .memory import Memory
-from .roster import HOLD_SECONDS, Roster, pair_name, theta_hash
+from .roster import HOLD_SECONDS, Roster, theta_hash
 
 if TYPE_CHECKING:
     from ...postprocess.keystore.source import Hold, KeySource

@@ -27,11 +27,6 @@ def theta_hash(theta: NDArray[np.float64]) -> str:
     return hashlib.sha256(np.ascontiguousarray(theta, dtype="<f8").tobytes()).hexdigest()
 
 
-def pair_name(first: str, second: str) -> str:
-    """Return a pair's name: the two parties in bytewise order, `A-B`."""
-    return "-".join(sorted((first, second), key=str.encode))
-
-
 @dataclass(frozen=True, slots=True)
 class Roster:
     """Who takes part in a round, and with which numbers.
