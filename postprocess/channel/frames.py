@@ -316,4 +316,7 @@ def _is_entry(entry: Any) -> bool:
         return False
     if not all(type(side) is int and 0 <= side <= MAX_MESSAGE for side in shape):
         return False
+    # A side of 0 makes the array empty, but not its other sides small enough for NumPy.
+    if prod(side for side in shape if side) > MAX_MESSAGE:
+        return False
     return type(bits) is int and 0 <= bits <= 8 * prod(shape) * np.dtype(dtype).itemsize

@@ -146,6 +146,8 @@ def test_json_that_is_not_canonical_is_refused(header):
         [{"n": "a", "dt": "|u1", "sh": [2], "bits": 17}],
         [{"n": "a", "dt": "|u1", "sh": [2], "x": 1}],
         [{"n": f"a{i}", "dt": "|u1", "sh": [i // 15]} for i in range(17)],
+        [{"n": "a", "dt": "|u1", "sh": [2]}, {"n": "b", "dt": "<f8", "sh": [0, *[2**28] * 7]}],
+        [{"n": "a", "dt": "|u1", "sh": [2]}, {"n": "b", "dt": "<f8", "sh": [*[2**28] * 7, 0]}],
         "a",
         {},
     ],
