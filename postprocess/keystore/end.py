@@ -18,7 +18,7 @@ from ...core.errors import DesyncError, FrameError, HeliographError, Insufficien
 from ..channel.authentication import check_tag, digest_message, forgery_bound, one_time_tag
 from ..channel.frames import A_TO_B, B_TO_A, Frame, FrameReader, MessageType, Sender
 from .allocation import Allocator, KeyPlace, Plan, parsed_offer
-from .schema import CHUNK_BYTES, Pool, State, other, own_pools
+from .schema import Pool, State, other, own_pools
 from .source import Key, KeyBlock
 from .split import SplitPolicy
 from .store import Store
@@ -279,9 +279,8 @@ class LinkEnd:
 
     def _offer_block(self, laid: _Laid) -> None:
         store, pool = self.store, Pool.AUTH_AB
-        counts = self._policy.cut(len(laid.material), (store.available(Pool.AUTH_AB), store.available(Pool.AUTH_BA)))
+        counts = self._cut(laid)
         if any(store.available(p) + counts[p] > most for p, most in self._policy.capacity.items()):
-            self._laid = None
             raise KeyStoreError("the block would overfill the store and was refused whole", where=f"pair {store.identity.pair}", remedy="Spend key first.")
         firsts = [store.counters(p)[0] for p in Pool]
         index = store.next_pad(pool)
@@ -291,6 +290,13 @@ class LinkEnd:
         tag = one_time_tag(store.hash_key(pool), pad, digest_message(store.identity.link_id, laid.block, laid.material))
         header = {"b": laid.block, "bits": laid.bits, "counts": list(counts.values()), "first": firsts, "s": index, "digest": tag.hex()}
         self._send(MessageType.BLOCK, header)
+
+    def _cut(self, laid: _Laid) -> dict[Pool, int]:
+        return self._policy.cut(len(laid.material), (self.store.available(Pool.AUTH_AB), self.store.available(Pool.AUTH_BA)))
+
+    def withdraw(self) -> None:
+        """Forget a half that waits for the other one; called by the link where the other half was refused."""
+        self._laid = self._waiting = None
 
     def _on_block(self, frame: Frame) -> None:
         if self._side == "B":
@@ -317,8 +323,9 @@ class LinkEnd:
             self._send(MessageType.BLOCK, {"b": frame.header["b"], "ok": 1})
 
     def _take_block(self, theirs: dict[str, Any], laid: _Laid) -> str:
-        """Lay the peer's split over the own bytes; return why not, empty if all is well."""
+        """Cut the own bytes as the peer did; return why not, empty if all is well."""
         store, pool = self.store, Pool.AUTH_AB
+        counts = self._cut(laid)
         try:
             with store.db.transaction():
                 pad = store.take_pad(pool, theirs["s"])
@@ -326,13 +333,11 @@ class LinkEnd:
             return error.message
         if (theirs["b"], theirs["bits"]) != (laid.block, laid.bits):
             return "the two ends have different blocks"
-        counts = dict(zip(Pool, theirs["counts"], strict=True))
-        if theirs["first"] != [store.counters(p)[0] for p in Pool] or any(type(n) is not int or n < 0 for n in counts.values()):
-            return "the split does not continue the pools"
-        size = sum(CHUNK_BYTES[p] * n for p, n in counts.items())
-        full = any(store.available(p) + counts[p] > most for p, most in self._policy.capacity.items())
-        if size > len(laid.material) or full or max(counts[p] * 16 for p in (Pool.AUTH_AB, Pool.AUTH_BA)) * 2 > len(laid.material) * self._policy.auth_share:
-            return "the split is not allowed"
+        # The tag is over the bytes alone: were the split taken from the message, whoever alters it could have both ends allocate the same bytes.
+        if theirs["counts"] != list(counts.values()) or theirs["first"] != [store.counters(p)[0] for p in Pool]:
+            return "the two ends cut the block differently"
+        if any(store.available(p) + counts[p] > most for p, most in self._policy.capacity.items()):
+            return "the block would overfill the store"
         try:
             check_tag(store.hash_key(pool), pad, digest_message(store.identity.link_id, laid.block, laid.material), bytes.fromhex(theirs["digest"]))
         except FrameError:

@@ -270,8 +270,14 @@ class Link:
         """
         with self.lock:
             number = self.ends[0].next_block
-            self.parties[1].ingest(block_b)
-            if self.parties[0].ingest(block_a) and all(end.connected for end in self.ends):
+            try:
+                self.parties[1].ingest(block_b)
+                complete = self.parties[0].ingest(block_a)
+            except HeliographError:
+                for end in self.ends:
+                    end.withdraw()
+                raise
+            if complete and all(end.connected for end in self.ends):
                 return number
             self.connect()
             if all(number in end.store.blocks_in("open") for end in self.ends):

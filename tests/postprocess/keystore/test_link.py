@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.core.errors import FrameError, HeliographError, KeyStoreError, UnknownKey
-from heliograph.postprocess.channel.frames import FrameReader, MessageType, Sender
+from heliograph.core.errors import DesyncError, FrameError, HeliographError, KeyStoreError, UnknownKey
+from heliograph.postprocess.channel.frames import FrameReader, MessageType, Sender, encode
 from heliograph.postprocess.channel.in_process import pipe
 
 
@@ -245,3 +245,29 @@ def test_an_offer_of_what_the_peer_may_not_allocate_is_refused_and_changes_nothi
     assert faulty.link.ends[1].keys.offered() == []
     assert not any(end._acks.values())
     assert (faulty.link.ends[1].failure is not None) is (offer in MALFORMED)
+
+
+@pytest.mark.parametrize("moved", [{2: -1, 3: 1}, {0: -2, 2: 1}, {5: -1}])
+def test_an_altered_split_never_gives_the_same_bytes_to_both_sides(pair, make_block, chunks, moved):
+    """The tag of a block is over its bytes. counts: of the pools auth, data, bulk of A and of B in turn."""
+
+    def alter(_end: int, data: bytes) -> list[bytes]:
+        (frame,) = reader.feed(data) if _end == 0 else (None,)
+        if frame is not None and frame.type is MessageType.BLOCK:
+            for pool, more in moved.items():
+                frame.header["counts"][pool] += more
+            return [encode(frame)]
+        return [data]
+
+    pair.reopen()
+    reader = FrameReader()
+    pair.link.fault = alter
+    pair.link.connect()
+    with pytest.raises(DesyncError, match="cut the block differently"):
+        pair.link.ingest(make_block(bits=400_000), make_block(bits=400_000))
+
+    pair.link.fault = None
+    assert pair.ingest(seed=2) == 2
+    here, there = chunks(pair.link)
+    assert here == there
+    assert len({plain for *_, plain in here}) == len(here)

@@ -224,6 +224,8 @@ def test_a_block_that_would_overfill_the_store_is_refused_whole(tmp_path, make_b
             made.ingest(make_block(), make_block())
         assert a.ledger("B").blocks == 0
 
+        assert made.ingest(make_block(bits=20_000), make_block(bits=20_000)) == 1
+
 
 def test_three_parties_have_three_links(tmp_path, make_block):
     parties = {name: open_party(tmp_path, name) for name in "ABC"}
