@@ -204,7 +204,7 @@ class Client:
 
     def _note_ready(self, current: _Round, frame: Frame) -> list[bytes]:
         phase = frame.header.get("phase")
-        if phase not in current.ready or frame.header.get("roster") != current.roster.sha256:
+        if not isinstance(phase, str) or phase not in current.ready or frame.header.get("roster") != current.roster.sha256:
             raise FrameError("another client has another roster", where=f"READY of {frame.header.get('from')}")
         current.ready[phase].add(_peer(current, frame))
         return self._advance(current)

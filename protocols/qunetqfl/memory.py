@@ -17,10 +17,10 @@ _STATE_FILE = re.compile(r"optimizer-(\d+)-(\d+)\.npz")
 
 
 def write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """Write arrays so that the file is there whole or not at all. Raises `StorageError` where it cannot be written."""
+    """Write arrays to a file of mode 0600 so that it is there whole or not at all. Raises `StorageError` where it cannot be written."""
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as target:
+        with open(part, "wb", opener=_private) as target:
             np.savez(target, **arrays)
             target.flush()
             os.fsync(target.fileno())
@@ -29,6 +29,10 @@ def write_npz(path: Path, arrays: dict[str, Any]) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StorageError(f"the file cannot be written ({error.strerror})", where=str(path), remedy="Free some disk space.") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -59,7 +63,8 @@ class Memory:
 
     def _open(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # Moments are as private as the update that the mask hides.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"the folder cannot be made ({error.strerror})", where=str(folder)) from error
         path = folder / "uploads.jsonl"

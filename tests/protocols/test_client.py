@@ -101,6 +101,20 @@ def test_a_ready_with_another_roster_hash_ends_the_round_and_releases_the_holds(
     assert net.log == [("hold", "B", "C"), ("release", "B", "C")]
 
 
+@pytest.mark.parametrize("phase", [[], {}, None, 1, "sent"])
+def test_a_ready_for_no_known_phase_ends_the_round(network, phase):
+    net = network()
+    client = Client("B", Still(), net.sources["B"])
+    client.connect(7)
+    sender = Sender(7, A_TO_B)
+    client.feed(sender.frame(MessageType.ROSTER, ROSTER.header(), {"theta": THETA}))
+
+    (data,) = client.feed(sender.frame(MessageType.READY, {"from": "A", "phase": phase, "roster": ROSTER.sha256}))
+
+    assert data[5] == MessageType.ABORT
+    assert net.log == [("hold", "B", "C"), ("release", "B", "C")]
+
+
 def test_a_malformed_roster_is_refused(network):
     client = Client("B", Still(), network().sources["B"])
     client.connect(1)
@@ -221,3 +235,13 @@ def test_memory_refuses_old_rounds_and_keeps_only_counting_moments(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["optimizer-5-1.npz"]
     assert again.state_after(6, 4) == {}
     again.close()
+
+
+def test_what_a_client_remembers_is_for_its_own_eyes(tmp_path):
+    """The moments after one step are the gradient, which the mask hides from all others."""
+    memory = Memory(tmp_path / "B")
+    memory.keep_state(5, 0, {"m": np.ones(3)})
+    memory.close()
+
+    assert (tmp_path / "B").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "B").iterdir()} == {0o600}
