@@ -24,10 +24,10 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 
 class Room:
-    """Reserves space in a file that another library writes."""
+    """Reserves space in a file that another library writes. name: what the file is called in messages, if not by its present name."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, name: Path | None = None) -> None:
+        self._path = name or path
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def reserve(self, used: int, more: int) -> None:

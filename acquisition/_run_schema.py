@@ -115,8 +115,11 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def digest(file: h5py.File) -> str:
-    """Return the SHA-256, hex, over the start document and the batch rows of every tag source, in the order of their names."""
+    """Return the SHA-256, hex, over the start document, station, announcement, and the batch rows of every tag source, in the order of their names."""
     total = hashlib.sha256(str(file.attrs["start"]).encode())
+    for name in ("snapshot/station", "announcement/meta", "announcement/bytes"):
+        if name in file:
+            total.update(file[name][()].tobytes())
     for source in sorted(file.get("tags", ())):
         total.update(file[f"tags/{source}/batches"][()].tobytes())
     return total.hexdigest()

@@ -12,9 +12,10 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -100,13 +101,20 @@ class RunWriter:
     def _begin(
         cls, path: Path, run_id: str, start: dict[str, Any], station_text: bytes, snapshot: dict[str, Any], layout: RunLayout, clock_ns: Callable[[], int]
     ) -> RunWriter:
-        room, file = _new_file(path)
-        file.attrs.update({"schema": SCHEMA, "run_id": run_id, "part": 0, "simulated": start["simulated"], "start": json.dumps(start, sort_keys=True)})
-        for name, raw in (("station", station_text), ("instruments", json.dumps(snapshot).encode()), ("environment", json.dumps(environment()).encode())):
-            file.create_dataset(f"snapshot/{name}", data=np.frombuffer(raw, np.uint8))
-        create(file, layout)
-        file.flush()
-        file.swmr_mode = True
+        # Under another name until it says what it is: whoever is killed on the way leaves no run file that nobody can read.
+        fresh = path.with_suffix(".new")
+        room, file = _new_file(fresh, path)
+        with ExitStack() as undo:
+            for undone in (partial(fresh.unlink, missing_ok=True), file.close, room.close):
+                undo.callback(undone)
+            file.attrs.update({"schema": SCHEMA, "run_id": run_id, "part": 0, "simulated": start["simulated"], "start": json.dumps(start, sort_keys=True)})
+            for name, raw in (("station", station_text), ("instruments", json.dumps(snapshot).encode()), ("environment", json.dumps(environment()).encode())):
+                file.create_dataset(f"snapshot/{name}", data=np.frombuffer(raw, np.uint8))
+            create(file, layout)
+            file.flush()
+            fresh.rename(path)
+            file.swmr_mode = True
+            undo.pop_all()
         return cls(file, path, run_id, room, clock_ns)
 
     def tags(self, source: str, batch: TagBatch) -> None:
@@ -232,20 +240,21 @@ class RunWriter:
         return StorageError(f"the run file cannot be written ({str(error).splitlines()[0]})", where=str(self.path), remedy="Data to the last flush are kept.")
 
 
-def _new_file(path: Path) -> tuple[Room, h5py.File]:
+def _new_file(fresh: Path, path: Path) -> tuple[Room, h5py.File]:
+    """Create the file that will be called `path`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o644, exist_ok=False)
+        fresh.touch(mode=0o644, exist_ok=False)
     except OSError as error:
         raise storage_error(error, path) from error
-    room = Room(path)
+    room = Room(fresh, path)
     try:
         room.reserve(0, 2 * MARGIN)
-        file = h5py.File(path, "w", libver="latest")
+        file = h5py.File(fresh, "w", libver="latest")
         room.reserve(0, 2 * MARGIN)
     except (OSError, StorageError) as error:
         room.close()
-        path.unlink()
+        fresh.unlink()
         raise error if isinstance(error, StorageError) else storage_error(error, path) from error
     return room, file
 

@@ -1,0 +1,187 @@
+"""A run, its patterns and two stores: what makes key, what does not, and what never happens twice."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from heliograph.acquisition.patterns import Pattern, load_pattern, save_pattern
+from heliograph.core.ledger import records
+from heliograph.instruments.station import default_text
+
+
+@dataclass(frozen=True)
+class Light:
+    """A folder with the run file of pair A-B and the store whose patterns wait for it."""
+
+    folder: Path
+    run: Path
+    run_id: str
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def pattern(self, party: str) -> Path:
+        return self.store / party / "patterns" / f"{self.run_id}-{party}.bin"
+
+    def copied(self, folder: Path) -> "Light":
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Light(folder, folder / "runs" / self.run.name, self.run_id)
+
+
+@pytest.fixture(scope="module")
+def acquired(tmp_path_factory):
+    """A second of light, by a process of its own."""
+    folder = tmp_path_factory.mktemp("acquired")
+    (folder / "station.toml").write_bytes(default_text())
+    command = f"-m heliograph acquire key --station station.toml --store store --out runs --pairs A-B --seconds 1 --seed 4"
+    subprocess.run([sys.executable, *command.split()], cwd=folder, check=True, capture_output=True)
+    (run,) = (folder / "runs").glob("*.h5")
+    return Light(folder, run, run.name.removesuffix("-p0.h5"))
+
+
+@pytest.fixture
+def light(acquired, tmp_path):
+    """A copy of it for one test."""
+    return acquired.copied(tmp_path / "light")
+
+
+def books(heliograph, light):
+    if not list(light.store.glob("*/*.sqlite")):
+        return {}
+    shown = heliograph("keys", "show", "--store", light.store, "--json").json["stores"]
+    return {(book["party"], book["pair"]): (book["blocks"], book["delivered"], book["consumed"], book["spendable"]) for book in shown}
+
+
+def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    made = ended.json
+    assert ended.code == 0
+    assert made["pair"] == "A-B"
+    assert made["key_bits"] > 50_000
+    assert 1.0 <= made["f_ec"] < 1.25
+    assert made["simulated"] is True
+    assert made["security"]["leaked_bits"] >= made["leak_bits"]
+    assert not light.pattern("A").exists()
+    assert not light.pattern("B").exists()
+    after = books(heliograph, light)
+    assert {entry[:2] for entry in after.values()} == {(1, made["key_bits"])}
+    assert len(after) == 2
+
+    again = heliograph("distil", light.run, "--store", light.store, "--json")
+    assert again.code == 1
+    assert again.json["error"]["type"] == "AlreadyDistilled"
+    assert "already distilled" in again.json["error"]["message"]
+    assert f"{made['key_bits']:,}" in again.json["error"]["message"]
+    assert books(heliograph, light) == after
+
+
+def test_azuma_gives_less_than_kato(heliograph, light, acquired, tmp_path):
+    other = acquired.copied(tmp_path / "other")
+    kato = heliograph("distil", light.run, "--store", light.store, "--json").json["key_bits"]
+    azuma = heliograph("distil", other.run, "--store", other.store, "--bound", "azuma", "--json")
+    assert azuma.code == 1 or azuma.json["key_bits"] < kato
+    assert heliograph("distil", light.run, "--store", light.store, "--bound", "hope").code == 2
+
+
+def test_a_bob_with_another_valid_pattern_gets_no_key_and_alice_keeps_none(heliograph, light):
+    right = load_pattern(light.pattern("B"))
+    order = np.random.default_rng(1).permutation(len(right))
+    save_pattern(light.pattern("B"), Pattern(right.basis[order], right.bit[order]), run_id=light.run_id, party="B")
+
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert ended.code == 1
+    assert ended.json["error"]["type"] in ("NoKeyError", "VerificationError")
+    assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
+
+
+def test_a_bob_whose_bits_are_wrong_only_where_key_is_made_gets_no_key(heliograph, light):
+    """The test bits then look right; error correction or the verification hash has to notice."""
+    right = load_pattern(light.pattern("B"))
+    bit = right.bit.copy()
+    bit[(right.basis == 0) & (np.random.default_rng(2).random(len(right)) < 0.3)] ^= 1
+    save_pattern(light.pattern("B"), Pattern(right.basis, bit), run_id=light.run_id, party="B")
+
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert ended.code == 1
+    assert ended.json["error"]["type"] in ("NoKeyError", "VerificationError")
+    assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
+
+
+@pytest.mark.parametrize(("run_id", "party"), [("of-another-run", "B"), (None, "A")])
+def test_a_file_of_another_run_or_party_is_refused_before_a_word_is_said(heliograph, light, run_id, party):
+    """The right file then still makes key."""
+    right = light.pattern("B").read_bytes()
+    save_pattern(light.pattern("B"), load_pattern(light.pattern("B")), run_id=run_id or light.run_id, party=party)
+
+    refused = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert refused.code == 3
+    assert refused.json["error"]["type"] == "RunFileError"
+    assert refused.json["error"]["where"] == str(light.pattern("B"))
+    assert not [path for path in light.store.glob("*/distillation.jsonl") if list(records(path))]
+    assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
+    light.pattern("B").write_bytes(right)
+    assert heliograph("distil", light.run, "--store", light.store).code == 0
+
+
+KILLED = """
+import os, signal, sys
+from heliograph.acquisition.runs import Run
+from heliograph.control.node import network
+from heliograph.postprocess.channel.frames import MessageType
+
+parities = 0
+
+def tap(end, data):
+    global parities
+    parities += data[5] == MessageType.PARITY
+    if parities == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with Run.open(sys.argv[1]) as run, network(sys.argv[2], ["A", "B"]) as keys:
+    keys.distil(run, tap=tap)
+"""
+
+
+@pytest.mark.parametrize("parity", [1, 12])
+def test_a_distillation_killed_after_a_parity_is_never_tried_again(heliograph, light, parity):
+    killed = subprocess.run([sys.executable, "-c", KILLED, light.run, light.store, str(parity)], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert ended.code == 1
+    assert ended.json["error"]["type"] == "AlreadyDistilled"
+    assert "disclose more than is counted" in ended.json["error"]["message"]
+    assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
+
+
+def test_what_is_no_run_of_key_exchange_is_refused(heliograph, light, tmp_path):
+    for path, kind in ((tmp_path / "none.h5", "RunFileError"), (light.folder / "station.toml", "RunFileError")):
+        ended = heliograph("distil", path, "--store", light.store, "--json")
+        assert ended.code == 3
+        assert ended.json["error"]["type"] == kind
+
+
+def test_a_run_file_whose_announcement_was_altered_makes_no_key(heliograph, light):
+    with h5py.File(light.run, "r+") as file:
+        announced = next(item for item in file["announcement"].values() if item.dtype == np.uint8 and item.size > 1000)
+        announced[500] ^= 1
+
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert ended.code == 3
+    assert ended.json["error"]["type"] == "RunFileError"
+    assert light.pattern("A").exists()
+    assert light.pattern("B").exists()
