@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from math import pi
 from pathlib import Path
@@ -21,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.entropy import RandomSource
 from ..core.errors import ParameterError, RunFileError, StorageError
+from ..core.files import erase, write_private
 
 Mode = Literal["demo", "qrng", "preamble"]
 BRIGHT_POINT = 5
@@ -113,15 +112,10 @@ def save_pattern(path: Path, pattern: Pattern, *, run_id: str, party: str) -> No
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": party, "run_id": run_id, "sha256": hashlib.sha256(planes).hexdigest()}
     body = _MAGIC + json.dumps(about, sort_keys=True).encode() + b"\n" + planes
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(fresh, body)
-        fresh.replace(path)
-        _sync_folder(path.parent)
+        write_private(path, body)
     except OSError as error:
-        with suppress(OSError):
-            fresh.unlink()
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else (error.strerror or "cannot be written")
         raise StorageError(f"the pattern was not written: {why}", where=str(path), remedy="Free space or choose another folder.") from error
 
@@ -160,39 +154,11 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def erase_pattern(path: Path) -> bool:
-    """Overwrite a pattern file with zeros, sync it, remove it; return False if it was not there.
-
-    On flash storage and copy-on-write file systems old blocks may survive: keep pattern folders on an encrypted volume.
-    Raises StorageError if it cannot be erased.
-    """
+    """Overwrite a pattern file with zeros, remove it; return False if it was not there. Raises StorageError if it cannot be erased."""
     try:
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-        _sync_folder(path.parent)
-    except FileNotFoundError:
-        return False
+        return erase(path)
     except OSError as error:
         raise StorageError(f"the pattern could not be erased: {error.strerror}", where=str(path), remedy="Erase it by hand; its bits are secret.") from error
-    return True
-
-
-def _write_private(path: Path, body: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def gate_waveform(phases: ArrayLike, fraction: float, v_pi: float, gain: float, points_per_slot: int = 10) -> NDArray[np.float64]:

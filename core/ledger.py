@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .errors import LedgerCorrupt, ParameterError, StorageError
+from .files import sync_folder
 
 FORMAT = 1
 _FIRST = "0" * 64
@@ -106,9 +107,7 @@ def _opened(path: Path) -> int:
         new = not path.exists()
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if new:
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(folder)
-            os.close(folder)
+            sync_folder(path.parent)
     except OSError as error:
         raise _unopened(path, error) from error
     return file

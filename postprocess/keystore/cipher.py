@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
 import struct
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from ...core.errors import KeyStoreError, StorageError
+from ...core.files import write_private
 
 KEY_BYTES = 32
 
@@ -97,40 +96,3 @@ def kek_from_file(path: Path) -> bytes:
     if len(kek) != KEY_BYTES:
         raise KeyStoreError(f"{len(kek)} bytes instead of {KEY_BYTES}", where=str(path), remedy="Restore the file; without it the store cannot be read.")
     return kek
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a 0600 file so that after a crash it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        if os.write(file, content) < len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(file)
-    finally:
-        os.close(file)
-    part.replace(path)
-    sync_folder(path.parent)
-
-
-def erase(path: Path) -> None:
-    """Overwrite a file with zeros and remove it, if it is there."""
-    if not path.exists():
-        return
-    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(file, bytes(os.fstat(file).st_size))
-        os.fsync(file)
-    finally:
-        os.close(file)
-    path.unlink()
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -13,9 +13,10 @@ from typing import Self
 
 from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import HeliographError, KeyStoreError, ParameterError, ProvenanceError, StorageError, UnknownKey
+from ...core.files import erase, write_private
 from ..channel.in_process import Fault, pipe
 from .allocation import Plan, free_bits
-from .cipher import erase, kek_from_file, write_private
+from .cipher import kek_from_file
 from .end import LinkEnd
 from .ledger import LinkLedger, ledger_of
 from .schema import ProvenanceLabel, Side

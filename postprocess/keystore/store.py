@@ -13,7 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ...core.errors import GuardMismatch, KeyStoreError, ParameterError, ProvenanceError, RollbackSuspected, StorageError, StoreCorrupt
-from .cipher import KEY_BYTES, Damaged, RowPlace, open_row, seal_row, sync_folder, unwrap_dek, wrap_dek
+from ...core.files import sync_folder
+from .cipher import KEY_BYTES, Damaged, RowPlace, open_row, seal_row, unwrap_dek, wrap_dek
 from .database import ClockMs, Connect, Database, clock_ms, plain_connect
 from .guard import Guard, GuardRecord
 from .schema import CHUNK_BYTES, PRESHARED, PROVENANCE_CODES, SCHEMA, TABLES, Pool, ProvenanceLabel, Side, State, own_pools

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...core.errors import RoundAborted, StorageError
+from ...core.files import write_private
 from ...core.ledger import Ledger, records
 from ..learning.trainer import OptimizerState
 
@@ -18,29 +19,12 @@ _STATE_FILE = re.compile(r"optimizer-(\d+)-(\d+)\.npz")
 
 def write_npz(path: Path, arrays: dict[str, Any]) -> None:
     """Write arrays to a file of mode 0600 so that it is there whole or not at all. Raises `StorageError` where it cannot be written."""
-    part = path.with_name(f".{path.name}.part")
+    packed = BytesIO()
+    np.savez(packed, **arrays)
     try:
-        with open(part, "wb", opener=_private) as target:
-            np.savez(target, **arrays)
-            target.flush()
-            os.fsync(target.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
+        write_private(path, packed.getvalue())
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"the file cannot be written ({error.strerror})", where=str(path), remedy="Free some disk space.") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Memory:

@@ -13,14 +13,12 @@ from heliograph.postprocess.channel import canonical
 from heliograph.postprocess.keystore.cipher import (
     Damaged,
     RowPlace,
-    erase,
     kek_from_file,
     kek_from_passphrase,
     open_row,
     seal_row,
     unwrap_dek,
     wrap_dek,
-    write_private,
 )
 from heliograph.postprocess.keystore.database import first_hash, link_hash
 from heliograph.postprocess.keystore.guard import Guard, GuardRecord
@@ -139,13 +137,3 @@ def test_a_passphrase_gives_the_key_of_scrypt():
     expected = hashlib.scrypt(b"open sesame", salt=LINK, n=2**17, r=8, p=1, dklen=32, maxmem=2**28)
 
     assert kek_from_passphrase("open sesame", LINK) == expected
-
-
-def test_an_erased_file_is_gone(tmp_path):
-    path = tmp_path / "secret"
-    write_private(path, b"secret")
-
-    erase(path)
-    erase(path)
-
-    assert list(tmp_path.iterdir()) == []
