@@ -106,3 +106,40 @@ def test_the_page_of_commands_is_what_the_commands_say():
     code = f"import runpy; print(runpy.run_path({str(ROOT / 'docs' / 'commands_page.py')!r})['page'](), end='')"
 
     assert _run([sys.executable, "-c", code], ROOT) == written, "run `python docs/commands_page.py`"
+
+
+def test_every_key_of_the_station_file_has_its_place():
+    from heliograph.instruments import station_models
+
+    page = (ROOT / "docs" / "reference" / "station-file.md").read_text()
+    tables = [model for model in vars(station_models).values() if isinstance(model, type) and issubclass(model, station_models.Table)]
+    keys = {field.alias or name for model in tables for name, field in model.model_fields.items()} - {"modulators"}  # written by name
+
+    assert len(keys) > 40
+    assert [key for key in sorted(keys) if not re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", page)] == []
+
+
+def test_every_driver_and_role_is_named():
+    from heliograph.instruments.catalogue import DRIVERS
+
+    page = (ROOT / "docs" / "reference" / "station-file.md").read_text()
+
+    assert all(f"`{name}`" in page and f"`{entry.role}`" in page for name, entry in DRIVERS.items())
+
+
+def test_every_fault_is_explained():
+    from heliograph.mocks.faults import NAMES
+
+    page = (ROOT / "docs" / "how-to" / "see-what-a-fault-looks-like.md").read_text()
+
+    assert all(f"| `{name}` |" in page for name in NAMES)
+
+
+def test_the_readme_shows_the_two_commands_and_a_picture():
+    readme = (ROOT / "README.md").read_text()
+    picture = ROOT / "docs" / "images" / "report.png"
+
+    assert "$ make demo" in readme
+    assert "$ make test" in readme
+    assert "(docs/images/report.png)" in readme
+    assert picture.stat().st_size < 300_000
