@@ -61,6 +61,7 @@ class Bench:
         from ..acquisition.runs import Run, RunWriter
 
         procedure.instruments = self.instruments
+        procedure.check()
         name = type(procedure).__name__
         writer = RunWriter.create(
             self.folder,

@@ -242,7 +242,8 @@ class _Reader:
         try:
             return model.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
+            # An unknown key often is a misspelt one, and then another is missing: the unknown one tells more.
+            first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             told = first["msg"].removeprefix("Value error, ")
             message = {"extra_forbidden": "unknown key", "missing": "this key is missing"}.get(first["type"], told)
             self._fail((*place, *(str(step) for step in first["loc"])), message)

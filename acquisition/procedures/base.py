@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class BenchProcedure(Procedure):
     """A PyMeasure procedure that works on connected, armed instruments and may write a run file.
 
-    Set `instruments`, and `writer` if the run is kept; then call `startup`, `execute`, `shutdown` in this order, the last one always. A worker replaces
+    Set `instruments`, and `writer` if the run is kept; then call `check`, `startup`, `execute` and, always, `shutdown`, in this order. A worker replaces
     `emit` and `should_stop`; without one, results are not shown and nothing stops the procedure.  Afterwards `result` holds what was found.
     """
 
@@ -34,11 +34,16 @@ class BenchProcedure(Procedure):
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
-        try:
-            self.set_parameters(parameters)
-            self.parameter_values()
-        except (NameError, ValueError, TypeError) as error:
-            raise ParameterError(str(error), where=type(self).__name__, remedy="Give parameters the procedure has, inside their ranges.") from error
+        for name, value in parameters.items():
+            try:
+                self.set_parameters({name: value})
+                self.parameter_values()
+            except (NameError, ValueError, TypeError) as error:
+                where = f"{type(self).__name__}, {name} = {value!r}"
+                raise ParameterError(str(error), where=where, remedy="Give parameters the procedure has, inside their ranges.") from error
+
+    def check(self) -> None:
+        """Raise what makes the run impossible with these parameters on this station; `instruments` must be set. Nothing is sent, no file is written yet."""
 
     def run_layout(self) -> RunLayout:
         """Return the streams that the procedure writes; `instruments` must be set."""
@@ -84,6 +89,12 @@ class BenchProcedure(Procedure):
 
     def _source(self, user: str) -> WaveformSource:
         return cast("WaveformSource", self.instruments[self._modulator(user).instrument])
+
+    def check_pair(self, name: str) -> None:
+        """Raise ParameterError if the station has no pair of this name."""
+        pairs = self.instruments.station.pairs
+        if name not in pairs:
+            raise ParameterError(f"there is no pair {name!r}", where=type(self).__name__, remedy=f"Pairs are {', '.join(pairs)}.")
 
     def _user(self, name: str) -> str:
         users = self.instruments.station.optics.users

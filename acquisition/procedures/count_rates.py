@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymeasure.experiment import BooleanParameter, FloatParameter, Parameter
 
-from ...core.errors import DeviceFault, ParameterError
+from ...core.errors import DeviceFault
 from ..light import expected_rates_hz, named, prepare_light
 from ..run_writer import RunLayout
 from .base import BenchProcedure
@@ -54,11 +54,13 @@ class CountRates(BenchProcedure):
         """Return the one count record."""
         return RunLayout(counts={named(self.instruments.station, "PhotonDetector")[0]: 2})
 
+    def check(self) -> None:
+        """Raise ParameterError for an unknown pair."""
+        self.check_pair(self.pair)
+
     def startup(self) -> None:
         """Set the light of the pair, or leave the bench as it is."""
         station = self.instruments.station
-        if self.pair not in station.pairs:
-            raise ParameterError(f"there is no pair {self.pair!r}", where="CountRates", remedy=f"Pairs are {', '.join(station.pairs)}.")
         if self.light:
             users = self.pair.split("-")
             prepare_light(self.instruments, station.pairs[self.pair].mu, dict.fromkeys(users, station.pairs[self.pair].arm_loss_db))

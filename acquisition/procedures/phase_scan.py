@@ -40,12 +40,15 @@ class PhaseScan(BenchProcedure):
         detector = named(self.instruments.station, "PhotonDetector")[0]
         return RunLayout(counts={detector: 2}, tables={"fringe": {"drive": "V", "d1": "1/s", "d2": "1/s"}})
 
-    def startup(self) -> None:
-        """Check the voltages, set the light, and switch the user's modulator on at 0 V."""
-        users = self.instruments.station.optics.users
+    def check(self) -> None:
+        """Raise ParameterError for users that are unknown or one and the same, LimitError for voltages that the station does not allow."""
         if self._user(self.user) == self._user(self.partner):
             raise ParameterError("user and partner are the same", where="PhaseScan", remedy="Name two users.")
         self.volts()
+
+    def startup(self) -> None:
+        """Set the light, and switch the user's modulator on at 0 V."""
+        users = self.instruments.station.optics.users
         arm = max(self._least_loss_db(self.user), self._least_loss_db(self.partner))
         prepare_light(self.instruments, self.intensity, {self.user: arm, self.partner: arm})
         for other in users:

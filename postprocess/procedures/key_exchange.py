@@ -73,15 +73,16 @@ class KeyExchange(BenchProcedure):
         channels = self.instruments.station.instruments[name].wire.channel_map
         return RunLayout(tags={name: channels}, tables={"block": {"time": "s", "rate": "Hz"}}, announcement=True)
 
-    def startup(self) -> None:
-        """Set pulses, intensity and arms of the pair."""
+    def check(self) -> None:
+        """Raise ParameterError for an unknown pair, or without a folder for the patterns."""
+        self.check_pair(self.pair)
         if self.store is None:
             raise ParameterError("no folder for the patterns was given", where="KeyExchange", remedy="Name the key stores: KeyExchange(store=...).")
         self._patterns_in = self.store
+
+    def startup(self) -> None:
+        """Set pulses, intensity and arms of the pair."""
         self._station = self.instruments.station
-        if self.pair not in self._station.pairs:
-            known = ", ".join(self._station.pairs)
-            raise ParameterError(f"there is no pair {self.pair!r}", where="KeyExchange", remedy=f"Pairs of this station: {known}.")
         self._users = tuple(self.pair.split("-"))
         self._timing = SlotTiming.of(self._station, self._tagger_name())
         self._tagger = cast("TagSource", self.instruments[self._tagger_name()])

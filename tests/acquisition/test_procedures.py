@@ -42,6 +42,7 @@ def run(procedure: Any, instruments: Instruments, folder: Path | None = None) ->
     progress: list[Any] = []
     procedure.instruments = instruments
     procedure.emit = lambda topic, record: (rows if topic == "results" else progress).append(record)
+    procedure.check()
     if folder is not None:
         name, values = type(procedure).__name__, procedure.parameter_values()
         procedure.writer = RunWriter.create(folder, name, values, instruments.station, {}, layout=procedure.run_layout())
@@ -120,7 +121,7 @@ def test_a_scan_beyond_the_limits_is_refused_before_anything_is_sent(bench):
     procedure.instruments = bench
 
     with pytest.raises(LimitError, match="Nothing was sent"):
-        procedure.startup()
+        procedure.check()
 
     assert bench.wire_counts()["awg_a"].sent == before
 
@@ -137,16 +138,18 @@ def test_a_procedure_stops_when_asked(bench):
 
 
 @pytest.mark.parametrize("parameters", [{"duration_s": -1.0}, {"nothing": 1}, {"period_s": "long"}])
-def test_impossible_parameters_are_refused(parameters):
-    with pytest.raises(ParameterError):
+def test_impossible_parameters_are_refused_by_name(parameters):
+    with pytest.raises(ParameterError) as error:
         CountRates(**parameters)
+
+    assert next(iter(parameters)) in error.value.where
 
 
 def test_unknown_users_and_pairs_are_refused(bench):
     for procedure in (CountRates(pair="A-Z"), PhaseScan(user="Z"), PhaseScan(partner="A")):
         procedure.instruments = bench
         with pytest.raises(ParameterError):
-            procedure.startup()
+            procedure.check()
 
 
 def test_too_much_light_is_refused_before_any_attenuator_moves(bench):
