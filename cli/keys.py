@@ -32,6 +32,8 @@ def distil(
 
         if bound not in ("kato", "azuma"):
             raise typer.BadParameter(f"{bound!r} is neither kato nor azuma", param_hint="--bound")
+        if not store.is_dir():
+            raise ConfigError("there is no such folder", where=str(store), remedy="Give the --store of `heliograph acquire key`, where the patterns lie.")
         with Run.open(run) as opened, network(store, pair_of(opened).split("-")) as keys, out.progress("Distilling") as bar:
             made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma")
             bar.to(100.0)
