@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
 import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -320,18 +323,30 @@ def link(one: PartyKeys, two: PartyKeys, *, fault: Fault | None = None, source: 
         raise ParameterError(f"{a.party} and {b.party} cannot be linked", where="parties", remedy="A link joins two parties, once.")
     if a.provenance != b.provenance:
         raise ProvenanceError(f"{a.party} keeps {a.provenance} key, {b.party} {b.provenance} key", where="link", remedy="Open both with one provenance.")
-    _provision(a, b, source or OsRandom())
-    with contextlib.ExitStack() as undo:
-        ends: list[LinkEnd] = []
-        for mine, theirs in ((a, b), (b, a)):
-            ends.append(mine.open_end(theirs.party))
-            undo.callback(ends[-1].store.abandon)
-        made = Link(a, b, (ends[0], ends[1]), fault)
-        made.connect()
-        a.join(made, made.ends[0])
-        b.join(made, made.ends[1])
-        undo.pop_all()
+    with _alone(a.folder), _alone(b.folder):
+        _provision(a, b, source or OsRandom())
+        with contextlib.ExitStack() as undo:
+            ends: list[LinkEnd] = []
+            for mine, theirs in ((a, b), (b, a)):
+                ends.append(mine.open_end(theirs.party))
+                undo.callback(ends[-1].store.abandon)
+            made = Link(a, b, (ends[0], ends[1]), fault)
+            made.connect()
+            a.join(made, made.ends[0])
+            b.join(made, made.ends[1])
+            undo.pop_all()
     return made
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process provisions or opens stores in this folder, and keep others waiting. Until a store exists its guard locks nothing."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _provision(a: PartyKeys, b: PartyKeys, source: RandomSource) -> None:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import pickle
+import sqlite3
 import stat
+import threading
 
 import numpy as np
 import pytest
 
-from heliograph.core.errors import DesyncError, FrameError, InsufficientKey, KeyStoreError, ParameterError, ProvenanceError, StoreLocked, UnknownKey
+from heliograph.core.errors import (
+    DesyncError,
+    FrameError,
+    HeliographError,
+    InsufficientKey,
+    KeyStoreError,
+    ParameterError,
+    ProvenanceError,
+    StoreLocked,
+    UnknownKey,
+)
 from heliograph.core.statement import Provenance
-from heliograph.postprocess.keystore import KeySource, SplitPolicy, link, open_party, read_ledger, read_ledgers
+from heliograph.postprocess.keystore import Injected, KeySource, SplitPolicy, link, open_party, read_ledger, read_ledgers
+from heliograph.postprocess.keystore.database import plain_connect
 from heliograph.postprocess.keystore.schema import Pool
 
 
@@ -253,6 +266,32 @@ def test_a_store_is_open_once(pair, tmp_path):
         link(open_party(tmp_path, "A"), open_party(tmp_path, "B"))
     with pytest.raises(StoreLocked):
         read_ledger(pair.path("A"))
+
+
+def test_of_two_that_provision_a_link_at_once_one_waits_and_finds_it_open(tmp_path):
+    """Each would otherwise take away the other's half-made store, or the guard it stands by."""
+    refused: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            link(open_party(tmp_path, "A"), open_party(tmp_path, "B")).close()
+        except (HeliographError, OSError) as error:
+            refused.append(error)
+
+    rival = threading.Thread(target=second)
+
+    def slow(path: str) -> sqlite3.Connection:
+        if not rival.ident:
+            rival.start()
+            rival.join(0.3)
+        return plain_connect(path)
+
+    made = link(open_party(tmp_path, "A", injected=Injected(connect=slow)), open_party(tmp_path, "B"))
+    rival.join()
+    made.close()
+
+    assert [type(error) for error in refused] == [StoreLocked]
+    link(open_party(tmp_path, "A"), open_party(tmp_path, "B")).close()
 
 
 def test_files_are_private_and_the_secret_is_gone(pair, tmp_path):
