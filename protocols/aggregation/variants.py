@@ -6,7 +6,7 @@ words and is the only one that hides anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ConfigError
-from .masks import key_bits, mask, pair_words, sum_words
+from .masks import key_bits, mask, sum_words
 from .quantiser import Words, dequantise, quantise, to_words
 
 Upload = NDArray[Any]
-PairKeys = Mapping[tuple[str, str], bytes]
 
 
 class Aggregator(Protocol):
@@ -130,22 +129,3 @@ def aggregator(name: str, alpha: float, q: int) -> Aggregator:
         key_bits(1, q)
         return Pairwise(alpha, q)
     raise ConfigError(f"no aggregation is called {name!r}", where="aggregation", remedy="Choose plain, quantised or pairwise.")
-
-
-def secure_sum(variant: Aggregator, updates: Mapping[str, NDArray[np.float64]], keys: PairKeys | None = None) -> NDArray[np.float64]:
-    """Return the sum of weighted updates as one variant computes it, all clients in one call: float64 (d,).
-
-    updates: client -> float64 (d,).  keys: (earlier, later client) -> key bytes of the pair, for `pairwise`.
-    """
-    names = sorted(updates, key=str.encode)
-    d = len(updates[names[0]])
-    words: dict[tuple[str, str], Words] = {}
-    if isinstance(variant, Pairwise):
-        words = {pair: pair_words(material, d, variant.q) for pair, material in (keys or {}).items()}
-    uploads = [
-        variant.upload(
-            updates[me], [words[me, other] for other in names if (me, other) in words], [words[other, me] for other in names if (other, me) in words]
-        )
-        for me in names
-    ]
-    return variant.read(variant.total(uploads))

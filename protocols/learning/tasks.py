@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import DataError, ParameterError
+from ...core.errors import DataError
 from .data import Samples, load_digits, load_mnist, shrink, two_classes
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _SPLIT, _START = 1, 2
 _FOUR_CLIENTS = (0.9, 0.7, 0.3, 0.1)
-DIGIT_PAIRS = ((0, 1), (3, 9))
-MNIST_PAIRS = ((0, 1), (2, 7), (3, 6), (3, 9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +121,3 @@ def digits_task(first: int = 3, second: int = 9) -> Task:
 def mnist_task(first: int = 3, second: int = 9) -> Task:
     """Return the task of telling two MNIST digits apart: 8 qubits, 48 parameters."""
     return Task(f"mnist-{first}-{second}", "mnist", (first, second), 8, 3, 500, 500, Hyperparameters(0.01, 50, 1), 30)
-
-
-def task_names() -> tuple[str, ...]:
-    """Return the tasks with measured results; any other two digits may be named as well."""
-    return tuple(f"digits-{a}-{b}" for a, b in DIGIT_PAIRS) + tuple(f"mnist-{a}-{b}" for a, b in MNIST_PAIRS)
-
-
-def find_task(name: str) -> Task:
-    """Return a task by name: `digits`, `digits-0-1`, `mnist-3-6`, .. Raises `ParameterError` for another name or two equal digits."""
-    kind, *classes = name.split("-")
-    make = {"digits": digits_task, "mnist": mnist_task}.get(kind)
-    if make is None or not (not classes or (len(classes) == 2 and classes[0] != classes[1] and all(c in tuple("0123456789") for c in classes))):
-        raise ParameterError(f"no task is called {name!r}", where="task", remedy=f"There are: {', '.join(task_names())}, or two other digits.")
-    return make(*(int(c) for c in classes))

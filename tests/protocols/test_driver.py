@@ -10,7 +10,7 @@ from heliograph.core.errors import ConfigError, InsufficientKey, RoundAborted
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.channel import frames
 from heliograph.protocols.aggregation.quantiser import QuantiserRange
-from heliograph.protocols.learning.tasks import find_task
+from heliograph.protocols.learning.tasks import digits_task
 from heliograph.protocols.learning.trainer import Trained
 from heliograph.protocols.qunetqfl.auditor import Auditor
 from heliograph.protocols.qunetqfl.driver import Federation, Settings, Subject, learn
@@ -354,7 +354,7 @@ def test_digits_three_and_nine_reach_the_target_on_every_seed(network):
     accuracies = []
     for seed in range(5):
         seen: list = []
-        result = learn(find_task("digits"), network(chunk_bits=1024).sources, Settings(seed=seed), auditor=Auditor(), progress=seen.append)
+        result = learn(digits_task(), network(chunk_bits=1024).sources, Settings(seed=seed), auditor=Auditor(), progress=seen.append)
         assert result.unmasked_equal is True
         assert len(seen) == 20
         assert {record.key_bits_spent for record in result.rounds} == {3 * 36 * 16}
@@ -364,7 +364,7 @@ def test_digits_three_and_nine_reach_the_target_on_every_seed(network):
 
 
 def test_one_seed_gives_one_model_to_the_byte_whatever_the_keys(network):
-    models = {learn(find_task("digits"), network(chunk_bits=bits).sources, Settings(seed=7, rounds=3)).theta.tobytes() for bits in (1024, 640)}
+    models = {learn(digits_task(), network(chunk_bits=bits).sources, Settings(seed=7, rounds=3)).theta.tobytes() for bits in (1024, 640)}
     assert len(models) == 1
 
 
@@ -377,7 +377,7 @@ def test_equal_seeds_and_keys_give_equal_transcripts(network):
             said.append((sender, receiver, data))
             return (data,)
 
-        learn(find_task("digits"), network(chunk_bits=640).sources, Settings(seed=2, rounds=2), fault=record)
+        learn(digits_task(), network(chunk_bits=640).sources, Settings(seed=2, rounds=2), fault=record)
         transcripts.append(said)
     assert transcripts[0] == transcripts[1]
 

@@ -8,7 +8,7 @@ import pytest
 from heliograph.core.errors import InsufficientKey
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.keystore import KeyBlock, link, open_party
-from heliograph.protocols.learning.tasks import find_task
+from heliograph.protocols.learning.tasks import digits_task
 from heliograph.protocols.qunetqfl.auditor import Auditor
 from heliograph.protocols.qunetqfl.driver import Settings, learn
 
@@ -36,7 +36,7 @@ def fill(links, bits):
 def test_the_stores_book_what_the_rounds_spent(stores):
     parties, links = stores
     fill(links, dict.fromkeys(links, 40_000))
-    result = learn(find_task("digits"), parties, Settings(rounds=4), statements=[STATEMENT] * 3, auditor=Auditor())
+    result = learn(digits_task(), parties, Settings(rounds=4), statements=[STATEMENT] * 3, auditor=Auditor())
     assert result.unmasked_equal is True
     assert result.statement.epsilon == pytest.approx(9e-10)
     assert {record.key_bits_spent for record in result.rounds} == {3 * NEED}
@@ -55,7 +55,7 @@ def test_one_short_pair_refuses_the_round_and_no_store_spends_a_bit(stores, shor
     fill(links, {pair: 1_000 if pair == short else 40_000 for pair in links})
     before = {(a, b): parties[a].ledger(b).as_dict() for a in "ABC" for b in "ABC" if a != b}
     with pytest.raises(InsufficientKey) as refusal:
-        learn(find_task("digits"), parties, Settings(rounds=4))
+        learn(digits_task(), parties, Settings(rounds=4))
     assert refusal.value.pair == short
     assert refusal.value.need_bits == NEED
     assert refusal.value.have_bits < NEED
