@@ -92,7 +92,8 @@ class _Demo:
         result = DemoResult(self._folder, self._seed, rates, fringes, pairs, learning, wire, tuple(self._runs), round(time.monotonic() - self._started, 3))
         from .demo_report import write_report
 
-        write_report(result, [rate_run, *fringe_runs])
+        with ExitStack() as opened:
+            write_report(result, [opened.enter_context(run) for run in (rate_run, *fringe_runs)])
         return result
 
     def _carry_out(self, bench: Bench, procedure: BenchProcedure, text: str) -> Run:
