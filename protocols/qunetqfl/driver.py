@@ -6,6 +6,7 @@ Source: arXiv:2501.12709, Algorithm 1.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ class Settings:
     rounds: completed rounds, None for the task's number.  seed: root of all training randomness.  aggregation: pairwise, quantised or plain.
     per_round: K clients drawn for every round, None for all.  iid: deal every client the same mixture of classes.
     q, bound: word width (bits) and B, None for the task's.  max_aborts: aborted rounds in a row before the run is given up.
+    run: number of the training, by which the key stores remember what key was spent on; None for the present time in milliseconds.
     """
 
     rounds: int | None = None
@@ -52,6 +54,7 @@ class Settings:
     q: int | None = None
     bound: float | None = None
     max_aborts: int = 3
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,9 @@ class Federation:
         self._next = 0
         self._previous = -1
         self._connect()
-        self.server.run = self.server.session
+        # A clock that was set back must not repeat a number.
+        now = time.time_ns() // 1_000_000 if settings.run is None else settings.run
+        self.server.run = max(now, 1 + max(client.memory.last[0] for client in self.clients.values()))
 
     def resume(self) -> None:
         """Go on from the checkpoint. The round that was open is burned: its number is not used again."""

@@ -49,6 +49,17 @@ def test_the_stores_book_what_the_rounds_spent(stores):
         assert account.burned == 4 * (-NEED % 256)
 
 
+def test_the_books_tell_one_training_from_the_next(stores):
+    parties, links = stores
+    fill(links, dict.fromkeys(links, 40_000))
+
+    for _ in range(2):
+        learn(digits_task(), parties, Settings(rounds=1))
+
+    spent = parties["A"].ledger("B").spendings
+    assert [(spending.bits, spending.keys) for spending in spent] == [(NEED, 1)] * 2
+
+
 @pytest.mark.parametrize("short", ["A-B", "A-C", "B-C"])
 def test_one_short_pair_refuses_the_round_and_no_store_spends_a_bit(stores, short):
     parties, links = stores
