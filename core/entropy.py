@@ -12,6 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 Origin = Literal["os", "qrng", "simulated"]
+_SECRETS = 0x5EC2E7
+"""Sets `SimRandom` apart from generators of simulation and training under the same seed, whose numbers are public."""
 
 
 @runtime_checkable
@@ -47,7 +49,7 @@ class SimRandom:
     origin: Origin = "simulated"
 
     def __init__(self, seed: int, stream: int = 0) -> None:
-        self._generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream,))))
+        self._generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_SECRETS, stream))))
 
     def take(self, n: int) -> bytes:
         """Return the next n bytes of the stream."""

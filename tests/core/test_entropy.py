@@ -1,3 +1,6 @@
+import numpy as np
+import pytest
+
 from heliograph.core.entropy import OsRandom, RandomSource, SimRandom
 
 
@@ -9,6 +12,14 @@ def test_another_seed_or_stream_gives_other_bytes():
     drawn = {SimRandom(seed, stream).take(32) for seed in range(4) for stream in range(4)}
 
     assert len(drawn) == 16
+
+
+@pytest.mark.parametrize("key", [(), (1,), (3, 1)])
+def test_public_numbers_of_the_same_seed_are_not_those_of_the_source(key):
+    """Split and start of a training come from such generators, and everyone sees the start."""
+    public = np.random.Generator(np.random.PCG64(np.random.SeedSequence(7, spawn_key=key)))
+
+    assert public.bytes(64) != SimRandom(7, key[-1] if key else 0).take(64)
 
 
 def test_a_stream_runs_on_and_does_not_repeat():
