@@ -41,7 +41,7 @@ def acquired(tmp_path_factory):
     """A second of light, by a process of its own."""
     folder = tmp_path_factory.mktemp("acquired")
     (folder / "station.toml").write_bytes(default_text())
-    command = f"-m heliograph acquire key --station station.toml --store store --out runs --pairs A-B --seconds 1 --seed 4"
+    command = "-m heliograph acquire key --station station.toml --store store --out runs --pairs A-B --seconds 1 --seed 4"
     subprocess.run([sys.executable, *command.split()], cwd=folder, check=True, capture_output=True)
     (run,) = (folder / "runs").glob("*.h5")
     return Light(folder, run, run.name.removesuffix("-p0.h5"))

@@ -88,7 +88,7 @@ def test_a_layout_whose_trains_collide_is_refused_with_the_fibre_that_mends_it(h
 )
 def test_a_missing_file_is_one_clear_error(heliograph, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
-    ended = heliograph(*words, "--json")
+    ended = heliograph(*words.split(), "--json")
     assert ended.code == 3
     assert "nowhere.toml" in ended.json["error"]["where"]
     assert ended.json["error"]["remedy"]
