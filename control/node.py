@@ -187,6 +187,7 @@ def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> Block
         kato=kato_parameters(expected.block(), mu) if bound == "kato" else None,
         q_est=pair.error_x,
         first_slot=meta["first_slot"],
+        p_x=1.0 - Y_SHARE,
         pattern_mode=mode,
         pattern_randomness=randomness,
         hardware=not run.simulated,
