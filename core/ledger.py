@@ -130,7 +130,7 @@ def _checked(path: Path, raw: bytes) -> Iterator[tuple[dict[str, Any], str]]:
         try:
             record = json.loads(line)
             intact = record["seq"] == number and record["prev"] == head and record["v"] == FORMAT
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             intact = False
         if not intact:
             raise LedgerCorrupt(f"line {number + 1} does not follow from the lines before it", where=str(path), remedy="Restore the file, or retire it.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import RoundAborted, StorageError
+from ...core.errors import DataError, RoundAborted, StorageError
 from ...core.files import write_private
 from ...core.ledger import Ledger, records
 from ..learning.trainer import OptimizerState
@@ -27,11 +28,20 @@ def write_npz(path: Path, arrays: dict[str, Any]) -> None:
         raise StorageError(f"the file cannot be written ({error.strerror})", where=str(path), remedy="Free some disk space.") from error
 
 
+def _read_state(file: Path) -> OptimizerState:
+    try:
+        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"these are no moments ({error})", where=str(file), remedy="Remove the file: the optimizer then starts anew.") from error
+
+
 class Memory:
     """One client's own record, in a folder or, without one, in this object.
 
     folder: created if needed; holds `uploads.jsonl` (session, run, round and SHA-256 of every upload, on disk before it is sent) and the moments after the
-    last rounds as `optimizer-<run>-<round>.npz`.  Raises `StorageError` where the folder cannot be used, `LedgerCorrupt` where the record was altered.
+    last rounds as `optimizer-<run>-<round>.npz`.  Raises `StorageError` where the folder cannot be used, `LedgerCorrupt` where the record was altered,
+    `DataError` where moments cannot be read.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -51,15 +61,14 @@ class Memory:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"the folder cannot be made ({error.strerror})", where=str(folder)) from error
+        for file in folder.glob("optimizer-*.npz"):
+            if (found := _STATE_FILE.fullmatch(file.name)) is not None:
+                self._states[int(found[1]), int(found[2])] = _read_state(file)
         path = folder / "uploads.jsonl"
         self._ledger = Ledger(path)
         for record in records(path):
             self.last = max(self.last, (int(record["run"]), int(record["round"])))
             self.session = max(self.session, int(record["session"]))
-        for file in folder.glob("optimizer-*.npz"):
-            if (found := _STATE_FILE.fullmatch(file.name)) is not None:
-                with np.load(file, allow_pickle=False) as arrays:
-                    self._states[int(found[1]), int(found[2])] = {name: arrays[name] for name in arrays.files}
 
     def begin(self, run: int, round_: int) -> None:
         """Note that a round was taken up. Raises `RoundAborted` unless it is later than every round before."""

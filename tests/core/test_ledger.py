@@ -105,7 +105,7 @@ def test_dropped_swapped_and_repeated_lines_are_noticed(path, change):
     assert caught.value.where == str(path)
 
 
-@pytest.mark.parametrize("line", [b"\n", b"[]\n", b"null\n", b"{}\n", b"\xff\n", b'{"v":1}\n'])
+@pytest.mark.parametrize("line", [b"\n", b"[]\n", b"null\n", b"{}\n", b"\xff\n", b'{"v":1}\n', b"[" * 100_000 + b"\n"])
 def test_a_line_that_is_no_record_is_damage(path, line):
     _three(path)
     path.write_bytes(path.read_bytes() + line)

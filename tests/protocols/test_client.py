@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from heliograph.core.errors import FrameError, RoundAborted
+from heliograph.core.errors import DataError, FrameError, RoundAborted
 from heliograph.core.ledger import records
 from heliograph.postprocess.channel.frames import A_TO_B, B_TO_A, FrameReader, MessageType, Sender
 from heliograph.protocols.aggregation.quantiser import safe_range
@@ -245,3 +245,12 @@ def test_what_a_client_remembers_is_for_its_own_eyes(tmp_path):
 
     assert (tmp_path / "B").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "B").iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("content", [b"", b"moments", b"PK\x03\x04" + bytes(100)])
+def test_moments_that_cannot_be_read_are_named(tmp_path, content):
+    (tmp_path / "optimizer-5-1.npz").write_bytes(content)
+    with pytest.raises(DataError, match="optimizer-5-1.npz"):
+        Memory(tmp_path)
+    (tmp_path / "optimizer-5-1.npz").unlink()
+    Memory(tmp_path).close()
