@@ -16,6 +16,8 @@ from typing import Literal
 from ..core.errors import ParameterError
 
 Bound = Literal["azuma", "kato"]
+_SMALL_MU = 1e-3
+"""Below it three terms of 1 - F_u are exact to 1e-14."""
 
 
 def _whole(value: object, where: str, least: int = 0) -> None:
@@ -136,7 +138,14 @@ def state_overlap(mu: float) -> float:
 
 def basis_dependence(mu: tuple[float, float], gain: float) -> float:
     """Return Delta = (1 - F_a F_b) / (2 Q) for the photon numbers of both users and the gain Q in (0, 1]."""
-    return (1.0 - state_overlap(mu[0]) * state_overlap(mu[1])) / (2.0 * gain)
+    a, b = (_missing_overlap(photons) for photons in mu)
+    return (a + b - a * b) / (2.0 * gain)
+
+
+def _missing_overlap(mu: float) -> float:
+    """Return 1 - F_u.  F_u itself is 1 in double precision where mu is small, and Delta would be too small by as much."""
+    overlap = state_overlap(mu)
+    return mu * mu * (1.0 - mu * (2.0 / 3.0 - mu / 6.0)) if mu < _SMALL_MU else 1.0 - overlap
 
 
 def phase_error_bound(e_y: float, delta: float) -> float:
@@ -153,13 +162,13 @@ def phase_error_bound(e_y: float, delta: float) -> float:
 
 def azuma_upper(observed: float, n: int, eps: float) -> float:
     """Return the bound on sum or expectation of n Bernoulli variables given the other, failing with probability eps.  x + sqrt(n ln(1/eps) / 2)."""
-    return observed + sqrt(n * log(1.0 / eps) / 2.0)
+    return observed + sqrt(-n * log(eps) / 2.0)
 
 
 def kato_upper_expected(observed: float, n: int, eps: float, a: float) -> float:
     """Return the bound on the expected sum given the observed one, for any real a fixed beforehand.  Source: arXiv:2002.04357."""
     w = sqrt(n)
-    b = sqrt(a * a + log(1.0 / eps) / 2.0 * (1.0 + 4.0 * a / (3.0 * w)) ** 2)
+    b = sqrt(a * a - log(eps) / 2.0 * (1.0 + 4.0 * a / (3.0 * w)) ** 2)
     return observed + (b + a * (2.0 * observed / n - 1.0)) * w
 
 
@@ -171,7 +180,7 @@ def kato_upper_observed(expected: float, n: int, eps: float, a: float) -> float:
     w = sqrt(n)
     if not 0.0 <= a < w / 2.0:
         return float(n)
-    b = sqrt(a * a + log(1.0 / eps) / 2.0 * (1.0 - 4.0 * a / (3.0 * w)) ** 2)
+    b = sqrt(a * a - log(eps) / 2.0 * (1.0 - 4.0 * a / (3.0 * w)) ** 2)
     return (expected + (b - a) * w) / (1.0 - 2.0 * a / w)
 
 
@@ -234,6 +243,17 @@ def _reason(counts: BlockCounts, delta: float, e_y: float, phase_error: float) -
     return next((text for holds, text in cases if holds), "leakage and finite-size terms use up all X bits")
 
 
+def _check(counts: BlockCounts, mu: tuple[float, float], leak_bits: int, verify_bits: int, kept: int, bound: Bound) -> None:
+    for field_name, value in (("leak_bits", leak_bits), ("verify_bits", verify_bits), ("n_x_surviving", kept)):
+        _whole(value, field_name)
+    if kept > counts.n_x:
+        raise ParameterError(f"{kept} bits cannot survive of {counts.n_x}", where="n_x_surviving", remedy="Count the surviving X bits again.")
+    if bound not in ("azuma", "kato"):
+        raise ParameterError(f"{bound!r} is no bound", where="bound", remedy="Use azuma or kato.")
+    for user, photons in zip("ab", mu, strict=True):
+        _inside(photons, f"mu_{user}", most=pi)
+
+
 def key_length(
     counts: BlockCounts,
     mu: tuple[float, float],
@@ -254,26 +274,20 @@ def key_length(
     """
     epsilons = epsilons or Epsilons()
     kept = counts.n_x if n_x_surviving is None else n_x_surviving
-    for field_name, value in (("leak_bits", leak_bits), ("verify_bits", verify_bits), ("n_x_surviving", kept)):
-        _whole(value, field_name)
-    if kept > counts.n_x:
-        raise ParameterError(f"{kept} bits cannot survive of {counts.n_x}", where="n_x_surviving", remedy="Count the surviving X bits again.")
-    if bound not in ("azuma", "kato"):
-        raise ParameterError(f"{bound!r} is no bound", where="bound", remedy="Use azuma or kato.")
-    for user, photons in zip("ab", mu, strict=True):
-        _inside(photons, f"mu_{user}", most=pi)
+    _check(counts, mu, leak_bits, verify_bits, kept, bound)
     delta, m_y, e_y, phase_error = 0.5, float(counts.n_y), 0.5, 0.5
     if counts.n_events:
         delta = basis_dependence(mu, counts.n_events / counts.n_sent)
     if counts.n_y and kept:
         m_y, e_y, m_p = _errors(counts, delta, bound, epsilons.concentration, kato)
         phase_error = min(0.5, m_p / kept) if delta < 0.5 and e_y < 0.5 else 0.5
+    # log2(2 / eps) and log2(1 / (4 eps^2)) without the quotients, which overflow for eps below 1e-154.
     terms = {
         "x_bits": float(kept),
         "phase_errors": -kept * binary_entropy(phase_error),
         "leak": -float(leak_bits),
-        "verification": -max(log2(2.0 / epsilons.correction), float(verify_bits)),
-        "amplification": -log2(1.0 / (4.0 * epsilons.amplification**2)),
+        "verification": -max(1.0 - log2(epsilons.correction), float(verify_bits)),
+        "amplification": 2.0 + 2.0 * log2(epsilons.amplification),
     }
     unclipped = sum(terms.values())
     bits = max(0, floor(unclipped))

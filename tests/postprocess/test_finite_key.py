@@ -272,3 +272,21 @@ def test_both_bounds_fail_less_often_than_epsilon(n, p, eps, measured):
     for a in (0.0, first):
         assert np.count_nonzero(observed > kato_upper_observed(expected, n, eps, a)) / trials <= eps
     assert np.count_nonzero(observed > azuma_upper(expected, n, eps)) / trials <= eps
+
+
+@pytest.mark.parametrize("mu", [1e-12, 1e-9, 1e-7, 1e-5, 9.99e-4, 1.01e-3])
+def test_weak_light_does_not_lose_its_basis_dependence_in_rounding(mu):
+    """1 - F_u = 2 times the integral of exp(-t) sin(t) up to mu; F_u itself rounds to 1, and a Delta too small makes the key too long."""
+    t = (np.arange(2000) + 0.5) * mu / 2000
+    missing = 2 * float(np.sum(np.exp(-t) * np.sin(t))) * mu / 2000
+
+    assert basis_dependence((mu, mu), 0.5) == pytest.approx(2 * missing - missing**2, rel=1e-6)
+
+
+@pytest.mark.parametrize("eps", [1e-12, 1e-200, 1e-300])
+def test_tiny_epsilons_shorten_the_key_and_overflow_nothing(eps):
+    mu, counts, leak, _ = ROWS["AB"]
+    before, here = (key_length(counts, (mu, mu), leak, epsilons=Epsilons(each, each, each)) for each in (1e-11, eps))
+
+    assert here.bits < before.bits
+    assert here.terms["amplification"] == pytest.approx(2 + 2 * math.log2(eps))
