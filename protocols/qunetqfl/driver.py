@@ -163,9 +163,12 @@ class Federation:
         self._next = 0
         self._previous = -1
         self._connect()
-        # A clock that was set back must not repeat a number.
-        now = time.time_ns() // 1_000_000 if settings.run is None else settings.run
-        self.server.run = max(now, 1 + max(client.memory.last[0] for client in self.clients.values()))
+        self.server.run = self._number()
+
+    def _number(self) -> int:
+        """Return the number of this training: as set, or the time; larger than any before also where the clock was set back."""
+        number = time.time_ns() // 1_000_000 if self._settings.run is None else self._settings.run
+        return max(number, 1 + max(client.memory.last[0] for client in self.clients.values()))
 
     def resume(self) -> None:
         """Go on from the checkpoint. The round that was open is burned: its number is not used again."""
