@@ -102,6 +102,9 @@ def test_a_bob_with_another_valid_pattern_gets_no_key_and_alice_keeps_none(helio
     assert ended.code == 1
     assert ended.json["error"]["type"] in ("NoKeyError", "VerificationError")
     assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
+    again = heliograph("distil", light.run, "--store", light.store, "--json")
+    assert again.json["error"]["type"] == "AlreadyDistilled"
+    assert not light.pattern("A").exists()
 
 
 def test_a_bob_whose_bits_are_wrong_only_where_key_is_made_gets_no_key(heliograph, light):
@@ -141,12 +144,12 @@ from heliograph.acquisition.runs import Run
 from heliograph.control.node import network
 from heliograph.postprocess.channel.frames import MessageType
 
-parities = 0
+heard = 0
 
 def tap(end, data):
-    global parities
-    parities += data[5] == MessageType.PARITY
-    if parities == int(sys.argv[3]):
+    global heard
+    heard += data[5] == MessageType[sys.argv[3]]
+    if heard == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with Run.open(sys.argv[1]) as run, network(sys.argv[2], ["A", "B"]) as keys:
@@ -154,9 +157,9 @@ with Run.open(sys.argv[1]) as run, network(sys.argv[2], ["A", "B"]) as keys:
 """
 
 
-@pytest.mark.parametrize("parity", [1, 12])
-def test_a_distillation_killed_after_a_parity_is_never_tried_again(heliograph, light, parity):
-    killed = subprocess.run([sys.executable, "-c", KILLED, light.run, light.store, str(parity)], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(("message", "number"), [("BASES", "1"), ("PARITY", "1"), ("PARITY", "12")])
+def test_a_distillation_killed_after_it_disclosed_something_is_never_tried_again(heliograph, light, message, number):
+    killed = subprocess.run([sys.executable, "-c", KILLED, light.run, light.store, message, number], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     ended = heliograph("distil", light.run, "--store", light.store, "--json")
@@ -164,6 +167,8 @@ def test_a_distillation_killed_after_a_parity_is_never_tried_again(heliograph, l
     assert ended.code == 1
     assert ended.json["error"]["type"] == "AlreadyDistilled"
     assert "disclose more than is counted" in ended.json["error"]["message"]
+    assert not light.pattern("A").exists()
+    assert not light.pattern("B").exists()
     assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
 
 
