@@ -176,7 +176,7 @@ class _Demo:
                 key_sources(keys.parties, self._faults),
                 Settings(rounds=total, seed=self._seed),
                 folder=self._folder / "learning" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-                statements=[key.statement for key in pairs.values()],
+                statements=keys.statements(pairs.values()),
                 auditor=Auditor(),
                 progress=told,
             )

@@ -104,14 +104,25 @@ class Network:
             erase_pattern(path)
         return _pair_key(run, settings, results[0])
 
-    def statements(self) -> list[SecurityStatement]:
-        """Return what is claimed of the key in each pair's store, as far as the store remembers: its epsilon, and whether it is real."""
+    def statements(self, made: Iterable[PairKey] = ()) -> list[SecurityStatement]:
+        """Return what is claimed of the key in each pair's store, as far as the store remembers: its epsilon, and whether it is real.
+
+        made: at most one key a pair that was distilled just now; its own statement then stands for its block, and the store speaks for the earlier ones.
+        """
+        fresh = {key.pair: key.statement for key in made}
         found = []
-        for a, b in (name.split("-") for name in self.links):
+        for pair in self.links:
+            a, b = pair.split("-")
             book = self.parties[a].ledger(b)
+            epsilon = book.epsilon
+            if (own := fresh.get(pair)) is not None:
+                found.append(own)
+                if book.blocks == 1:
+                    continue
+                epsilon = max(0.0, epsilon - own.epsilon)
             simulated = book.provenance != "real"
-            reasons = (f"the store of pair {book.pair} holds {book.provenance} key",) if simulated else ()
-            found.append(SecurityStatement((), (f"key of pair {book.pair} as stated when it was distilled",), book.epsilon, 0, Provenance(simulated, reasons)))
+            reasons = (f"the store of pair {pair} holds {book.provenance} key",) if simulated else ()
+            found.append(SecurityStatement((), (f"key of pair {pair} as stated when it was distilled",), epsilon, 0, Provenance(simulated, reasons)))
         return found
 
     def _refuse_second_time(self, run: Run, users: Sequence[str]) -> None:

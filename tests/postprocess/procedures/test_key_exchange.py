@@ -25,6 +25,7 @@ from heliograph.instruments.connect import connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
 from heliograph.postprocess.channel.frames import MessageType
+from heliograph.postprocess.keystore.source import KeyBlock
 from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
 
 SEED = 918_273_645
@@ -169,6 +170,23 @@ def test_a_run_of_which_nothing_was_said_can_be_tried_again(again):
             keys.distil(again, tap=dies)
         assert len(patterns_of(again)) == 2
         assert keys.distil(again).key_bits > 0
+
+
+def test_what_the_store_holds_from_before_is_part_of_what_is_claimed(again):
+    """Masks take the oldest key first, so the epsilon of a second demo in one folder is not that of its own blocks alone."""
+    with network(again.path.parents[1] / "store", "AB") as keys:
+        key = keys.distil(again)
+        assert keys.statements([key]) == [key.statement]
+        before = KeyBlock("A-B", 0, np.arange(256, dtype=np.uint8), 2048, key.statement, key.statement.provenance)
+        keys.links["A-B"].ingest(before, before)
+
+        own, earlier = keys.statements([key])
+        (whole,) = keys.statements()
+
+    assert own == key.statement
+    assert whole.epsilon == pytest.approx(2 * key.statement.epsilon)
+    assert own.epsilon + earlier.epsilon == pytest.approx(whole.epsilon)
+    assert earlier.provenance.simulated
 
 
 def reordered(text: str) -> str:
