@@ -176,7 +176,10 @@ def _announced(run: Run) -> dict[str, Any]:
     _, parts = run.announcement()
     if run.procedure != "KeyExchange" or not parts:
         raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
-    return parts[0]
+    match parts[0]:
+        case {"pair": str(pair), "first_slot": int(), "n_slots": int(), "mu": float(), "pattern": [str(), str()]} if pair.count("-") == 1:
+            return parts[0]
+    raise RunFileError("what belongs to the announcement is malformed", where=str(run.path), remedy="Restore the file from a copy.")
 
 
 def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> BlockSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +16,13 @@ import h5py
 import numpy as np
 import pytest
 
+from heliograph.acquisition._run_schema import digest
 from heliograph.acquisition.patterns import Pattern, load_pattern, save_pattern
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import PairKey, network
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import AlreadyDistilled, NoKeyError, ParameterError
+from heliograph.core.errors import AlreadyDistilled, NoKeyError, ParameterError, RunFileError
 from heliograph.instruments.connect import connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
@@ -187,6 +189,19 @@ def test_what_the_store_holds_from_before_is_part_of_what_is_claimed(again):
     assert whole.epsilon == pytest.approx(2 * key.statement.epsilon)
     assert own.epsilon + earlier.epsilon == pytest.approx(whole.epsilon)
     assert earlier.provenance.simulated
+
+
+@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"mu": "a"}, {"pattern": ["demo"]}, {"first_slot": None}])
+def test_a_run_file_that_is_wrong_about_its_announcement_is_named(again, change):
+    path = again.path
+    again.close()
+    with h5py.File(path, "r+") as file:
+        meta = file["announcement/meta"]
+        meta[0] = json.dumps({**json.loads(meta[0]), **change}).encode()
+        file.attrs["digest"] = digest(file)
+
+    with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match=path.name):
+        keys.distil(run)
 
 
 def reordered(text: str) -> str:
