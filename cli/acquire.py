@@ -36,13 +36,12 @@ def rates(
     with command(json_output) as out:
         from ..acquisition.procedures.count_rates import CountRates
         from ..control.bench import open_bench
+        from ..control.tables import rate_rows
 
         procedure = CountRates(duration_s=duration, period_s=period, pair=pair, light=not dark)
         with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
             run = _carry_out(bench, procedure, "Count rates", out)
-        found = procedure.result
-        rows = [("D1", found.d1_hz, found.d1_sigma_hz, found.d1_expected_hz), ("D2", found.d2_hz, found.d2_sigma_hz, found.d2_expected_hz)]
-        out.table("Count rates", ["detector", "rate (1/s)", "sigma (1/s)", "expected (1/s)"], rows)
+        out.table("Count rates", *rate_rows(procedure.result))
         _finish(out, run, run.summary)
 
 
@@ -61,13 +60,12 @@ def fringe(
     with command(json_output) as out:
         from ..acquisition.procedures.phase_scan import PhaseScan
         from ..control.bench import open_bench
+        from ..control.tables import fringe_rows
 
         procedure = PhaseScan(user=user, partner=partner, points=points, period_s=period)
         with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
             run = _carry_out(bench, procedure, "Phase scan", out)
-        found = procedure.result
-        rows = [("V_pi (V)", found.v_pi_v, found.v_pi_sigma_v), ("visibility", found.visibility, found.visibility_sigma)]
-        out.table(f"Phase scan of user {user}", ["quantity", "value", "sigma"], rows)
+        out.table("Phase scan", *fringe_rows({user: procedure.result}))
         _finish(out, run, run.summary)
 
 
@@ -97,6 +95,7 @@ def key(
         rows = [(pair, run.summary["preamble"]["e_x"], run.summary["preamble"]["e_y"], run.path.name) for pair, run in runs.items()]
         out.table("Runs", ["pair", "error X before", "error Y before", "run file"], rows)
         for run in runs.values():
+            run.close()
             out.say(f"Next: heliograph distil {run.path} --store {store}")
         found = {pair: {"run": run.path, "run_id": run.run_id, **run.summary} for pair, run in runs.items()}
         out.result({"pairs": found}, simulated=any(run.simulated for run in runs.values()))
@@ -116,5 +115,6 @@ def _carry_out(bench: Bench, procedure: BenchProcedure, text: str, out: Output) 
 
 
 def _finish(out: Output, run: Run, found: dict[str, Any]) -> None:
-    out.say(f"Run file: {run.path}")
-    out.result({"run": run.path, "run_id": run.run_id, **found}, simulated=run.simulated)
+    with run:
+        out.say(f"Run file: {run.path}")
+        out.result({"run": run.path, "run_id": run.run_id, **found}, simulated=run.simulated)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..mocks.faults import NAMES
 from .output import JsonOption, command
 
 app = typer.Typer(no_args_is_help=True, help="The simulated bench.")
@@ -17,7 +18,7 @@ FaultOption = Annotated[
     typer.Option(
         "--fault",
         metavar="NAME",
-        help="Something that goes wrong, repeatable: laser-refuses, tagger-port-closed, detector-unplugged, tagger-overflow, garbage:INSTRUMENT.",
+        help=f"Something that goes wrong, repeatable: {', '.join(NAMES)}.",
     ),
 ]
 

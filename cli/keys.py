@@ -63,15 +63,13 @@ def _summed(books: list[LinkLedger]) -> list[tuple[str, str, str, int, int]]:
 
 @app.command("show")
 def show(store: StoreOption, json_output: JsonOption = False) -> None:
-    """Show what the stores hold, and who spent which bits on what. No key bit is shown."""
+    """Show what the stores hold, and who spent which bits on what. No key bit is shown, and nothing in the stores changes."""
     with command(json_output) as out:
-        from ..control.node import network, parties_in
+        from ..postprocess.keystore.ledger import read_ledgers
 
-        parties = parties_in(store)
-        if not parties:
+        books = read_ledgers(store)
+        if not books:
             raise ConfigError("there are no key stores", where=str(store), remedy="Run `heliograph demo`, or `heliograph acquire key` and `heliograph distil`.")
-        with network(store, parties, existing=True) as keys:
-            books = [keys.parties[party].ledger(peer) for party in parties for peer in keys.parties[party].peers]
         rows = [(book.party, book.pair, book.blocks, book.delivered, book.spendable, book.consumed, book.burned, book.provenance) for book in books]
         out.table("Key stores (bits)", ["party", "pair", "blocks", "delivered", "spendable", "spent", "burned", "provenance"], rows)
         if spent := _summed(books):

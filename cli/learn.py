@@ -89,8 +89,9 @@ def _learn(out: Output, task: Task, store: Path, rounds: int | None, seed: int, 
 
 
 def _tell(out: Output, result: LearningResult) -> None:
-    rows = [(record.round + 1, f"{record.accuracy:.1%}", record.loss, record.key_bits_spent, record.key_bits_burned) for record in result.rounds]
-    out.table(f"{result.task}, {len(result.clients)} clients", ["round", "accuracy", "loss", "key bits spent", "burned"], rows)
+    from ..control.tables import round_rows
+
+    out.table(f"{result.task}, {len(result.clients)} clients", *round_rows(result))
     out.table("Key", ["pair", "planned", "spent", "burned"], [(use.pair, use.planned, use.spent, use.burned) for use in result.pairs])
     out.say(f"Final accuracy {result.final_accuracy:.1%}")
     found = {name: value for name, value in result.as_dict().items() if name not in ("simulated", "security")}

@@ -15,6 +15,7 @@ from .demo_faults import bench_faults, key_sources
 from .demo_result import DemoResult
 from .node import Network, PairKey, network
 from .stations import simulated_station
+from .tables import fringe_rows, key_rows, rate_rows, round_rows
 
 if TYPE_CHECKING:
     from ..acquisition.calibration import Fringe
@@ -87,7 +88,7 @@ class _Demo:
                 fringes, fringe_runs = self._fringes(bench)
                 pairs = {name: self._pair(bench, keys, name) for name in self._station.pairs}
                 wire = dict(bench.instruments.wire_counts())
-            self._tell_pairs(pairs)
+            self._voice.table(f"Keys from {self._seconds:g} s of light each", *key_rows(pairs))
             learning = self._learn(keys, pairs, rounds)
         result = DemoResult(self._folder, self._seed, rates, fringes, pairs, learning, wire, tuple(self._runs), round(time.monotonic() - self._started, 3))
         from .demo_report import write_report
@@ -115,8 +116,7 @@ class _Demo:
         procedure = CountRates(duration_s=1.0, pair=next(iter(self._station.pairs)))
         run = self._carry_out(bench, procedure, "Count rates")
         rates: Rates = procedure.result
-        rows = [("D1", rates.d1_hz, rates.d1_sigma_hz, rates.d1_expected_hz), ("D2", rates.d2_hz, rates.d2_sigma_hz, rates.d2_expected_hz)]
-        self._voice.table(f"Count rates, light of pair {procedure.pair}", ["detector", "rate (1/s)", "sigma (1/s)", "expected (1/s)"], rows)
+        self._voice.table(f"Count rates, light of pair {procedure.pair}", *rate_rows(rates))
         return rates, run
 
     def _fringes(self, bench: Bench) -> tuple[dict[str, Fringe], list[Run]]:
@@ -127,8 +127,7 @@ class _Demo:
             procedure = PhaseScan(user=user, partner=users[(number + 1) % len(users)])
             runs.append(self._carry_out(bench, procedure, f"Phase scan of user {user}"))
             fringes[user] = procedure.result
-        rows = [(user, fringe.v_pi_v, fringe.v_pi_sigma_v, fringe.visibility, fringe.visibility_sigma) for user, fringe in fringes.items()]
-        self._voice.table("Phase scans", ["user", "V_pi (V)", "sigma (V)", "visibility", "sigma"], rows)
+        self._voice.table("Phase scans", *fringe_rows(fringes))
         return fringes, runs
 
     def _pair(self, bench: Bench, keys: Network, name: str) -> PairKey:
@@ -141,23 +140,6 @@ class _Demo:
             key = keys.distil(run)
             bar.to(100.0)
         return key
-
-    def _tell_pairs(self, pairs: Mapping[str, PairKey]) -> None:
-        rows = [
-            (
-                name,
-                f"{key.qber_x:.2%}",
-                f"{key.qber_y:.2%}",
-                key.sifted_bits,
-                key.leak_bits,
-                f"{key.f_ec:.3f}" if key.f_ec else "-",
-                key.key_bits,
-                key.key_rate_bps,
-            )
-            for name, key in pairs.items()
-        ]
-        columns = ["pair", "error X", "error Y", "sifted bits", "leaked bits", "f", "key bits", "rate (bit/s)"]
-        self._voice.table(f"Keys from {self._seconds:g} s of light each", columns, rows)
 
     def _learn(self, keys: Network, pairs: Mapping[str, PairKey], rounds: int | None) -> LearningResult:
         from ..protocols.learning.tasks import digits_task
@@ -180,7 +162,5 @@ class _Demo:
                 auditor=Auditor(),
                 progress=told,
             )
-        rows = [(record.round + 1, f"{record.accuracy:.1%}", record.loss, record.key_bits_spent, record.key_bits_burned) for record in result.rounds]
-        columns = ["round", "accuracy", "loss", "key bits spent", "burned"]
-        self._voice.table(f"Learning digits {CLASSES[0]} and {CLASSES[1]}, {len(keys.parties)} clients", columns, rows)
+        self._voice.table(f"Learning digits {CLASSES[0]} and {CLASSES[1]}, {len(keys.parties)} clients", *round_rows(result))
         return result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import plots
 from .report import Plot, Report, Table, write
+from .tables import key_rows, round_rows
 
 if TYPE_CHECKING:
     from ..acquisition.runs import Run
@@ -69,24 +70,16 @@ def _key_plots(result: DemoResult) -> list[Plot]:
 
 
 def _pair_table(result: DemoResult) -> Table:
-    header = ["pair", "error X", "error Y", "events", "sifted bits", "leaked bits", "f", "key bits", "rate (kbit/s)"]
-    rows = [
-        [
-            name, f"{key.qber_x:.2%}", f"{key.qber_y:.2%}", f"{key.n_events:,}", f"{key.sifted_bits:,}", f"{key.leak_bits:,}",
-            f"{key.f_ec:.3f}" if key.f_ec else "-",            f"{key.key_bits:,}", f"{key.key_rate_bps / 1e3:.1f}",
-        ]
-        for name, key in result.pairs.items()
-    ]  # fmt: skip
-    return Table("One block of light per pair; f is the efficiency of error correction, 1 at the Shannon limit.", header, rows)
+    header, rows = key_rows(result.pairs)
+    return Table("One block of light per pair; f is the efficiency of error correction, 1 at the Shannon limit.", header, _texts(rows))
 
 
 def _round_table(result: DemoResult) -> Table:
-    header = ["round", "accuracy", "loss", "key bits spent", "burned", "equal to plain sum"]
-    rows = [
-        [
-            str(record.round + 1), f"{record.accuracy:.1%}", f"{record.loss:.4f}", f"{record.key_bits_spent:,}", f"{record.key_bits_burned:,}",
-            "yes" if record.unmasked_equal else "no",
-        ]
-        for record in result.learning.rounds
-    ]  # fmt: skip
-    return Table("Every round's masked sum is compared with the sum of the plain quantised updates.", header, rows)
+    header, rows = round_rows(result.learning)
+    equal = ["yes" if record.unmasked_equal else "NO" for record in result.learning.rounds]
+    cells = [[*row, same] for row, same in zip(_texts(rows), equal, strict=True)]
+    return Table("Every round's masked sum is compared with the sum of the plain quantised updates.", [*header, "equal to plain sum"], cells)
+
+
+def _texts(rows: Sequence[Sequence[object]]) -> list[list[str]]:
+    return [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]

@@ -59,7 +59,7 @@ def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, ann
             file.write(json.dumps(found))
             file.flush()
             _end_on_signal_or_eof(devices.stop, tethered)
-            announce.write(json.dumps({"pid": found["pid"], "devices": found["devices"]}) + "\n")
+            announce.write(json.dumps({"pid": found["pid"], "devices": found["devices"], "simulated": True, "security": None}) + "\n")
             announce.flush()
             devices.run_forever()
         finally:
@@ -104,8 +104,10 @@ def find(path: Path) -> Lab | None:
     """Return the bench that serves a station, or None.  Raises BenchError if it was started from another version of the file."""
     try:
         file = rendezvous(path).open()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BenchError(f"the bench's address cannot be read ({error.strerror})", where=str(rendezvous(path)), remedy="Is it another user's bench?") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -78,11 +78,6 @@ class Epsilons:
         """Return correctness plus secrecy in the conservative form `smooth`: eps_EC + eps_PA + 2 sqrt(2 eps_c)."""
         return self.correction + self.amplification + 2 * sqrt(2 * self.concentration)
 
-    def ledger(self) -> dict[str, float | str]:
-        """Return the record kept with a key: every term, the sum, and the name of its form. Authentication is added by whoever tags the messages."""
-        parts: dict[str, float | str] = {field.name: float(getattr(self, field.name)) for field in fields(self)}
-        return {**parts, "form": "union", "union": self.total, "smooth": self.smooth}
-
 
 @dataclass(frozen=True, slots=True)
 class KatoParameters:

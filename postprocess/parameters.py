@@ -85,11 +85,6 @@ class ExpectedCounts:
         return BlockCounts(self.n_sent, round(self.n_events), round(self.n_x), round(self.n_y), round(self.m_y))
 
 
-def combined_error(e_a: float, e_b: float) -> float:
-    """Return the wrong-port share of a pair from those of its users.  1 - 2e = (1 - 2e_a)(1 - 2e_b)."""
-    return (1.0 - (1.0 - 2.0 * e_a) * (1.0 - 2.0 * e_b)) / 2.0
-
-
 def expected_counts(bench: PairBench, n_sent: int, shares: SlotShares | None = None) -> ExpectedCounts:
     """Return the mean counts of `n_sent` pulses by the click law, without detector dead time.
 

@@ -73,7 +73,11 @@ def test_a_damaged_store_is_told(heliograph, store, damage):
     ended = heliograph("keys", "show", "--store", folder, "--json")
     assert ended.code == 1
     assert "Traceback" not in ended.err
-    assert ended.json["error"]["type"] == "StoreCorrupt"
+    if damage == "file":
+        assert ended.json["error"]["type"] == "StoreCorrupt"
+    else:
+        assert [book["pair"] for book in ended.json["stores"] if book["party"] == "A" and not book["audit_ok"]] == ["A-B"]
+        assert "A/A-B" in ended.err
 
 
 def test_a_store_that_somebody_has_open_is_left_alone(heliograph, store):

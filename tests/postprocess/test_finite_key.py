@@ -117,13 +117,11 @@ def test_dropped_frames_keep_the_phase_errors_of_the_full_set():
     assert fewer.bits < full.bits - 131072 * (1 - binary_entropy(full.phase_error))
 
 
-def test_the_ledger_names_every_epsilon_and_its_form():
-    ledger = Epsilons(1e-10, 2e-10, 1e-20).ledger()
+def test_both_forms_of_the_total_epsilon():
+    epsilons = Epsilons(1e-10, 2e-10, 1e-20)
 
-    assert ledger["form"] == "union"
-    assert ledger["union"] == pytest.approx(3e-10)
-    assert ledger["smooth"] == pytest.approx(1e-10 + 2e-10 + 2 * math.sqrt(2e-20))
-    assert key_length(ROWS["AB"][1], (0.017, 0.017), 0).epsilon == pytest.approx(4e-10)
+    assert epsilons.total == pytest.approx(3e-10 + 2e-20)
+    assert epsilons.smooth == pytest.approx(3e-10 + 2 * (2e-20) ** 0.5)
 
 
 @pytest.mark.parametrize(

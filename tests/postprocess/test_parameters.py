@@ -5,7 +5,7 @@ import pytest
 from heliograph.core.errors import ParameterError
 from heliograph.core.physics import transmission
 from heliograph.postprocess.finite_key import binary_entropy, kato_parameters, key_length
-from heliograph.postprocess.parameters import PairBench, SlotShares, combined_error, expected_counts
+from heliograph.postprocess.parameters import PairBench, SlotShares, expected_counts
 
 PULSES = 20_000_000_000
 # Wrong-port share in X and Y, loss of the longer arm (dB), mu, expected n_events, n_x, m_x, n_y, m_y, rates (kbps) at f 1.19 azuma and 1.03 kato.
@@ -26,7 +26,7 @@ PUBLISHED = {
 def _default(pair):
     loss_db, mu, *_ = DEFAULT_BENCH[pair]
     t = float(transmission(loss_db))
-    error_x, error_y = (combined_error(a, b) for a, b in zip(USERS[pair[0]], USERS[pair[1]], strict=True))
+    error_x, error_y = ((1 - (1 - 2 * a) * (1 - 2 * b)) / 2 for a, b in zip(USERS[pair[0]], USERS[pair[1]], strict=True))
     return expected_counts(PairBench((mu, mu), (t, t), error_x, error_y), PULSES)
 
 
