@@ -40,7 +40,6 @@ def test_a_fringe_shows_half_wave_voltage_and_visibility(heliograph, station, tm
     [
         (("rates", "--pair", "A-Z"), 3),
         (("rates", "--duration", "-1"), 3),
-        (("fringe", "--user", "Z"), 3),
         (("key", "--store", "store", "--pairs", "A-Z"), 3),
         (("key",), 2),
         (("rates", "--fault", "nope"), 3),

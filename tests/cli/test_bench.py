@@ -134,7 +134,7 @@ def emission(bench: Serving) -> bool:
         instruments.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_demo_that_is_interrupted_leaves_the_bench_alive_and_dark(served, number):
     folder = served.station.parent
     before = len(list((folder / "runs").glob("*.h5")))

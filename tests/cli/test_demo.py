@@ -30,7 +30,11 @@ QUICK = ("--seconds", LIGHT_S, "--rounds", "3")
 SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000)); from heliograph.cli import main; main()"
 
 
-def started(folder: Path, *words: str, seed: int = 3, by: tuple[str, ...] = ("-m", "heliograph")) -> subprocess.Popen[str]:
+HELIOGRAPH = ("-m", "heliograph")
+Broken = dict[str, tuple[Path, subprocess.Popen[str]]]
+
+
+def started(folder: Path, *words: str, seed: int = 3, by: tuple[str, ...] = HELIOGRAPH) -> subprocess.Popen[str]:
     """Start `demo --json` from a working folder elsewhere. by: what Python runs."""
     command = [sys.executable, *by, "demo", "--out", os.path.relpath(folder, "/"), "--seed", str(seed), *words, "--json"]
     return subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -91,14 +95,16 @@ def spending(folder: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, subprocess.Popen[str]]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     """Demos to which something happens meanwhile: what happens -> folder and process."""
     folder = tmp_path_factory.mktemp("broken")
-    interrupted, full = folder / "interrupted", folder / "full"
-    running = {"interrupted": (interrupted, started(interrupted, *QUICK)), "full": (full, started(full, *QUICK, by=("-c", SMALL_FILES)))}
-    wait_until(lambda: len(list((interrupted / "runs").glob("*.h5"))) == 2)
+    words = {"interrupted": QUICK, "full": QUICK, "tagger-port-closed": ("--fault", "tagger-port-closed")}
+    by = {"full": ("-c", SMALL_FILES)}
+    running = {name: (folder / name, started(folder / name, *given, by=by.get(name, HELIOGRAPH))) for name, given in words.items()}
+    where, process = running["interrupted"]
+    wait_until(lambda: len(list((where / "runs").glob("*.h5"))) == 2)
     time.sleep(0.2)
-    running["interrupted"][1].send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
     return running
 
 
@@ -112,20 +118,22 @@ def survivor(broken: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kill(process, rng.uniform(0.0, 0.3))
     assert process.returncode == -signal.SIGKILL
     assert no_bench_left(folder)
-    for after_s in (rng.uniform(0.8, 3.0), rng.uniform(3.0, 6.0)):
+    for after_s in (rng.uniform(0.8, 2.5), rng.uniform(2.5, 5.0)):
         kill(started(folder, *QUICK), after_s)
         assert no_bench_left(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def demo(survivor: Path) -> Ended:
-    """The one demo that all tests look at: it runs where three others were killed."""
+def demo(survivor: Path, broken: Broken) -> Ended:
+    """The one demo that all tests look at: it runs where three others were killed, and beside another one, which has a bench of its own."""
+    beside = survivor.parent / "beside"
+    broken["flipped-mask-bit"] = beside, started(beside, *QUICK, "--fault", "flipped-mask-bit")
     return ended(started(survivor, *QUICK))
 
 
 @pytest.fixture(scope="module")
-def failures(broken: dict[str, tuple[Path, subprocess.Popen[str]]]) -> dict[str, tuple[Path, Ended]]:
+def failures(broken: Broken, demo: Ended) -> dict[str, tuple[Path, Ended]]:
     """How they ended."""
     return {name: (folder, ended(process)) for name, (folder, process) in broken.items()}
 
@@ -238,22 +246,29 @@ def no_key(folder: Path) -> bool:
     return not any(record["ev"] == "ingest" for path in folder.glob("store/*/*.sqlite") for record in audit(path))
 
 
-@pytest.mark.parametrize(("fault", "kind", "instrument"), [("laser-refuses", "Rejected", "laser"), ("tagger-port-closed", "Timeout", "tagger")])
-def test_a_broken_bench_is_one_clear_error_and_no_key(heliograph, tmp_path, fault, kind, instrument):
-    result = heliograph("demo", "--out", tmp_path, "--fault", fault, "--json")
+def check_refused(result: Ended, folder: Path, kind: str, instrument: str) -> None:
     assert result.code == 4
     assert result.json["error"]["type"] == kind
     assert instrument in result.json["error"]["where"]
     assert "Traceback" not in result.err
-    assert no_key(tmp_path)
-    assert no_bench_left(tmp_path)
+    assert no_key(folder)
+    assert no_bench_left(folder)
 
 
-def test_a_flipped_bit_of_a_mask_is_noticed_and_the_result_refused(heliograph, tmp_path):
-    result = heliograph("demo", "--out", tmp_path, "--fault", "flipped-mask-bit", "--seconds", LIGHT_S, "--rounds", 2, "--json")
+def test_a_laser_that_refuses_is_one_clear_error_and_no_key(heliograph, tmp_path):
+    check_refused(heliograph("demo", "--out", tmp_path, "--fault", "laser-refuses", "--json"), tmp_path, "Rejected", "laser")
+
+
+def test_a_closed_tagger_port_is_one_clear_error_and_no_key(failures):
+    folder, result = failures["tagger-port-closed"]
+    check_refused(result, folder, "Timeout", "tagger")
+
+
+def test_a_flipped_bit_of_a_mask_is_noticed_and_the_result_refused(failures):
+    _, result = failures["flipped-mask-bit"]
     assert result.code == 1
     assert result.json["unmasked_equal"] is False
-    assert [record["unmasked_equal"] for record in result.json["rounds"]] == [False, True]
+    assert [record["unmasked_equal"] for record in result.json["rounds"]] == [False, True, True]
     assert "must not be used" in result.err
 
 

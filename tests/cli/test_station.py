@@ -83,9 +83,7 @@ def test_a_layout_whose_trains_collide_is_refused_with_the_fibre_that_mends_it(h
     assert " m" in error["remedy"]
 
 
-@pytest.mark.parametrize(
-    "words", [("station", "check", "nowhere.toml"), ("acquire", "rates", "--station", "nowhere.toml"), ("bench", "serve", "--station", "nowhere.toml")]
-)
+@pytest.mark.parametrize("words", ["station check nowhere.toml", "acquire rates --station nowhere.toml", "bench serve --station nowhere.toml"])
 def test_a_missing_file_is_one_clear_error(heliograph, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     ended = heliograph(*words.split(), "--json")
