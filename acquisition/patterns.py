@@ -1,30 +1,25 @@
-"""Phase patterns of the users, their files, and the voltages that make them.
+"""Phase patterns of the users, and the voltages that make them.
 
 A demo pattern is a finite record that a waveform generator replays; both parties' patterns of a pair are drawn together so that the composition of the frame
-(how many slots share a basis) is exact. Each party's pattern lives in its own 0600 file beside its key store, never in a run file, and is erased after use.
+(how many slots share a basis) is exact.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 from dataclasses import dataclass, field
 from math import pi
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.entropy import RandomSource
-from ..core.errors import ParameterError, RunFileError, StorageError
-from ..core.files import erase, write_private
+from ..core.errors import ParameterError
 
 Mode = Literal["demo", "qrng", "preamble"]
 BRIGHT_POINT = 5
 """Waveform point of a slot, out of ten, in which the intensity modulators let light through."""
-_MAGIC = b"heliograph-pattern/1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,63 +97,6 @@ def preamble(n: int, party: str) -> Pattern:
 
 def _permutation(raw: bytes) -> NDArray[np.int64]:
     return np.argsort(np.frombuffer(raw, "<u8"), kind="stable")
-
-
-def save_pattern(path: Path, pattern: Pattern, *, run_id: str, party: str) -> None:
-    """Write a pattern to its own file, mode 0600, whole or not at all.
-
-    Raises StorageError if the disk is full or the folder cannot be written.
-    """
-    planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
-    about = {"mode": pattern.mode, "n": len(pattern), "party": party, "run_id": run_id, "sha256": hashlib.sha256(planes).hexdigest()}
-    body = _MAGIC + json.dumps(about, sort_keys=True).encode() + b"\n" + planes
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, body)
-    except OSError as error:
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else (error.strerror or "cannot be written")
-        raise StorageError(f"the pattern was not written: {why}", where=str(path), remedy="Free space or choose another folder.") from error
-
-
-def load_pattern(path: Path, *, run_id: str | None = None, party: str | None = None) -> Pattern:
-    """Return the pattern of a file.
-
-    run_id, party: if given, the file must be of this run and this party.
-    Raises RunFileError if the file is missing, damaged, or somebody else's.
-    """
-    about, planes = _read(path)
-    for name, wanted in (("run_id", run_id), ("party", party)):
-        if wanted is not None and about[name] != wanted:
-            raise RunFileError(f"{name} is {about[name]!r} here, {wanted!r} is needed", where=str(path), remedy="Give the pattern file of this run and party.")
-    n, half = about["n"], len(planes) // 2
-    basis, bit = (np.unpackbits(np.frombuffer(part, np.uint8), count=n, bitorder="little") for part in (planes[:half], planes[half:]))
-    return Pattern(basis, bit, about["mode"])
-
-
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise RunFileError("there is no pattern file", where=str(path), remedy="It is erased after distillation; acquire a new run.") from error
-    except OSError as error:
-        raise RunFileError(f"the pattern file cannot be read: {error.strerror}", where=str(path)) from error
-    head, _, planes = raw.removeprefix(_MAGIC).partition(b"\n")
-    try:
-        about = json.loads(head)
-        intact = raw.startswith(_MAGIC) and about["sha256"] == hashlib.sha256(planes).hexdigest() and len(planes) == 2 * ((about["n"] + 7) // 8)
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
-        raise RunFileError("this is not an intact pattern file", where=str(path), remedy="The run can no longer be distilled; acquire a new one.")
-    return about, planes
-
-
-def erase_pattern(path: Path) -> bool:
-    """Overwrite a pattern file with zeros, remove it; return False if it was not there. Raises StorageError if it cannot be erased."""
-    try:
-        return erase(path)
-    except OSError as error:
-        raise StorageError(f"the pattern could not be erased: {error.strerror}", where=str(path), remedy="Erase it by hand; its bits are secret.") from error
 
 
 def gate_waveform(phases: ArrayLike, fraction: float, v_pi: float, gain: float, points_per_slot: int = 10) -> NDArray[np.float64]:

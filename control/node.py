@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..acquisition.patterns import Pattern, erase_pattern, load_pattern
 from ..acquisition.runs import Run
+from ..acquisition.sent import Sent, erase_sent, load_sent
 from ..core.entropy import OsRandom, RandomSource
 from ..core.errors import AlreadyDistilled, ParameterError, RunFileError, StorageError
 from ..core.ledger import Ledger, records
@@ -85,13 +85,13 @@ class Network:
         pair, users = meta["pair"], meta["pair"].split("-")
         self._refuse_second_time(run, users)
         files = [pattern_path(self.folder, user, run.run_id) for user in users]
-        patterns = [load_pattern(path, run_id=run.run_id, party=user) for path, user in zip(files, users, strict=True)]
-        settings = _settings(run, meta, self.parties[users[0]].next_block(users[1]), bound)
+        sent = [load_sent(path, run_id=run.run_id, party=user) for path, user in zip(files, users, strict=True)]
+        settings = _settings(run, meta, sent, self.parties[users[0]].next_block(users[1]), bound)
         with ExitStack() as stack:
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
             noting = _Noting(ledgers, run.run_id, pair, tap)
             try:
-                results = _machines(run, patterns, settings, source or OsRandom(), noting)
+                results = _machines(run, sent, settings, source or OsRandom(), noting)
                 blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
                 self.links[pair].ingest(blocks[0], blocks[1])
                 for ledger in ledgers:
@@ -101,7 +101,7 @@ class Network:
                     _erase_noting(files, error)
                 raise
         for path in files:
-            erase_pattern(path)
+            erase_sent(path)
         return _pair_key(run, settings, results[0])
 
     def statements(self, made: Iterable[PairKey] = ()) -> list[SecurityStatement]:
@@ -177,15 +177,19 @@ def _announced(run: Run) -> dict[str, Any]:
     if run.procedure != "KeyExchange" or not parts:
         raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
     match parts[0]:
-        case {"pair": str(pair), "first_slot": int(), "n_slots": int(), "mu": float(), "pattern": [str(), str()]} if pair.count("-") == 1:
+        case {"pair": str(pair), "first_slot": int(), "n_slots": int(), "pattern": [str(), str()]} if pair.count("-") == 1:
             return parts[0]
     raise RunFileError("what belongs to the announcement is malformed", where=str(run.path), remedy="Restore the file from a copy.")
 
 
-def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> BlockSettings:
+def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, bound: Bound) -> BlockSettings:
+    """Return what the parties agree on; brightness and number of pulses are what they know themselves, not what the site says."""
     station = Station.parse(run.station_text, run.path)
     pair = station.pairs[meta["pair"]]
-    mu = (float(meta["mu"]), float(meta["mu"]))
+    mu = (sent[0].mu, sent[1].mu)
+    most = max(one.pulses for one in sent)
+    if meta["n_slots"] < most:
+        raise RunFileError(f"the site announces events of {meta['n_slots']:,} pulses, {most:,} were sent", where=str(run.path), remedy="Acquire another run.")
     arm, site = float(transmission(pair.arm_loss_db)), station.optics.site
     dark = (site.dark_hz[0] * site.gate_s, site.dark_hz[1] * site.gate_s)
     slots = station.clock.pattern_slots
@@ -212,15 +216,15 @@ def _settings(run: Run, meta: dict[str, Any], block: int, bound: Bound) -> Block
 
 def _machines(
     run: Run,
-    patterns: Sequence[Pattern],
+    sent: Sequence[Sent],
     settings: BlockSettings,
     source: RandomSource,
     tap: Callable[[int, bytes], None],
 ) -> tuple[Distilled, Distilled]:
     announcement, _ = run.announcement()
     # The generators were shifted so that both patterns begin in slot 0 of the frame.
-    alice = Alice.of_pattern(patterns[0], 0, announcement, settings, source)
-    bob = Bob.of_pattern(patterns[1], 0, announcement, settings, source)
+    alice = Alice.of_pattern(sent[0].pattern, 0, announcement, settings, source)
+    bob = Bob.of_pattern(sent[1].pattern, 0, announcement, settings, source)
     return run_in_process(alice, bob, tap)
 
 
@@ -244,7 +248,7 @@ def _erase_noting(files: Iterable[Path], error: BaseException) -> None:
     """Erase patterns on the way out of a failure, which must not be hidden by another one."""
     for path in files:
         try:
-            erase_pattern(path)
+            erase_sent(path)
         except StorageError as second:
             error.add_note(str(second))
 

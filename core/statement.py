@@ -29,7 +29,7 @@ class Provenance:
             for holds, reason in (
                 (hardware, "light comes from simulated instruments"),
                 (pattern_mode == "qrng", "the pattern repeats (demo pattern)"),
-                (true_randomness, "pattern bits come from a seeded generator"),
+                (true_randomness, "pattern bits come from a seeded generator, which sends the same bits again for the same seed"),
                 (authenticated, "the classical channel is not authenticated"),
             )
             if not holds

@@ -6,6 +6,7 @@ What the site knows goes into the run file: tags, announcement, offsets. What a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -16,9 +17,10 @@ from ...acquisition.alignment import JointErrors, Offset, Phases, align, find_ph
 from ...acquisition.announcements import encode_events
 from ...acquisition.events import Events
 from ...acquisition.light import POINTS_PER_SLOT, named, prepare_light
-from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, preamble, save_pattern
+from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, preamble
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
+from ...acquisition.sent import Sent, erase_sent, save_sent
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import ParameterError
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 Y_SHARE = 0.1
 """Share of a frame's slots in which a user sends Y."""
 ALIGNMENT_S = 0.2
-THRESHOLD_V = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +87,27 @@ class KeyExchange(BenchProcedure):
         self._users = tuple(self.pair.split("-"))
         self._timing = SlotTiming.of(self._station, self._tagger_name())
         self._tagger = cast("TagSource", self.instruments[self._tagger_name()])
-        for channel in (self._timing.d1, self._timing.d2, self._timing.sync):
-            self._tagger.configure(channel, THRESHOLD_V, "RISING", 0, True)
         pair = self._station.pairs[self.pair]
         self._light = prepare_light(self.instruments, pair.mu, dict.fromkeys(self._users, pair.arm_loss_db))
 
     def execute(self) -> None:
         """Align, send the block, and write the announcement."""
         aligned = self._align()
-        self._load_patterns(self._patterns(), {user: offset.slots for user, offset in aligned.offsets.items()})
-        announcement, n_slots, selector = self._receive(aligned)
-        self.writer.announcement(
-            announcement,
-            {
-                "pair": self.pair,
-                "first_slot": 0,
-                "n_slots": n_slots,
-                "mu": self._light.mu,
-                "pattern": ["demo", self.source.origin],
-            },
-        )
+        patterns = self._patterns()
+        self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
+        self._keep(patterns, round(self.seconds * self._station.clock.rep_rate_hz))
+        try:
+            announcement, n_slots, selector = self._receive(aligned)
+        except BaseException:
+            for user in self._users:
+                erase_sent(pattern_path(self._patterns_in, user, self.writer.run_id))
+            raise
+        if self.should_stop():
+            self._keep(patterns, n_slots)
+        self.writer.announcement(announcement, {"pair": self.pair, "first_slot": 0, "n_slots": n_slots, "pattern": ["demo", self.source.origin]})
         self.writer.summary.update(
             pair=self.pair,
+            mu=self._light.mu,
             seconds=n_slots * self._station.clock.slot_s,
             input_db=self._light.input_db,
             arms_db=dict(self._light.arms_db),
@@ -163,13 +163,15 @@ class KeyExchange(BenchProcedure):
         return list(self._tagger.record(ALIGNMENT_S))
 
     def _patterns(self) -> dict[str, Pattern]:
-        """Draw the users' patterns and put each where only that user looks."""
         slots = self._timing.pattern_slots
         drawn = demo_patterns(self.source, slots, round(Y_SHARE * slots), self._station.pairs[self.pair].yy_overlap)
-        patterns = dict(zip(self._users, drawn, strict=True))
+        return dict(zip(self._users, drawn, strict=True))
+
+    def _keep(self, patterns: Mapping[str, Pattern], pulses: int) -> None:
+        """Put what each user sends where only that user looks."""
         for user, pattern in patterns.items():
-            save_pattern(pattern_path(self._patterns_in, user, self.writer.run_id), pattern, run_id=self.writer.run_id, party=user)
-        return patterns
+            path = pattern_path(self._patterns_in, user, self.writer.run_id)
+            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses))
 
     def _receive(self, aligned: Aligned) -> tuple[bytes, int, EventSelector]:
         """Record the block; return the announcement, the pulses sent, and the selector with its counts."""
@@ -180,13 +182,14 @@ class KeyExchange(BenchProcedure):
             announced.extend(encode_events(events, last))
             return int(events.slot[-1]) if len(events) else last
 
-        for batch in self._tagger.record(self.seconds):
-            self.writer.tags(self._tagger_name(), batch)
-            events = selector.feed(batch)
-            last = announce(events)
-            self._report(batch, events)
-            if self.should_stop():
-                break
+        with closing(self._tagger.record(self.seconds)) as batches:
+            for batch in batches:
+                self.writer.tags(self._tagger_name(), batch)
+                events = selector.feed(batch)
+                last = announce(events)
+                self._report(batch, events)
+                if self.should_stop():
+                    break
         announce(selector.flush().between(0, selector.slots))
         return bytes(announced), selector.slots, selector
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import stat
 from math import pi
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.acquisition.patterns import Pattern, carving_waveform, demo_patterns, erase_pattern, gate_waveform, load_pattern, preamble, save_pattern
+from heliograph.acquisition.patterns import Pattern, carving_waveform, demo_patterns, gate_waveform, preamble
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import ParameterError, RunFileError, StorageError
+from heliograph.core.errors import ParameterError
 from heliograph.core.physics import phase_rad
 
 
@@ -67,56 +66,6 @@ def test_a_preamble_is_public_and_differs_between_parties():
     assert a.basis.sum() == 2500
     assert a.bit.sum() == 5000
     assert abs(np.dot(a.reference, b.reference)) < 500
-
-
-def test_a_pattern_file_is_private_and_comes_back(tmp_path):
-    pattern, _ = demo_patterns(SimRandom(3), 1001, 100, 10)
-    path = tmp_path / "patterns" / "run-A.bin"
-
-    save_pattern(path, pattern, run_id="run", party="A")
-    loaded = load_pattern(path, run_id="run", party="A")
-
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert np.array_equal(loaded.basis, pattern.basis)
-    assert np.array_equal(loaded.bit, pattern.bit)
-    assert loaded.mode == "demo"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_somebody_elses_or_a_damaged_pattern_file_is_refused(tmp_path):
-    path = tmp_path / "run-A.bin"
-    save_pattern(path, demo_patterns(SimRandom(3), 1000, 100, 10)[0], run_id="run", party="A")
-
-    with pytest.raises(RunFileError, match="party"):
-        load_pattern(path, party="B")
-    with pytest.raises(RunFileError, match="run_id"):
-        load_pattern(path, run_id="other")
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(RunFileError, match="intact"):
-        load_pattern(path)
-    with pytest.raises(RunFileError, match="no pattern file"):
-        load_pattern(tmp_path / "none")
-
-
-def test_an_erased_pattern_leaves_zeros_and_no_name(tmp_path):
-    path, witness = tmp_path / "run-A.bin", tmp_path / "second-name"
-    save_pattern(path, demo_patterns(SimRandom(3), 1000, 100, 10)[0], run_id="run", party="A")
-    witness.hardlink_to(path)
-
-    assert erase_pattern(path)
-    assert not path.exists()
-    assert set(witness.read_bytes()) == {0}
-    assert not erase_pattern(path)
-
-
-def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-
-    with pytest.raises(StorageError):
-        save_pattern(blocked / "run-A.bin", preamble(100, "A"), run_id="run", party="A")
 
 
 @given(seed=st.integers(0, 1000), fraction=st.floats(0, 0.999))

@@ -4,14 +4,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from heliograph.acquisition.patterns import Pattern, load_pattern, save_pattern
+from heliograph.acquisition.patterns import Pattern
+from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
 
@@ -93,9 +94,9 @@ def test_azuma_gives_less_than_kato(heliograph, light, acquired, tmp_path):
 
 
 def test_a_bob_with_another_valid_pattern_gets_no_key_and_alice_keeps_none(heliograph, light):
-    right = load_pattern(light.pattern("B"))
-    order = np.random.default_rng(1).permutation(len(right))
-    save_pattern(light.pattern("B"), Pattern(right.basis[order], right.bit[order]), run_id=light.run_id, party="B")
+    right = load_sent(light.pattern("B"))
+    order = np.random.default_rng(1).permutation(len(right.pattern))
+    save_sent(light.pattern("B"), replace(right, pattern=Pattern(right.pattern.basis[order], right.pattern.bit[order])))
 
     ended = heliograph("distil", light.run, "--store", light.store, "--json")
 
@@ -109,10 +110,10 @@ def test_a_bob_with_another_valid_pattern_gets_no_key_and_alice_keeps_none(helio
 
 def test_a_bob_whose_bits_are_wrong_only_where_key_is_made_gets_no_key(heliograph, light):
     """The test bits then look right; error correction or the verification hash has to notice."""
-    right = load_pattern(light.pattern("B"))
-    bit = right.bit.copy()
-    bit[(right.basis == 0) & (np.random.default_rng(2).random(len(right)) < 0.3)] ^= 1
-    save_pattern(light.pattern("B"), Pattern(right.basis, bit), run_id=light.run_id, party="B")
+    right = load_sent(light.pattern("B"))
+    bit = right.pattern.bit.copy()
+    bit[(right.pattern.basis == 0) & (np.random.default_rng(2).random(bit.size) < 0.3)] ^= 1
+    save_sent(light.pattern("B"), replace(right, pattern=Pattern(right.pattern.basis, bit)))
 
     ended = heliograph("distil", light.run, "--store", light.store, "--json")
 
@@ -121,11 +122,22 @@ def test_a_bob_whose_bits_are_wrong_only_where_key_is_made_gets_no_key(heliograp
     assert {entry[:2] for entry in books(heliograph, light).values()} == {(0, 0)}
 
 
+def test_a_site_that_announces_fewer_pulses_than_were_sent_is_not_believed(heliograph, light):
+    """A smaller number of pulses would make the gain, and with it the key, look larger."""
+    sent = load_sent(light.pattern("B"))
+    save_sent(light.pattern("B"), replace(sent, pulses=2 * sent.pulses))
+
+    refused = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert refused.code == 3
+    assert "were sent" in refused.json["error"]["message"]
+
+
 @pytest.mark.parametrize(("run_id", "party"), [("of-another-run", "B"), (None, "A")])
 def test_a_file_of_another_run_or_party_is_refused_before_a_word_is_said(heliograph, light, run_id, party):
     """The right file then still makes key."""
     right = light.pattern("B").read_bytes()
-    save_pattern(light.pattern("B"), load_pattern(light.pattern("B")), run_id=run_id or light.run_id, party=party)
+    save_sent(light.pattern("B"), replace(load_sent(light.pattern("B")), run_id=run_id or light.run_id, party=party))
 
     refused = heliograph("distil", light.run, "--store", light.store, "--json")
 

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import log10, sqrt
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 import pytest
 
 from heliograph.acquisition._run_schema import digest
-from heliograph.acquisition.patterns import Pattern, load_pattern, save_pattern
+from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.runs import Run
+from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import PairKey, network
 from heliograph.core.entropy import SimRandom
@@ -95,7 +97,7 @@ def test_the_run_file_holds_no_pattern_and_no_seed_of_the_world(usual):
     for user in "AB":
         path = pattern_path(store, user, usual.run_id)
         assert path.stat().st_mode & 0o777 == 0o600
-        pattern = load_pattern(path, run_id=usual.run_id, party=user)
+        pattern = load_sent(path, run_id=usual.run_id, party=user).pattern
         for plane in (pattern.basis, pattern.bit):
             for packed in (np.packbits(plane, bitorder="little"), np.packbits(plane), plane):
                 assert packed.tobytes()[:64] not in content
@@ -128,8 +130,8 @@ def test_a_site_that_has_heard_the_bases_cannot_announce_once_more(again):
     heard: list[MessageType] = []
     store = again.path.parents[1] / "store"
     path = pattern_path(store, "B", again.run_id)
-    sent = load_pattern(path)
-    save_pattern(path, Pattern(sent.basis, np.roll(sent.bit, 1)), run_id=again.run_id, party="B")
+    sent = load_sent(path)
+    save_sent(path, replace(sent, pattern=Pattern(sent.pattern.basis, np.roll(sent.pattern.bit, 1))))
     with network(store, "AB") as keys:
         with pytest.raises(NoKeyError, match="the Y error rate is"):
             keys.distil(again, tap=lambda _, data: heard.append(MessageType(data[5])))
@@ -191,7 +193,7 @@ def test_what_the_store_holds_from_before_is_part_of_what_is_claimed(again):
     assert earlier.provenance.simulated
 
 
-@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"mu": "a"}, {"pattern": ["demo"]}, {"first_slot": None}])
+@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"pattern": ["demo"]}, {"first_slot": None}])
 def test_a_run_file_that_is_wrong_about_its_announcement_is_named(again, change):
     path = again.path
     again.close()
