@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,52 +14,35 @@ from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
     from ..protocols.learning.tasks import Task
+    from ..protocols.qunetqfl.driver import Settings
     from ..protocols.qunetqfl.result import LearningResult, RoundRecord
 
-app = typer.Typer(no_args_is_help=True, help="Federated learning masked with quantum keys.")
 
-Classes = Annotated[str, typer.Option(help="The two digits to tell apart.")]
-Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds; by default those of the task.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of split, start and training; masks never repeat.")]
-Skewed = Annotated[bool, typer.Option("--non-iid", help="Give each client another mixture of the two classes.")]
-Folder = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep checkpoint and the clients' records here.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")]
+class What(StrEnum):
+    """The data set."""
+
+    digits = "digits"
+    mnist = "mnist"
 
 
-@app.command("digits")
-def digits(
+def learn(
+    what: Annotated[What, typer.Argument(help="The data: digits is built in, mnist is fetched by `heliograph data fetch mnist`.")],
     store: StoreOption,
-    classes: Classes = "3-9",
-    rounds: Rounds = None,
-    seed: Seed = 0,
-    non_iid: Skewed = False,
-    out_folder: Folder = None,
-    resume: Resume = False,
+    classes: Annotated[str, typer.Option(help="The two digits to tell apart.")] = "3-9",
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; by default those of the task.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of split, start and training; masks never repeat.")] = 0,
+    non_iid: Annotated[bool, typer.Option("--non-iid", help="Give each client another mixture of the two classes.")] = False,
+    out_folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep checkpoint and the clients' records here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Learn to tell two digits of the built-in data set apart."""
+    """Learn to tell two digits apart, federated among the parties of the stores and masked with their keys."""
     with command(json_output) as out:
-        from ..protocols.learning.tasks import digits_task
+        from ..protocols.learning.tasks import digits_task, mnist_task
+        from ..protocols.qunetqfl.driver import Settings
 
-        _learn(out, digits_task(*_digits(classes)), store, rounds, seed, non_iid, out_folder, resume)
-
-
-@app.command("mnist")
-def mnist(
-    store: StoreOption,
-    classes: Classes = "3-9",
-    rounds: Rounds = None,
-    seed: Seed = 0,
-    non_iid: Skewed = False,
-    out_folder: Folder = None,
-    resume: Resume = False,
-    json_output: JsonOption = False,
-) -> None:
-    """Learn to tell two MNIST digits apart; `heliograph data fetch mnist` gets the data."""
-    with command(json_output) as out:
-        from ..protocols.learning.tasks import mnist_task
-
-        _learn(out, mnist_task(*_digits(classes)), store, rounds, seed, non_iid, out_folder, resume)
+        task = (digits_task if what is What.digits else mnist_task)(*_digits(classes))
+        _learn(out, task, store, Settings(rounds=rounds, seed=seed, iid=not non_iid), out_folder, resume)
 
 
 def _digits(text: str) -> tuple[int, int]:
@@ -68,17 +52,16 @@ def _digits(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _learn(out: Output, task: Task, store: Path, rounds: int | None, seed: int, non_iid: bool, folder: Path | None, resume: bool) -> None:
+def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool) -> None:
     from ..control.node import network, parties_in
-    from ..protocols.qunetqfl.driver import Settings, learn
+    from ..protocols.qunetqfl.driver import learn
 
     parties = parties_in(store)
     if len(parties) < 3:
         raise ConfigError(
             f"the stores of {len(parties)} parties are here, three or more are needed", where=str(store), remedy="Run `heliograph demo`, or acquire key."
         )
-    settings = Settings(rounds=rounds, seed=seed, iid=not non_iid)
-    total = rounds or task.rounds
+    total = settings.rounds or task.rounds
     with network(store, parties, existing=True) as keys, out.progress("Learning rounds", total=total) as bar:
 
         def told(_record: RoundRecord) -> None:
