@@ -18,10 +18,10 @@ demo: .venv/.ready
 	@$(BIN)/heliograph demo $(DEMO)
 
 test: .venv/.ready
-	@$(call pytest,-n 2)
+	@$(call pytest,-n 2 --dist loadfile)
 
 test-all: .venv/.ready
-	@$(call pytest,-n 2 -m "not hardware")
+	@$(call pytest,-n 2 --dist loadfile -m "not hardware")
 
 check: .venv/.ready .typing/heliograph
 	$(BIN)/ruff check .

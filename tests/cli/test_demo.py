@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def spending(folder: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
     """Demos to which something happens meanwhile: what happens -> folder and process."""
     folder = tmp_path_factory.mktemp("broken")
     words = {"interrupted": QUICK, "full": QUICK, "tagger-port-closed": ("--fault", "tagger-port-closed")}
@@ -105,7 +105,10 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     wait_until(lambda: len(list((where / "runs").glob("*.h5"))) == 2)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    return running
+    yield running
+    for _, process in running.values():
+        if process.returncode is None:
+            ended(process)
 
 
 @pytest.fixture(scope="module")

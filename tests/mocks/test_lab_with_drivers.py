@@ -211,8 +211,9 @@ def test_both_users_phases_count_by_their_difference(lit):
         lit[name].load(1, gate(lit, user, np.full(SLOTS, np.pi / 2)), 1e9)
         lit[name].output(1, True)
     d1, d2 = clicks(lit)
-    # B modulates the other train only: phases equal, so the light goes to D1 but for both users' Y errors.
-    assert d2 / (d1 + d2) == pytest.approx((0.00312 + 0.00192) * 0.770355 / 0.701156, rel=0.15)
+    # B modulates the other train only: phases equal, so the light goes to D1 but for both users' Y errors and a few darks.
+    share = (0.00312 + 0.00192) * 0.770355 / 0.701156
+    assert d2 / (d1 + d2) == pytest.approx(share, abs=5 * np.sqrt(share / (d1 + d2)) + 1e-3)
 
 
 def test_a_delay_moves_the_stamps_and_not_their_number(lit):
