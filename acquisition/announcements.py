@@ -5,6 +5,8 @@ One LEB128 number an event, (gap << 1) | d: gap counts slots from the previous e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ from ..core.errors import AnnouncementError, ParameterError
 from .events import Events
 
 _LONGEST = 9
+CHUNK = 1 << 20
+"""Bytes of an announcement decoded at once."""
 
 
 def encode_events(events: Events, first_slot: int = 0) -> bytes:
@@ -38,7 +42,7 @@ def encode_events(events: Events, first_slot: int = 0) -> bytes:
     return out.tobytes()
 
 
-def decode_events(announcement: bytes, first_slot: int, n_slots: int) -> Events:
+def decode_events(announcement: bytes | memoryview, first_slot: int, n_slots: int) -> Events:
     """Return the announced events of the block [first_slot, first_slot + n_slots).
 
     Raises AnnouncementError if a number is cut off, longer than nine bytes or padded, if a slot repeats, or if one lies outside the block.
@@ -56,6 +60,26 @@ def decode_events(announcement: bytes, first_slot: int, n_slots: int) -> Events:
     if slot[-1] >= first_slot + n_slots:
         raise AnnouncementError(f"slot {int(slot[-1])} lies outside the block of {n_slots} slots from {first_slot}", remedy="The block is aborted.")
     return Events(slot, (values & np.uint64(1)).astype(np.uint8))
+
+
+def decode_chunks(announcement: bytes, first_slot: int, n_slots: int, chunk: int = CHUNK) -> Iterator[Events]:
+    """Return the announced events of the block by chunks of at most `chunk` bytes (at least 9), for blocks whose events are not to be held at once.
+
+    Raises AnnouncementError as `decode_events` does, when it comes to the place.
+    """
+    raw, begin, last, end_slot = memoryview(announcement), 0, first_slot, first_slot + n_slots
+    while begin < len(raw):
+        end = begin + chunk
+        if end < len(raw):
+            # A number ends at its first byte below 0x80.
+            while end > begin and raw[end - 1] >= 0x80:
+                end -= 1
+            end = end if end > begin else begin + chunk
+        events = decode_events(raw[begin:end], last, end_slot - last)
+        if begin and events.slot[0] == last:
+            raise AnnouncementError("a slot is announced twice", remedy="The block is aborted.")
+        yield events
+        begin, last = end, int(events.slot[-1])
 
 
 def _numbers(raw: NDArray[np.uint8]) -> NDArray[np.uint64]:

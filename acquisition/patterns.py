@@ -26,6 +26,7 @@ Mode = Literal["demo", "qrng", "preamble"]
 BRIGHT_POINT = 5
 """Waveform point of a slot, out of ten, in which the intensity modulators let light through."""
 _MAGIC = b"heliograph-pattern/1\n"
+_WIPE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ def erase_pattern(path: Path) -> bool:
     """
     try:
         with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
+            for begin in range(0, size := path.stat().st_size, _WIPE):
+                file.write(bytes(min(_WIPE, size - begin)))
             file.flush()
             os.fsync(file.fileno())
         path.unlink()

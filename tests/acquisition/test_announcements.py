@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.acquisition.announcements import decode_events, encode_events
+from heliograph.acquisition.announcements import decode_chunks, decode_events, encode_events
 from heliograph.acquisition.events import Events
 from heliograph.core.errors import AnnouncementError, ParameterError
 
@@ -17,6 +17,11 @@ def events(slots: list[int], detectors: list[int]) -> Events:
 def drawn(seed: int, n: int, spread: int, first: int) -> Events:
     rng = np.random.default_rng(seed)
     return Events(first + np.cumsum(rng.integers(1, spread, n)) - 1, rng.integers(0, 2, n).astype(np.uint8))
+
+
+def as_announced(gaps: list[int]) -> bytes:
+    slot = 49 + np.cumsum(np.array(gaps, np.int64))
+    return encode_events(Events(slot, (slot % 3 == 0).astype(np.uint8)), 50)
 
 
 def test_golden():
@@ -71,6 +76,23 @@ def test_any_bytes_are_decoded_to_valid_events_or_refused(raw):
     except AnnouncementError:
         return
     assert encode_events(found, 50) == raw
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.lists(st.integers(1, 400), max_size=80).map(as_announced)), chunk=st.integers(9, 60))
+def test_decoding_by_chunks_gives_the_same_events_or_refuses_the_same_bytes(raw, chunk):
+    try:
+        expected = decode_events(raw, 50, 10_000)
+    except AnnouncementError:
+        with pytest.raises(AnnouncementError):
+            list(decode_chunks(raw, 50, 10_000, chunk))
+        return
+
+    parts = list(decode_chunks(raw, 50, 10_000, chunk))
+
+    found = Events.joined(parts)
+    assert np.array_equal(found.slot, expected.slot)
+    assert np.array_equal(found.detector, expected.detector)
+    assert all(len(part) <= chunk for part in parts)
 
 
 def test_events_before_the_block_are_refused():
