@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.acquisition import _announcements_numba, _announcements_numpy
 from heliograph.acquisition.announcements import decode_chunks, decode_events, encode_events
 from heliograph.acquisition.events import Events
 from heliograph.core.errors import AnnouncementError, ParameterError
@@ -43,6 +44,31 @@ def test_what_is_encoded_is_decoded(seed, n, spread, first):
 
     assert np.array_equal(found.slot, sent.slot)
     assert np.array_equal(found.detector, sent.detector)
+
+
+@given(st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 63).map(lambda k: (1 << k) - 1), min_size=1))
+def test_both_forms_pack_the_same_numbers(values):
+    numbers = np.array(values, np.uint64)
+
+    packed = _announcements_numpy.pack(numbers)
+
+    assert np.array_equal(_announcements_numba.pack(numbers), packed)
+    assert np.array_equal(_announcements_numpy.unpack(packed), numbers)
+    found = _announcements_numba.unpack(packed)
+    assert found is not None
+    assert np.array_equal(found, numbers)
+
+
+@given(st.lists(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]), min_size=1, max_size=30).map(bytes))
+def test_both_forms_refuse_the_same_bytes(raw):
+    found = _announcements_numba.unpack(np.frombuffer(raw, np.uint8))
+    try:
+        expected = _announcements_numpy.unpack(np.frombuffer(raw, np.uint8))
+    except AnnouncementError:
+        assert found is None
+    else:
+        assert found is not None
+        assert np.array_equal(found, expected)
 
 
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 199))
