@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import PrecisionError
+from ._packed import Packed
 
 Bits = NDArray[np.uint8]
 Spectrum = NDArray[np.complex128]
@@ -29,46 +32,54 @@ def product(seed: Bits, key: Bits, m: int) -> Bits:
     return odd(irfft(spectrum, length, overwrite_x=True)[key.size - 1 : key.size - 1 + m])
 
 
-def product_in_tiles(seed: Bits, key: Bits, m: int, tile: int = TILE_BITS) -> Bits:
-    """Return the same from square tiles of `tile` bits: 4 row tiles at a time share the transforms of seed and key.
+def product_in_tiles(seed_packed: Packed, key_packed: Packed, n: int, m: int, tile: int = TILE_BITS) -> Packed:
+    """Return the same, packed, from packed bits and in square tiles of `tile` bits (a multiple of 8): 4 row tiles at a time share transforms of seed and key.
 
-    Memory is about 200 bytes a bit of a tile and 1 byte an output bit, whatever the length of the key.  Raises PrecisionError.
+    Memory is about 250 bytes a bit of a tile, whatever the length of the key.  Raises PrecisionError.
     """
     from scipy.fft import irfft
 
-    result = np.empty(m, np.uint8)
+    result = np.empty((m + 7) // 8, np.uint8)
     for first in range(0, -(-m // tile), _ROW_TILES):
         rows = range(first, min(first + _ROW_TILES, -(-m // tile)))
-        for row, spectrum in zip(rows, _row_sums(seed, key, tile, rows), strict=True):
-            part = result[row * tile : (row + 1) * tile]
-            part[:] = odd(irfft(spectrum, 2 * tile, overwrite_x=True)[tile - 1 : tile - 1 + part.size])
+        for row, spectrum in zip(rows, _row_sums(_Bits(seed_packed, n - 1), _Bits(key_packed, n - m), tile, rows), strict=True):
+            size = min(tile, m - row * tile)
+            bits = odd(irfft(spectrum, 2 * tile, overwrite_x=True)[tile - 1 : tile - 1 + size])
+            result[row * tile // 8 : (row * tile + size + 7) // 8] = np.packbits(bits, bitorder="little")
     return result
 
 
-def _row_sums(seed: Bits, key: Bits, tile: int, rows: range) -> list[Spectrum]:
+class _Bits(NamedTuple):
+    """The first `size` of packed bits."""
+
+    packed: Packed
+    size: int
+
+    def spectrum(self, start: int, count: int, tile: int) -> Spectrum:
+        """Return the transform, of length 2 * tile, of bits start .. start + count - 1, zero outside of what there is."""
+        from scipy.fft import rfft
+
+        padded = np.zeros(2 * tile)
+        low, high = max(start, 0), min(start + count, self.size)
+        if low < high:
+            octets = self.packed[low >> 3 : (high + 7) >> 3]
+            padded[low - start : high - start] = np.unpackbits(octets, bitorder="little")[low & 7 : (low & 7) + high - low]
+        spectrum: Spectrum = rfft(padded, overwrite_x=True)
+        return spectrum
+
+
+def _row_sums(seed: _Bits, key: _Bits, tile: int, rows: range) -> list[Spectrum]:
     """Return for every row tile the sum over all column tiles of seed spectrum times key spectrum."""
     sums: list[Spectrum] = [np.zeros(tile + 1, np.complex128) for _ in rows]
-    window: list[Spectrum] = [_spectrum(seed, row * tile + key.size - tile, 2 * tile - 1, tile) for row in rows]
+    window = [seed.spectrum(row * tile + key.size - tile, 2 * tile - 1, tile) for row in rows]
     for column in range(-(-key.size // tile)):
         if column:
             # Only row - column matters: the window slides by one tile, from the last row to the first.
-            window = [_spectrum(seed, (rows[0] - column) * tile + key.size - tile, 2 * tile - 1, tile), *window[:-1]]
-        part = _spectrum(key, column * tile, tile, tile)
+            window = [seed.spectrum((rows[0] - column) * tile + key.size - tile, 2 * tile - 1, tile), *window[:-1]]
+        part = key.spectrum(column * tile, tile, tile)
         for total, spectrum in zip(sums, window, strict=True):
             total += spectrum * part
     return sums
-
-
-def _spectrum(bits: Bits, start: int, count: int, tile: int) -> Spectrum:
-    """Return the transform, of length 2 * tile, of bits start .. start + count - 1, zero outside of what there is."""
-    from scipy.fft import rfft
-
-    padded = np.zeros(2 * tile)
-    low, high = max(start, 0), min(start + count, bits.size)
-    if low < high:
-        padded[low - start : high - start] = bits[low:high]
-    spectrum: Spectrum = rfft(padded, overwrite_x=True)
-    return spectrum
 
 
 def odd(sums: NDArray[np.float64]) -> Bits:

@@ -24,7 +24,7 @@ def amplify(key_packed: Packed, n: int, seed_packed: Packed, m: int, *, method: 
     """Return m final bits, packed, from n key bits and n - 1 seed bits.
 
     method: how the product is had, equal bit for bit: "clmul" by carry-less multiplication, "fft" by one float64 transform of length about n (40 bytes of
-    memory a key bit), "fft-tiles" in tiles (0.5 GB, and 3 bytes a key bit); None takes the fastest one that this machine has.
+    memory a key bit), "fft-tiles" in tiles (0.6 GB whatever the length); None takes the fastest one that this machine has.
     Raises ParameterError naming `m`, `seed` or `key`, DependencyMissing for "clmul" without a compiler or a processor for it, PrecisionError where rounding
     came near to changing a bit (never seen).
     """
@@ -67,8 +67,7 @@ def _by_transform(key_packed: Packed, n: int, seed_packed: Packed, m: int) -> Pa
 
 
 def _by_tiles(key_packed: Packed, n: int, seed_packed: Packed, m: int) -> Packed:
-    bits = _toeplitz_fft.product_in_tiles(unpacked(seed_packed, n - 1), unpacked(key_packed, n)[: n - m], m)
-    return np.packbits(bits, bitorder="little")
+    return _toeplitz_fft.product_in_tiles(seed_packed, key_packed, n, m)
 
 
 def _last_bits(packed: Packed, n: int, m: int) -> Packed:

@@ -18,8 +18,8 @@ _ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 class Corrector:
     """Bob as a machine without sockets, clocks or threads: `start()` gives the first request, `feed(reply)` the next one, or None at the end.
 
-    key_packed: his n_bits sifted X bits, packed LSB-first; not changed.  params: equal to those of the Reference.  Memory: about 32 bytes for every bit of the
-    frames in flight, 4 MB a frame of 2^17 bits.  Raises ParameterError for a key that is not packed as said.
+    key_packed: his n_bits sifted X bits, packed LSB-first; not changed.  params: equal to those of the Reference.  Memory: about 2 MB for every frame of 2^17
+    bits in flight.  Raises ParameterError for a key that is not packed as said.
     """
 
     def __init__(self, key_packed: Packed, n_bits: int, params: CascadeParameters) -> None:

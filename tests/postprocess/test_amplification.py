@@ -72,15 +72,14 @@ def test_every_way_agrees_with_the_definition_on_any_size(method, n, data):
     assert found.tobytes() == amplify_direct(key, n, seed, m).tobytes() == _by_matrix(key, seed, n, m).tobytes()
 
 
-@given(st.integers(2, 2000), st.sampled_from([2, 16, 64, 256]), st.data())
+@given(st.integers(2, 2000), st.sampled_from([8, 16, 64, 256]), st.data())
 def test_transforms_of_tiles_agree_with_the_definition(n, tile, data):
     m = data.draw(st.one_of(st.just(1), st.just(n - 1), st.integers(1, n - 1)))
     key, seed = _bits(b"k" + data.draw(st.binary(max_size=8)), n), _bits(b"s" + data.draw(st.binary(max_size=8)), n - 1)
-    k, s = np.unpackbits(key, count=n, bitorder="little"), np.unpackbits(seed, count=n - 1, bitorder="little")
 
-    found = _toeplitz_fft.product_in_tiles(s, k[: n - m], m, tile) ^ k[n - m :]
+    found = _toeplitz_fft.product_in_tiles(seed, key, n, m, tile) ^ amplification._last_bits(key, n, m)
 
-    assert np.packbits(found, bitorder="little").tobytes() == amplify_direct(key, n, seed, m).tobytes()
+    assert found.tobytes() == amplify_direct(key, n, seed, m).tobytes()
 
 
 @pytest.mark.skipif(not _clmul.available(), reason="needs an x86 processor with PCLMULQDQ")
@@ -151,7 +150,7 @@ def test_large_keys_without_the_instruction_go_in_tiles(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("method", "megabytes"), [("clmul", 150), ("fft-tiles", 1000)])
+@pytest.mark.parametrize(("method", "megabytes"), [("clmul", 150), ("fft-tiles", 700)])
 def test_a_hundred_million_bits_stay_within_a_stated_memory(method, megabytes):
     if method not in METHODS:
         pytest.skip("needs an x86 processor with PCLMULQDQ")

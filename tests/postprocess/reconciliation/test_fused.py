@@ -48,7 +48,7 @@ def test_every_frame_goes_as_in_the_plain_reference(numpy_seed, n, rate, q_est, 
     frames = -(-n // frame_bits)
     padded = np.zeros((2, frames * frame_bits), np.uint8)
     padded[:, :n] = alice, bob
-    plain = [plain_reconcile(*padded[:, first : first + frame_bits], q_est, seed) for first in range(0, padded.shape[1], frame_bits)]
+    plain = [plain_reconcile(one, other, q_est, seed) for one, other in zip(*padded.reshape(2, frames, frame_bits), strict=True)]
     assert found.disclosed.tolist() == [each.leak for each in plain]
     assert found.rounds.tolist() == [each.rounds for each in plain]
     assert found.corrected.tolist() == [each.corrected for each in plain]
