@@ -60,7 +60,7 @@ def cascade_vs_reference() -> Race:
 
 @row("cascade_messages_vs_fused", peer="both parties in one call", unit="Mbit/s")
 def cascade_messages_vs_fused() -> Race:
-    frames, rate = 256, 0.01
+    frames, rate = 512, 0.01
     alice, bob = keys(frames, rate)
     ours, theirs = by_messages(alice, bob, rate), one_call(alice, bob, rate)
     assert np.array_equal(ours[0], theirs[0])

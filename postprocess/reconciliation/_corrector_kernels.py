@@ -20,21 +20,18 @@ Ints = NDArray[np.int64]
 Nodes = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 
-FRAME, STAGE, LAST, ACTIVE, RUN, FOUND, DIFFS, ROUNDS, SEARCHES, FLIPS, GEOMETRY, CHOICE, ASKED, SPLITS, QUEUES = range(15)
-"""Columns of a slot's cursor: LAST is the newest pass, ACTIVE the one being searched; RUN, FOUND, DIFFS, SPLITS and, for every pass from QUEUES on, what is
+FRAME, STAGE, LAST, ACTIVE, RUN, FOUND, DIFFS, ROUNDS, SEARCHES, FLIPS, GEOMETRY, CHOICE, ASKED, QUEUES = range(14)
+"""Columns of a slot's cursor: LAST is the newest pass, ACTIVE the one being searched; RUN, FOUND, DIFFS and, for every pass from QUEUES on, what is
 queued are lengths of lists. CHOICE names the first block size, SEARCHES counts those asked for."""
 SPLIT, ODD, QUEUED = 1, 2, 4
-PASS_SHIFT = 22
 ROOT_BYTES = 4
 BAD_LENGTH, BAD_HEAD, BAD_PADDING = 1, 2, 3
-NODE_MASK = (1 << PASS_SHIFT) - 1
 
 
 class Slots(NamedTuple):
     """The frames in flight.
 
-    cursors (slots, columns), planes (slots, passes, W), trees (slots, passes, 2n), queues (slots, passes, n); runs, founds, diffs, splits (slots, n).
-    splits: `pass << 22 | tree node` of the left halves of all nodes that searches have split.
+    cursors (slots, columns), planes (slots, passes, W), trees (slots, passes, 2n), queues (slots, passes, n); runs, founds, diffs (slots, n).
     """
 
     cursors: Ints
@@ -44,7 +41,6 @@ class Slots(NamedTuple):
     runs: Nodes
     founds: Nodes
     diffs: Bytes
-    splits: Nodes
 
     @classmethod
     def of(cls, slots: int, passes: int, n: int) -> Slots:
@@ -57,7 +53,6 @@ class Slots(NamedTuple):
             room((slots, n), np.int32),
             room((slots, n), np.int32),
             room((slots, n), np.uint8),
-            room((slots, n), np.int32),
         )
 
 
@@ -82,13 +77,14 @@ def _take_blocks(reply: Bytes, at: int, cursor: Ints, plane: Planes, tree: Bytes
         if index == 0 or block < (n >> log_k) - 1:
             diff = ((reply[at + (block >> 3)] >> (block & 7)) & 1) ^ parity(plane, block << log_k, log_k)
         total ^= diff
+        # Halves are written when their node is split, so that nothing of an earlier frame is ever read.
+        tree[index, (n >> log_k) + block] = ODD * diff
         if diff:
-            tree[index, (n >> log_k) + block] = ODD
             _push(cursor, tree, queue, index, block << log_k, log_k, n)
 
 
 @compiled
-def _halve(reply: Bytes, at: int, cursor: Ints, plane: Planes, tree: Bytes, run: Nodes, found: Nodes, diffs: Bytes, splits: Nodes, n: int) -> None:
+def _halve(reply: Bytes, at: int, cursor: Ints, plane: Planes, tree: Bytes, run: Nodes, found: Nodes, diffs: Bytes, n: int) -> None:
     """Learn the parities of the left halves of all running searches, and go down into the odd halves."""
     index = cursor[ACTIVE]
     count = cursor[RUN]
@@ -102,9 +98,6 @@ def _halve(reply: Bytes, at: int, cursor: Ints, plane: Planes, tree: Bytes, run:
         tree[index, heap >> 1] |= SPLIT
         tree[index, heap] = ODD * diff
         tree[index, heap + 1] = ODD * (1 - diff)
-        if cursor[SPLITS] < splits.size:
-            splits[cursor[SPLITS]] = (index << PASS_SHIFT) | heap
-        cursor[SPLITS] += 1
         start += (1 - diff) << log_half
         if log_half == 0:
             found[cursor[FOUND]] = start
@@ -188,18 +181,6 @@ def _settle(cursor: Ints, planes: Planes, tree: Bytes, queue: Nodes, run: Nodes,
 
 
 @compiled
-def clear(cursor: Ints, tree: Bytes, splits: Nodes, log_k: Ints, n: int) -> None:
-    """Forget all that is known of a frame that is done: the blocks of every pass, and the halves of every node split."""
-    if cursor[SPLITS] > splits.size:
-        tree[:] = 0
-    for index in range(log_k.size):
-        tree[index, n >> log_k[index] : (2 * n) >> log_k[index]] = 0
-    for entry in splits[: min(cursor[SPLITS], splits.size)]:
-        tree[entry >> PASS_SHIFT, entry & NODE_MASK] = 0
-        tree[entry >> PASS_SHIFT, (entry & NODE_MASK) + 1] = 0
-
-
-@compiled
 def advance(reply: Bytes, at: int, slot: int, slots: Slots, shapes: Shapes) -> None:
     """Take the parities that begin at byte `at` and bring one slot to its next question."""
     cursor, planes, tree, queue, run, found = (
@@ -215,11 +196,9 @@ def advance(reply: Bytes, at: int, slot: int, slots: Slots, shapes: Shapes) -> N
     if cursor[STAGE] == PASS:
         _take_blocks(reply, at, cursor, planes[cursor[LAST]], tree, queue, log_k[cursor[LAST]], n)
     else:
-        _halve(reply, at, cursor, planes[cursor[ACTIVE]], tree, run, found, slots.diffs[slot], slots.splits[slot], n)
+        _halve(reply, at, cursor, planes[cursor[ACTIVE]], tree, run, found, slots.diffs[slot], n)
     if cursor[STAGE] != FAILED:
         _settle(cursor, planes, tree, queue, run, found, log_k, shapes.tables[geometry], n)
-    if cursor[STAGE] == DONE:
-        clear(cursor, tree, slots.splits[slot], log_k, n)
 
 
 @compiled

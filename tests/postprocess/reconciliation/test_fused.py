@@ -71,13 +71,17 @@ def test_it_does_what_the_messages_do(frame_bits, rate, exchange, seed):
     assert np.array_equal(found.key, done.bob.key)
 
 
-def test_keys_that_have_nothing_in_common_still_end(seed):
-    alice, bob, errors = _keys(np.random.default_rng(3), 2 * 16384, 0.5)
+def test_keys_that_have_nothing_in_common_still_end_and_leave_nothing_behind_for_the_next_frame(seed):
+    n = 16384
+    alice, bob, errors = _keys(np.random.default_rng(3), 2 * n, 0.5)
+    bits = [np.unpackbits(key, bitorder="little").reshape(2, n) for key in (alice, bob)]
 
-    found = reconcile(alice, bob, 2 * 16384, CascadeParameters(0.11, seed, frame_bits=16384))
+    found = reconcile(alice, bob, 2 * n, CascadeParameters(0.11, seed, frame_bits=n))
 
     assert np.array_equal(found.key, alice)
     assert found.corrected.sum() == errors
+    assert found.disclosed.tolist() == [plain_reconcile(*frame, 0.11, seed).leak for frame in zip(*bits, strict=True)]
+    assert found.disclosed[0] > 1.2 * n
 
 
 def test_the_callers_keys_are_left_alone(seed):
