@@ -11,6 +11,7 @@ from math import isqrt
 import numpy as np
 
 from ..core.errors import ParameterError
+from . import _clmul
 from ._packed import Packed, Words, checked, words_of
 
 _MASK = (1 << 64) - 1
@@ -37,7 +38,8 @@ def polynomial_tag(packed: Packed, n_bits: int, key: int) -> int:
     """
     _check_key(key)
     words = words_of(checked(packed, n_bits, "packed"), (n_bits + 63) // 64)
-    return _finish(_horner(words, key), n_bits, key)
+    horner = _horner_in_groups if _clmul.available() else _horner
+    return _finish(horner(words, key), n_bits, key)
 
 
 def polynomial_tag_plain(packed: Packed, n_bits: int, key: int) -> int:
@@ -56,6 +58,18 @@ def _check_key(key: int) -> None:
 
 def _finish(h: int, n_bits: int, key: int) -> int:
     return multiply(multiply(h, key) ^ n_bits, key)
+
+
+def _horner_in_groups(words: Words, key: int) -> int:
+    """Run Horner's rule over groups of words by carry-less multiplication; only where `_clmul.available()`."""
+    from . import _verification_kernels as kernels
+
+    powers = [1]
+    for _ in range(kernels.GROUP):
+        powers.append(multiply(powers[-1], key))
+    # Leading zero words change nothing, so the first group is filled up in front.
+    grouped = np.concatenate([np.zeros(-words.size % kernels.GROUP, np.uint64), words])
+    return int(kernels.horner(grouped, np.array(powers[-2::-1] + powers[-1:], np.uint64)))
 
 
 def _horner(words: Words, key: int) -> int:
