@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log10
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -26,7 +26,11 @@ _ROUNDING_DB = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class LightSetting:
-    """What was set.  mu: photons per pulse leaving each user.  input_db: of the line's attenuator.  arms_db: of each user's attenuator, by user."""
+    """What was set.
+
+    mu: photons per pulse leaving each user, at most, by the power and the attenuation that the instruments report; rounded up to four digits, as it is shown.
+    input_db: of the line's attenuator, read back.  arms_db: of each user's attenuator, by user, as set.
+    """
 
     mu: float
     input_db: float
@@ -50,28 +54,27 @@ def carved_share(station: Station) -> float:
     return float(share.mean())
 
 
-def input_attenuation_db(station: Station, mu: float, power_w: float, wavelength_m: float) -> float:
-    """Return the attenuation that the line needs besides its fixed loss, for mu photons per pulse leaving each user; the splitter halves the light."""
-    if not mu > 0.0:
-        raise ParameterError(f"{mu} photons per pulse", where="mu")
-    bright = power_w * carved_share(station) * float(transmission(station.optics.att_fixed.loss_db)) / 2.0
-    return float(loss_db(mu / photons_per_pulse(bright, wavelength_m, station.clock.rep_rate_hz)))
+def _unattenuated(station: Station, laser: Laser) -> float:
+    """Return the photons per pulse that would leave each user with the line's attenuators at 0 dB; the splitter halves the light."""
+    bright = _emitted(laser) * carved_share(station) * float(transmission(station.optics.att_fixed.loss_db)) / 2.0
+    return float(photons_per_pulse(bright, laser.wavelength_m, station.clock.rep_rate_hz))
 
 
 def prepare_light(instruments: Instruments, mu: float, arms: Mapping[str, float]) -> LightSetting:
-    """Carve pulses and set every attenuator so that mu photons per pulse leave the users.
+    """Carve pulses and set every attenuator so that mu photons per pulse leave the users; return what was reached.
 
     arms: loss wanted in the arm of each user in use (dB), its own loss included; all other users are shut off.  The laser must be on.
     Raises ArmRefused if it is off, Suspect if it does not emit what is set, LimitError if an attenuator cannot do what is needed.
     """
+    if not mu > 0.0:
+        raise ParameterError(f"{mu} photons per pulse", where="mu")
     station = instruments.station
-    laser = cast("Laser", instruments[named(station, "Laser")[0]])
-    power = _emitted(laser)
+    bright = _unattenuated(station, cast("Laser", instruments[named(station, "Laser")[0]]))
     settings = {user: _within(instruments, station.optics.users[user].voa, wanted - station.optics.users[user].loss_db) for user, wanted in arms.items()}
     line = [name for name in station.optics.line if name in named(station, "Attenuator")]
     if not line:
         raise ConfigError("the line has no variable attenuator", where=str(station.path), remedy="Name one in optics.line.")
-    wanted = input_attenuation_db(station, mu, power, laser.wavelength_m)
+    wanted = float(loss_db(mu / bright))
     rest = [cast("Attenuator", instruments[name]) for name in line[1:]]
     for other in rest:
         wanted -= other.range_db[0]
@@ -85,16 +88,24 @@ def prepare_light(instruments: Instruments, mu: float, arms: Mapping[str, float]
     for other in rest:
         other.attenuation_db = other.range_db[0]
     first.attenuation_db = settled
-    return LightSetting(mu, settled, settings)
+    # An attenuator stops near what it was asked for, and that may be on the bright side.
+    reached = [one.attenuation_db for one in (first, *rest)]
+    return LightSetting(_rounded_up(bright * float(transmission(sum(reached)))), reached[0], settings)
+
+
+def _rounded_up(value: float) -> float:
+    step = 10.0 ** (3 - floor(log10(value)))
+    return ceil(value * step) / step
 
 
 def _emitted(laser: Laser) -> float:
+    """Return the larger of the power set and the power measured (W). Raises ArmRefused, Suspect if they differ too much."""
     if not laser.emission:
         raise ArmRefused("the laser is off", where=laser.name, remedy="Arm the bench first.")
     asked, measured = laser.power_setpoint_w, laser.power_w
     if not measured > 0.0 or not asked > 0.0 or abs(10.0 * log10(measured / asked)) > _MOST_DRIFT_DB:
         raise Suspect(f"{asked * 1e3:.2f} mW are set, {measured * 1e3:.2f} mW are emitted", where=laser.name, remedy="Let it settle, or check it.")
-    return asked
+    return max(asked, measured)
 
 
 def _within(instruments: Instruments, name: str, wanted_db: float) -> float:

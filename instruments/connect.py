@@ -9,15 +9,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from ..core.errors import ArmRefused, DeviceFault, HeliographError, InstrumentError
+from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError
 from . import catalogue
 from .guard import safe
 from .guard.arming import arm
 from .guard.locks import ResourceLock
 from .role_adapter import RoleAdapter
-from .roles import SafeReport, Scalar, WireCount
+from .roles import SafeReport, Scalar, TagSource, WireCount
 from .station import Station
 
 log = logging.getLogger(__name__)
@@ -62,15 +62,15 @@ class Instruments(Mapping[str, Any]):
         error.add_note(told)
 
     def add(self, name: str, addresses: Mapping[str, str]) -> None:
-        """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity (its port is closed again) or another InstrumentError."""
+        """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity or another InstrumentError, its port closed again."""
         configured = self.station.instruments[name]
         for address in addresses.values():
             self._locks.append(ResourceLock(name, address))
         instrument = catalogue.open_instrument(name, configured, addresses, station=self.station.path.name)
         try:
             instrument.check_identity()
-        except HeliographError:
-            instrument.close()
+        except BaseException:
+            _close(instrument)
             raise
         self._open[name] = instrument
 
@@ -113,11 +113,12 @@ class Instruments(Mapping[str, Any]):
 
 
 def connect(station: Station, resolver: Resolver | None = None, *, home: bool = False) -> Instruments:
-    """Open every instrument of a station and bring it into the safe state.
+    """Open every instrument of a station, bring it into the safe state, and set up the tagger's inputs as the station says.
 
     resolver: gives the addresses by name; without one those of the station file are used.
     home: home attenuators that do not know their position (up to 40 s each).
-    Raises InstrumentLocked, WrongIdentity or another InstrumentError; whatever was open is made safe and closed before.
+    Raises InstrumentLocked, WrongIdentity or another InstrumentError, ClockLost if a tagger does not run on the station's external reference, LimitError for
+    an input beyond the tagger's ranges; whatever was open is made safe and closed before.
     """
     instruments = Instruments(station)
     try:
@@ -128,6 +129,9 @@ def connect(station: Station, resolver: Resolver | None = None, *, home: bool = 
         bad = safe.unconfirmed(instruments.make_safe())
         if bad:
             raise DeviceFault(f"not confirmed safe: {safe.summary(bad)}", where=str(station.path), remedy="Check these instruments.")
+        for tagger in (cast(TagSource, one) for one in instruments.values() if one.role == "TagSource"):
+            _check_clock(station, tagger)
+            tagger.configure_inputs()
     except BaseException as error:
         bad = safe.unconfirmed(instruments.close())
         if bad:
@@ -145,6 +149,17 @@ def _home(instruments: Instruments) -> None:
         raise ArmRefused(f"a motor has to be homed while a laser may shine: {safe.summary(lit)}", where=str(instruments.station.path), remedy="Switch it off.")
     for one in lost:
         one.home()
+
+
+def _check_clock(station: Station, tagger: TagSource) -> None:
+    """Raise ClockLost if a tagger counts on its own clock although the station has an external one: its times would drift against the pulses."""
+    reference = station.clock.reference
+    if reference.startswith("external") and tagger.clock != "external":
+        raise ClockLost(
+            f"the station's clock reference is {reference!r}, the tagger runs on its own clock",
+            where=tagger.name,
+            remedy='Connect the reference, or write reference = "internal" under clock.',
+        )
 
 
 def _described(instrument: RoleAdapter) -> dict[str, Scalar]:

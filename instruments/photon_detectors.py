@@ -91,12 +91,14 @@ class WebSQDetector(RoleAdapter):
         return self._of(self._numbers(self._driver.trigger_levels_mv, "TriggerLevel"), ch) * 1e-3
 
     def counts(self, period_s: float) -> Counts:
-        """Count for one period (s, 0.01 to 60), in the order of `channels`.
+        """Count for one period (s, 0.01 to 60, set in whole milliseconds), in the order of `channels`; `Counts.period_s` is the one that was set.
 
         Raises InterlockError, with the detectors made safe, if a rate is above the station's limit.
         """
         self.within(period_s, (MIN_PERIOD_MS * 1e-3, MAX_PERIOD_MS * 1e-3), "s", whose="device limit")
-        t_s, found = self._driver.count(period_s)
+        period_ms = round(period_s * 1e3)
+        period_s = period_ms / 1e3
+        t_s, found = self._driver.count(period_ms)
         if len(found) < max(self.channels):
             raise BadReply(f"{len(found)} counts came for {max(self.channels)} detectors", where=self.place, remedy="Check the unit.")
         n = np.array([found[ch - 1] for ch in self.channels], np.int64)

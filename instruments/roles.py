@@ -5,7 +5,7 @@ Quantities are SI floats named with their unit; tag times are int64 picoseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -284,7 +284,11 @@ class TagSource(Instrument, Protocol):
         """Set up an input and read it back."""
         ...
 
-    def record(self, duration_s: float, sub_s: float = 0.2) -> Iterator[TagBatch]:
+    def configure_inputs(self) -> None:
+        """Set up every input as the station says."""
+        ...
+
+    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
         """Record for a time: one batch per sub-acquisition of `sub_s`; closing the iterator ends the recording."""
         ...
 

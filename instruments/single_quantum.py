@@ -116,15 +116,15 @@ class WebSQ(Instrument):
             heard[label] = item.get("value")
         return heard
 
-    def count(self, period_s: float) -> tuple[float, tuple[int, ...]]:
-        """Measure the counts of one period: (time in s, counts of all detectors)."""
+    def count(self, period_ms: int) -> tuple[float, tuple[int, ...]]:
+        """Measure the counts of one period, which the device knows in whole milliseconds: (time in s, counts of all detectors)."""
         if self._counts_link is None:
             raise DeviceFault("no counts port is known", where=self.name, remedy="Enter `counts` in the station file.")
-        self.period_ms = 1000 * period_s
+        self.period_ms = period_ms
         port = self._counts_link()
         try:
             with told(port.where):
-                return websq.parse_counts(port.read_line(period_s + COUNTS_BUDGET_S))
+                return websq.parse_counts(port.read_line(period_ms * 1e-3 + COUNTS_BUDGET_S))
         finally:
             port.close()
             self._counts_bytes = (self._counts_bytes[0] + port.wire.sent, self._counts_bytes[1] + port.wire.received)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..core.errors import ConfigError
 from ..core.units import Dimension, parse
@@ -47,10 +47,10 @@ class StationInfo(Table):
 
 
 class Clock(Table):
-    """Pulse rate, slots of one pattern period, and slots between two sync tags."""
+    """Pulse rate, slots of one pattern period, and slots between two sync tags. With an external reference the tagger must run on it."""
 
     rep_rate_hz: Hertz = Field(alias="rep_rate", gt=0)
-    reference: str = "internal"
+    reference: str = Field(default="internal", pattern=r"^(internal|external)\b")
     pattern_slots: int = Field(default=10_000, ge=8)
     sync_divider: int = Field(default=1000, ge=1)
 
@@ -142,6 +142,24 @@ class Operate(Table):
     bias_a: Amperes | None = Field(default=None, alias="bias")
 
 
+class Input(Table):
+    """How an input of the tagger sees its pulses: the voltage they cross, in which direction, and what is added to their time."""
+
+    threshold_v: Volts = Field(alias="threshold")
+    edge: Literal["RISING", "FALLING"]
+    delay_s: Seconds = Field(default=0.0, alias="delay", ge=0)
+
+    @property
+    def delay_ps(self) -> int:
+        """Return the delay in whole picoseconds."""
+        return round(self.delay_s * 1e12)
+
+
+# Amplified nanowire pulses are negative; a generator's sync is a positive logic pulse.
+_DETECTOR = Input.model_construct(threshold_v=-0.4, edge="FALLING", delay_s=0.0)
+_SYNC = Input.model_construct(threshold_v=0.5, edge="RISING", delay_s=0.0)
+
+
 class Rules(Table):
     """What holds for a device: identity, limits, safe state. `simulated` is copied into every record and changes nothing else."""
 
@@ -151,6 +169,11 @@ class Rules(Table):
     limits: Limits = Limits()
     safe: Safe = Safe()
     operate: Operate = Operate()
+    inputs: dict[str, Input] = {}
+
+    def input_of(self, name: str) -> Input:
+        """Return the settings of a tagger's input; where the file has none, those of a detector's or the sync's pulses."""
+        return self.inputs.get(name, _SYNC if name == "sync" else _DETECTOR)
 
 
 class InstrumentEntry(Table):
@@ -158,6 +181,12 @@ class InstrumentEntry(Table):
 
     wire: Wire
     rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _inputs_are_wired(self) -> Self:
+        if unknown := sorted(set(self.rules.inputs) - set(self.wire.channel_map)):
+            raise ValueError(f"the input {unknown[0]!r} has no channel in `map`")
+        return self
 
 
 class Modulator(Table):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Generator, Mapping
 from typing import Any, Literal, Self
 
 from ..core.errors import ConfigError, DeviceFault, LimitError, ParameterError, WrongIdentity
@@ -85,12 +86,18 @@ class ID900Source(RoleAdapter):
         if line.enabled is not bool(enabled):
             raise DeviceFault(f"input {ch} does not switch {'on' if enabled else 'off'}", where=self.place, remedy="Restart the device.")
 
+    def configure_inputs(self) -> None:
+        """Switch on every input of the station's map, with the threshold, edge and delay of its `inputs`; raises as `configure` does."""
+        for what, ch in self.channels.items():
+            line = self.rules.input_of(what)
+            self.configure(ch, line.threshold_v, line.edge, line.delay_ps, True)
+
     def _input(self, ch: int) -> Any:
         if ch not in self._driver.inputs:
             raise LimitError(f"there is no input {ch}", where=self.name, remedy="Nothing was sent.")
         return self._driver.inputs[ch]
 
-    def record(self, duration_s: float, sub_s: float = 0.2) -> Iterator[TagBatch]:
+    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
         """Record for at least a time and yield one batch per sub-acquisition, then compare the device's counters with what arrived.
 
         duration_s: rounded up to whole sub-acquisitions of sub_s (0.2 s or longer).  Closing the iterator early ends the recording.
@@ -101,7 +108,7 @@ class ID900Source(RoleAdapter):
         count = max(1, -int(-duration_s * 1e12 // width_ps))
         return self._batches(width_ps, count)
 
-    def _batches(self, width_ps: int, count: int) -> Iterator[TagBatch]:
+    def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
         recording = self._begin(width_ps, count)
         try:
             while not recording.complete:
@@ -162,7 +169,9 @@ class ID900Source(RoleAdapter):
         return bool(self._driver.stage != "PLAYING")
 
     def close(self) -> None:
-        """Give both connections back."""
-        self._end()
-        super().close()
-        self._driver.datalink.close()
+        """Give both connections back, the second even if the first does not close."""
+        with contextlib.closing(self._driver.datalink):
+            try:
+                self._end()
+            finally:
+                super().close()

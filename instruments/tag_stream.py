@@ -25,8 +25,9 @@ _PORT_TRIES = 3
 class Recording:
     """A recording in progress.
 
-    driver: configured.  links: control and data link, of which the data link's host serves the streams.  channels: the tagger's channel numbers.
-    width_ps: length of a sub-acquisition.  count: how many, None for endless.  The recording runs once the constructor returns; raises an InstrumentError.
+    driver: with its inputs configured; the host of its data link serves the streams.  channels: the tagger's channel numbers.
+    width_ps: length of a sub-acquisition.  count: how many, None for endless.  where: instrument and address, for messages.
+    The recording runs once the constructor returns; raises an InstrumentError.
     """
 
     def __init__(self, driver: ID900, channels: Sequence[int], width_ps: int, count: int | None, *, where: str) -> None:

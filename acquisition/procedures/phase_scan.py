@@ -16,7 +16,7 @@ from ..run_writer import RunLayout
 from .base import BenchProcedure
 
 if TYPE_CHECKING:
-    from ...instruments.roles import Attenuator, PhotonDetector
+    from ...instruments.roles import Attenuator, Counts, PhotonDetector
 
 
 class PhaseScan(BenchProcedure):
@@ -61,14 +61,14 @@ class PhaseScan(BenchProcedure):
         station = self.instruments.station
         name = named(station, "PhotonDetector")[0]
         detector = cast("PhotonDetector", self.instruments[name])
-        taken: list[NDArray[np.int64]] = []
+        taken: list[Counts] = []
         volts = self.volts()
         for step, drive in enumerate(volts):
             if self.should_stop():
                 return
             self.hold_volts(self.user, float(drive))
             counts = detector.counts(self.period_s)
-            taken.append(counts.n)
+            taken.append(counts)
             rates = counts.n / counts.period_s
             if self.writer is not None:
                 self.writer.counts(name, counts)
@@ -77,7 +77,8 @@ class PhaseScan(BenchProcedure):
             self.emit("progress", 100.0 * (step + 1) / len(volts))
         site = station.optics.site
         gain = self._modulator(self.user).gain
-        self.result = fit_fringe(volts, np.stack(taken), self.period_s, gain=gain, dead_time_s=site.dead_time_s, dark_hz=site.dark_hz)
+        counted, period_s = np.stack([counts.n for counts in taken]), taken[0].period_s
+        self.result = fit_fringe(volts, counted, period_s, gain=gain, dead_time_s=site.dead_time_s, dark_hz=site.dark_hz)
         if self.writer is not None:
             self.writer.summary.update(asdict(self.result))
 

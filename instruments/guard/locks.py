@@ -27,18 +27,29 @@ def lock_folder() -> Path:
 
 
 class ResourceLock:
-    """The right to speak to one resource. Held from construction until `release`; raises InstrumentLocked, which names the holder's process."""
+    """The right to speak to one resource, held from construction until `release`.
+
+    Raises InstrumentLocked, which names the holder's process; StorageError where the file system gives no lock.
+    """
 
     def __init__(self, name: str, resource: str) -> None:
-        self._file = os.open(lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path, self._file = lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", -1
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._take(f"{name} ({resource})")
+        except OSError as error:
+            self.release()
+            raise StorageError(f"{name} cannot be locked ({error.strerror})", where=str(path), remedy="Set XDG_RUNTIME_DIR to a local folder.") from error
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, where: str) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._file)
-            raise InstrumentLocked(
-                f"process {holder} holds the instrument", where=f"{name} ({resource})", remedy="End that process, or wait for it."
-            ) from error
+            raise InstrumentLocked(f"process {holder} holds the instrument", where=where, remedy="End that process, or wait for it.") from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 

@@ -232,7 +232,7 @@ def test_timing_comes_from_the_station():
 
     assert SlotTiming.of(Station.parse(text, Path("demo.toml"))) == SlotTiming()
     with pytest.raises(ConfigError, match="D1, D2 and sync"):
-        SlotTiming.of(Station.parse(text.replace(b"D2 = 2, ", b""), Path("demo.toml")))
+        SlotTiming.of(Station.parse(text.replace(b"D2 = 2, ", b"E2 = 2, ").replace(b"inputs.D2", b"inputs.E2"), Path("demo.toml")))
 
 
 def test_impossible_timing_is_refused(timing):

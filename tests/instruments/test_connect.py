@@ -12,6 +12,7 @@ import pytest
 
 from heliograph.core.errors import (
     ArmRefused,
+    ClockLost,
     DeviceFault,
     Disconnected,
     InstrumentLocked,
@@ -27,6 +28,7 @@ from heliograph.core.errors import (
 from heliograph.instruments import roles
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.guard import safe
+from heliograph.instruments.role_adapter import RoleAdapter
 from heliograph.instruments.station import Station
 from heliograph.instruments.wire.interbus import Register
 
@@ -130,6 +132,38 @@ def test_a_dead_device_does_not_keep_the_others_from_becoming_safe(bench: Any, s
 def test_a_second_opener_is_told_who_holds_the_instrument(bench: Any, running: Any, station: Station) -> None:
     with pytest.raises(InstrumentLocked, match=f"process {os.getpid()} holds"):
         connect(station, bench.addresses)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Disconnected("gone")])
+def test_a_port_is_closed_when_its_identification_is_cut_short(bench: Any, station: Station, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    asked: list[Any] = []
+
+    def interrupted(adapter: Any) -> None:
+        asked.append(adapter)
+        raise error
+
+    monkeypatch.setattr(RoleAdapter, "check_identity", interrupted)
+
+    with pytest.raises((KeyboardInterrupt, Disconnected)):
+        connect(station, bench.addresses)
+
+    (tagger,) = asked
+    assert tagger.name == "tagger"
+    assert tagger.driver.adapter.connection.closed
+    assert tagger.driver.datalink.connection.closed
+
+
+def test_the_data_link_is_closed_even_if_the_control_link_does_not_close(bench: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger = running["tagger"]
+    closed = []
+    with monkeypatch.context() as patched:
+        patched.setattr(tagger.driver.adapter, "close", lambda: (_ for _ in ()).throw(OSError("no")))
+        patched.setattr(tagger.driver.datalink, "close", lambda: closed.append("data link"))
+
+        with pytest.raises(OSError, match="no"):
+            tagger.close()
+
+    assert closed == ["data link"]
 
 
 def test_another_device_at_the_address_is_refused_and_everything_closed(bench: Any, station: Station) -> None:
@@ -252,6 +286,20 @@ def test_counts_come_per_channel(running: Any) -> None:
     assert counts.t_ns == 1_500_000_000
 
 
+def test_a_period_is_the_one_the_device_was_set_to(bench: Any, running: Any) -> None:
+    counts = running["snspd"].counts(0.0125)
+
+    assert bench.snspd.labels["InptMeasurementPeriod"] == 12
+    assert counts.period_s == 0.012
+
+
+def test_the_limit_holds_for_the_period_that_was_set(bench: Any, running: Any) -> None:
+    bench.counts_port._greeting = b"1.5,1000,12400\n"
+
+    with pytest.raises(InterlockError, match=r"1\.033 MHz is above the limit of 1 MHz"):
+        running["snspd"].counts(0.0125)
+
+
 def test_a_rate_above_the_limit_parks_the_detectors(bench: Any, running: Any) -> None:
     running.arm()
     bench.counts_port._greeting = b"1.5,1000,200000\n"
@@ -315,6 +363,44 @@ def test_a_dead_generator_is_noticed_within_its_budget(bench: Any, station: Stat
 
     assert time.monotonic() - begin < 4.0
     instruments.close()
+
+
+def test_inputs_are_set_up_as_the_station_says(bench: Any, station_text: str) -> None:
+    inputs = 'tagger.rules.inputs = { D2 = { threshold = "-250 mV", edge = "FALLING", delay = "1.5 ns" }, sync = { threshold = "1 V", edge = "RISING" } }\n'
+    station = Station.parse(station_text.replace("awg.wire", inputs + "awg.wire", 1).encode(), Path("lab.toml"))
+
+    with connect(station, bench.addresses) as instruments:
+        found = instruments.snapshot()["tagger"]
+
+    assert [found[f"{name}_threshold_v"] for name in ("D1", "D2", "sync")] == [-0.4, -0.25, 1.0]
+    assert [found[f"{name}_edge"] for name in ("D1", "D2", "sync")] == ["FALLING", "FALLING", "RISING"]
+    assert [found[f"{name}_delay_ps"] for name in ("D1", "D2", "sync")] == [0, 1500, 0]
+    assert all(found[f"{name}_enabled"] for name in ("D1", "D2", "sync"))
+
+
+def test_inputs_that_the_station_leaves_out_take_negative_clicks_and_a_positive_sync(bench: Any, running: Any) -> None:
+    assert [bench.tagger.settings[f"INPU{ch}", "THRE"] for ch in (1, 2, 3)] == ["-0.4V", "-0.4V", "0.5V"]
+    assert [bench.tagger.settings[f"INPU{ch}", "EDGE"] for ch in (1, 2, 3)] == ["FALLING", "FALLING", "RISING"]
+
+
+def test_an_input_beyond_the_devices_range_does_not_open_the_bench(bench: Any, station_text: str) -> None:
+    inputs = 'tagger.rules.inputs = { D1 = { threshold = "-3 V", edge = "FALLING" } }\n'
+    station = Station.parse(station_text.replace("awg.wire", inputs + "awg.wire", 1).encode(), Path("lab.toml"))
+
+    with pytest.raises(LimitError, match=r"tagger: -3 V asked"):
+        connect(station, bench.addresses)
+
+
+def test_an_external_reference_needs_the_taggers_external_clock(bench: Any, station_text: str) -> None:
+    external = station_text.replace('rep_rate = "100 MHz"', 'rep_rate = "100 MHz", reference = "external 10 MHz"')
+    station = Station.parse(external.encode(), Path("lab.toml"))
+
+    with pytest.raises(ClockLost, match=r"tagger: the station's clock reference is 'external 10 MHz', the tagger runs on its own clock"):
+        connect(station, bench.addresses)
+
+    bench.tagger.settings["DEVI", "SYNC"] = "EXT"
+    with connect(station, bench.addresses) as instruments:
+        assert instruments["tagger"].clock == "external"
 
 
 def test_an_input_is_configured_and_read_back(bench: Any, running: Any) -> None:

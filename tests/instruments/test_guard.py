@@ -1,5 +1,7 @@
 """The safe state of a bench, and the locks of its resources."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -110,6 +112,19 @@ def test_a_lock_dies_with_its_process(runtime: Path) -> None:
         holder.wait()
 
     ResourceLock("laser", "ASRL1::INSTR").release()
+
+
+def test_a_file_system_without_locks_is_told_and_keeps_no_file_open(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_file: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    open_before = set(Path("/proc/self/fd").iterdir())
+
+    with pytest.raises(StorageError, match="laser cannot be locked .No locks available"):
+        ResourceLock("laser", "ASRL1::INSTR")
+
+    assert set(Path("/proc/self/fd").iterdir()) == open_before
 
 
 def test_locks_are_for_this_user_only(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_counts_are_the_first_line_of_a_fresh_connection() -> None:
     reply = websq.encode_broadcast("InptMeasurementPeriod", 100)
 
     with expected_protocol(WebSQ, [(command, reply)], counts_link=lambda: TcpLink(address, name="snspd counts")) as detector:
-        assert detector.count(0.1) == (1.5, (100, 200))
+        assert detector.count(100) == (1.5, (100, 200))
         assert detector.counts_wire[1] >= len(b"1.5,100,200\n")
     thread.join(2)
 
@@ -130,7 +130,7 @@ def test_a_counts_port_that_says_nothing_is_a_timeout(monkeypatch: pytest.Monkey
 
     pairs = [(command, websq.encode_broadcast("InptMeasurementPeriod", 10))]
     with expected_protocol(WebSQ, pairs, counts_link=lambda: TcpLink(address, name="snspd counts")) as detector, pytest.raises(Timeout, match="snspd counts"):
-        detector.count(0.01)
+        detector.count(10)
     thread.join(2)
 
 

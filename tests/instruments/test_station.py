@@ -102,6 +102,11 @@ def test_bad_toml_names_the_line() -> None:
         ("eta = [0.701156", "eta = [1.701156", "efficiency"),
         ("seed = 20260101", "seed = -1", "seed"),
         ('distance = "1000.5 m"', 'distance = "7000 m"', "outside the loop"),
+        ('reference = "external 10 MHz"', 'reference = "10 MHz"', "reference"),
+        ("tagger.rules.inputs.D1", "tagger.rules.inputs.D3", "the input 'D3' has no channel in `map`"),
+        ('threshold = "-0.4 V"', "threshold = -0.4", "threshold: -0.4 is not a number with a unit"),
+        ('edge = "FALLING"', 'edge = "BOTH"', "edge"),
+        ('delay = "0 ns"', 'delay = "-1 ns"', "delay"),
     ],
 )
 def test_each_mistake_is_one_clear_error(old: str, new: str, message: str) -> None:

@@ -226,6 +226,33 @@ def test_the_order_of_the_instruments_changes_no_tag(usual, tmp_path):
     assert other.summary["alignment"] == usual.summary["alignment"]
 
 
+def test_a_delay_of_the_station_reaches_the_tags_and_the_run_file(usual, tmp_path):
+    later = 'tagger.rules.inputs.D1 = { threshold = "-0.4 V", edge = "FALLING", delay = "4 ns" }'
+    text = re.sub(r"(?m)^tagger\.rules\.inputs\.D1 = .*$", later, text_of())
+
+    run = exchanged(tmp_path, text)
+
+    moved = [run.summary["phases"][name] - usual.summary["phases"][name] for name in ("d1_ps", "d2_ps")]
+    apart = moved[0] - moved[1]
+    assert apart % 10_000 == pytest.approx(4000, abs=5)
+    assert run.instruments["tagger"]["D1_delay_ps"] == 4000
+    assert run.instruments["tagger"]["D2_threshold_v"] == -0.4
+
+
+def test_an_exchange_that_is_cut_short_has_ended_its_recording(tmp_path):
+    def interrupt(topic: str, _: object) -> None:
+        if topic == "progress":
+            raise KeyboardInterrupt
+
+    with opened(tmp_path, text_of()) as bench:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            bench.run(KeyExchange(store=tmp_path / "store", source=SimRandom(1), pair="A-B", seconds=5.0), progress=interrupt)
+
+        # The traceback still holds the frame that was recording.
+        assert caught.tb is not None
+        assert len(list(bench["tagger"].record(0.2))) == 1
+
+
 def test_another_seed_of_the_world_alone_gives_other_offsets_which_are_found_all_the_same(usual, tmp_path):
     run = exchanged(tmp_path, text_of(), lambda world: world["sim"].update(seed=7))
 
