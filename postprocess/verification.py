@@ -42,6 +42,35 @@ def polynomial_tag(packed: Packed, n_bits: int, key: int) -> int:
     return _finish(horner(words, key), n_bits, key)
 
 
+class PolynomialTag:
+    """The same tag of bytes that come in parts, cut anywhere.
+
+    key: as for `polynomial_tag`.
+    """
+
+    def __init__(self, key: int) -> None:
+        _check_key(key)
+        self._key, self._h, self._bits, self._rest = key, 0, 0, b""
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._bits += 8 * len(data)
+        whole = self._rest + data
+        self._rest = whole[len(whole) // 8 * 8 :]
+        self._run(whole[: len(whole) // 8 * 8])
+
+    def value(self) -> int:
+        """Return the tag of all bytes, of which there must be one; nothing may follow."""
+        self._run(self._rest.ljust(8, b"\0") if self._rest else b"")
+        return _finish(self._h, self._bits, self._key)
+
+    def _run(self, whole: bytes) -> None:
+        if whole:
+            # What Horner's rule has reached goes on as the first word.
+            words = np.concatenate([np.array([self._h], np.uint64), np.frombuffer(whole, "<u8").astype(np.uint64, copy=False)])
+            self._h = (_horner_in_groups if _clmul.available() else _horner)(words, self._key)
+
+
 def polynomial_tag_plain(packed: Packed, n_bits: int, key: int) -> int:
     """Return the same tag word by word in Python integers, in the form of the text."""
     _check_key(key)
