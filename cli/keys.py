@@ -88,8 +88,10 @@ def show(store: StoreOption, json_output: JsonOption = False) -> None:
         books = read_ledgers(store)
         if not books:
             raise ConfigError("there are no key stores", where=str(store), remedy="Run `heliograph demo`, or `heliograph acquire key` and `heliograph distil`.")
-        rows = [(book.party, book.pair, book.blocks, book.delivered, book.spendable, book.consumed, book.burned, book.provenance) for book in books]
-        out.table("Key stores (bits)", ["party", "pair", "blocks", "delivered", "spendable", "spent", "burned", "provenance"], rows)
+        counts = ("party", "pair", "blocks", "delivered", "spendable", "consumed", "authentication", "burned")
+        rows = [(*(getattr(book, name) for name in counts), f"{book.epsilon:.1e}", book.provenance) for book in books]
+        heads = ["party", "pair", "blocks", "delivered", "spendable", "spent", "tags", "burned", "epsilon", "provenance"]
+        out.table("Key stores (bits)", heads, rows)
         if spent := _summed(books):
             out.table("Spent on", ["party", "pair", "purpose", "bits", "keys"], spent)
         if accounts := read_accounts(store):

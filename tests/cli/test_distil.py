@@ -94,6 +94,24 @@ def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
     assert books(heliograph, light) == after
 
 
+def test_every_disclosed_bit_and_every_epsilon_is_told_at_once_and_in_the_books(heliograph, light):
+    people = heliograph("distil", light.run, "--store", light.store)
+    assert people.code == 0
+    books_of = {(one["party"], one["pair"]): one for one in heliograph("keys", "show", "--store", light.store, "--json").json["accounts"]}
+
+    assert list(books_of) == [("A", "A-B"), ("B", "A-B")]
+    assert books_of["A", "A-B"] == {**books_of["B", "A-B"], "party": "A"}
+    account = books_of["A", "A-B"]
+    assert account["subtracted"] == account["disclosed"]["alice_parities"] + account["disclosed"]["verification"]
+    for bits in account["disclosed"].values():
+        assert f" {bits:,} " in people.out
+    parts = {name: value for name, value in account["epsilons"].items() if name != "total"}
+    assert parts == pytest.approx({"correction": 1e-10, "amplification": 1e-10, "concentration": 2e-10, "authentication": 0.0})
+    assert account["epsilons"]["total"] == pytest.approx(sum(parts.values()))
+    assert "not authenticated" in people.out
+    assert f"{account['disclosed']['alice_parities']:,}" in heliograph("keys", "show", "--store", light.store).out
+
+
 def test_azuma_gives_less_than_kato(heliograph, light, acquired, tmp_path):
     other = acquired.copied(tmp_path / "other")
     first = heliograph("distil", light.run, "--store", light.store, "--json")
