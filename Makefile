@@ -5,6 +5,7 @@ PYTHON ?= python3 python3.11 python3.12 python3.13 python
 TORCH_INDEX ?=
 DEMO ?=
 TESTS ?=
+ONLY ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -12,7 +13,7 @@ SOURCES := -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDE
 NO_INDEX := no package index answers: connect this machine, or set PIP_INDEX_URL to an index it can reach, and run make again
 LOOKS_AT_QT := from PySide6 import QtGui, QtTest, QtWidgets
 
-.PHONY: demo test test-all check docs
+.PHONY: demo test test-all check bench docs
 
 demo: .venv/.ready
 	@$(BIN)/heliograph demo $(DEMO)
@@ -29,6 +30,9 @@ check: .venv/.ready .typing/heliograph
 	MYPYPATH=.typing $(BIN)/mypy --explicit-package-bases -p heliograph
 	MYPYPATH=.typing $(BIN)/mypy --explicit-package-bases tests
 	PYTHONPATH=.typing $(BIN)/lint-imports --no-logo
+
+bench: .venv/.bench
+	@$(BIN)/python -m benchmarks $(addprefix --only ,$(ONLY))
 
 docs: .venv/.docs
 	@$(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"
@@ -57,6 +61,9 @@ endif
 	{ $(PIP) install $(SOURCES) -e '.[test]' 2>&1 && echo installed; } | tee .venv/setup.log | sed -n 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p'; \
 	tail -n 1 .venv/setup.log | grep -qx installed || { echo "packages could not be installed: read .venv/setup.log, mend what its last lines name (network, disk space), and run make again" >&2; exit 1; }; \
 	echo "$(CURDIR)" >$@
+
+.venv/.bench: .venv/.ready
+	@$(PIP) install --quiet $(SOURCES) -e '.[bench]' || { echo "$(NO_INDEX)" >&2; exit 1; }; touch $@
 
 .venv/.docs: .venv/.ready
 	@$(PIP) install --quiet $(SOURCES) -e '.[docs]' || { echo "$(NO_INDEX)" >&2; exit 1; }; touch $@

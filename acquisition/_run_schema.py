@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.errors import ParameterError
 
@@ -26,6 +27,7 @@ EVENT = np.dtype([("t_ns", "<i8"), ("severity", "u1"), ("source", "S32"), ("text
 SEVERITIES = ("info", "warning", "error")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _LONGEST_LIST = 64
+_ROWS = 1 << 20
 _LONGEST_TEXT = 4096
 _PACKAGES = ("heliograph", "numpy", "scipy", "numba", "h5py", "pymeasure", "pyvisa", "pyzmq")
 
@@ -119,10 +121,17 @@ def digest(file: h5py.File) -> str:
     total = hashlib.sha256(str(file.attrs["start"]).encode())
     for name in ("snapshot/station", "announcement/meta", "announcement/bytes"):
         if name in file:
-            total.update(file[name][()].tobytes())
+            for rows in by_rows(file[name]):
+                total.update(rows.tobytes())
     for source in sorted(file.get("tags", ())):
         total.update(file[f"tags/{source}/batches"][()].tobytes())
     return total.hexdigest()
+
+
+def by_rows(stream: h5py.Dataset) -> Iterator[NDArray[Any]]:
+    """Yield a dataset in pieces of bounded size, in order."""
+    for first in range(0, stream.shape[0], _ROWS):
+        yield stream[first : first + _ROWS]
 
 
 def environment() -> dict[str, Any]:

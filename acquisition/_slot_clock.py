@@ -1,7 +1,11 @@
 """The slot clock: its state, shared by both kernels, and its first lock.
 
 Detector times become slots by their distance from sync tags, one every `divider` slots. A loop follows phase and period; floats hold short differences only,
-absolute times stay int64 picoseconds.
+absolute times stay int64 picoseconds. With D picoseconds and r periods between the sync tag followed last and this one, fraction f and period P:
+
+    e = D - f - r P,    f = (KP - 1) e,    P = P + KI e
+
+which is the loop f + r P + KP e seen from this tag; two numbers below a gate pass from tag to tag.
 """
 
 from __future__ import annotations
@@ -41,18 +45,23 @@ class At(IntEnum):
     OUTSIDE = 10
     DOUBLES = 11
     LATE = 12
+    LAST_PS = 13
 
 
 SYNC, IGNORED = 2, 3
 """Roles of a tag channel besides 0 for D1 and 1 for D2."""
+LOST, DISORDER = -1, -2
+"""What a kernel returns instead of a number of events."""
+LONG_AGO = -(2**62)
+"""A time (ps) before every tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that passes from one chunk to the next.
 
-    ints: int64 (13,), see `At`; PENDING is 0 for no event waiting, 1 for one, 2 for one withdrawn.
-    floats: float64 (2,), fraction of the base (ps), period (ps).
+    ints: int64 (14,), see `At`; BASE is the sync tag followed last (ps), PENDING is 0 for no event waiting, 1 for one, 2 for one withdrawn.
+    floats: float64 (2,), by how much the loop expects that tag later than it came (ps), period (ps).
     """
 
     ints: NDArray[np.int64]
@@ -127,4 +136,5 @@ def locked(line: Line) -> State:
     start = line.offset_ps - line.period_ps
     whole = int(np.floor(start))
     ints[At.BASE], ints[At.COUNT], ints[At.LAST_SLOT] = line.base_ps + whole, line.first - 1, -1
+    ints[At.LAST_PS] = LONG_AGO
     return State(ints, np.array([start - whole, line.period_ps]))

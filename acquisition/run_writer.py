@@ -151,7 +151,10 @@ class RunWriter:
         self._append("", {"events": row})
 
     def announcement(self, encoded: bytes, meta: Mapping[str, Any]) -> None:
-        """Append a part of the announcement; meta: a few numbers that go with it."""
+        """Append a part of the announcement, which ends where an event ends; meta: a few numbers that go with it.
+
+        Parts are written while the run goes on, so that nobody holds the whole.
+        """
         text = json.dumps({**plain(meta, "announcement"), "n_bytes": len(encoded)}, sort_keys=True).encode()
         if len(text) > 400:
             raise ParameterError(f"{len(text)} bytes of meta data, 400 fit", where="announcement")

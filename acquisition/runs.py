@@ -27,11 +27,28 @@ if TYPE_CHECKING:
 
     from ..instruments.roles import TagBatch
 
-__all__ = ["Run", "RunLayout", "RunWriter", "salvage"]
+__all__ = ["AnnouncedParts", "Run", "RunLayout", "RunWriter", "salvage"]
 
 _KINDS = ("tables", "counts", "scalars", "tags")
 _NOT_ARRAYS = ("batches", "gaps", "meta")
 _BATCHES_SHOWN = 5
+
+
+class AnnouncedParts:
+    """The announcement of an open run file: iterating reads its parts, as often as asked.
+
+    meta: what was written with each part, and its length `n_bytes`.
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self.meta: list[dict[str, Any]] = [json.loads(text) for text in group["meta"][()]]
+        self._bytes = group["bytes"]
+
+    def __iter__(self) -> Iterator[bytes]:
+        first = 0
+        for part in self.meta:
+            yield self._bytes[first : first + part["n_bytes"]].tobytes()
+            first += part["n_bytes"]
 
 
 class Run(Mapping[str, NDArray[Any]]):
@@ -132,10 +149,15 @@ class Run(Mapping[str, NDArray[Any]]):
 
     def announcement(self) -> tuple[bytes, list[dict[str, Any]]]:
         """Return the announcement's bytes and the meta data of its parts. Raises RunFileError if the run holds none."""
-        group = self._group("announcement", "")
-        parts = [json.loads(text) for text in group["meta"][()]]
-        raw = group["bytes"][()].tobytes()
-        return raw[: sum(part["n_bytes"] for part in parts)], parts
+        announced = self.announced()
+        return b"".join(announced), announced.meta
+
+    def announced(self) -> AnnouncedParts:
+        """Return the announcement part by part, for runs whose announcement is not to be held. Raises RunFileError if the run holds none."""
+        announced = AnnouncedParts(self._group("announcement", ""))
+        if not all(isinstance(part, dict) and type(part.get("n_bytes")) is int and part["n_bytes"] >= 0 for part in announced.meta):
+            raise RunFileError("what belongs to the announcement is malformed", where=str(self.path), remedy="Acquire another run.")
+        return announced
 
     def timing(self, source: str = "tagger") -> SlotTiming:
         """Return the slot timing under which a tag source recorded. Raises RunFileError if the run holds no such source or did not keep it."""

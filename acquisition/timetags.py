@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, ParameterError, SyncError, TagStreamError
 from . import _timetags_numpy
-from ._slot_clock import IGNORED, SYNC, WARM_TAGS, At, Line, State, fit_line, lock, locked
+from ._slot_clock import DISORDER, IGNORED, LONG_AGO, SYNC, WARM_TAGS, At, Line, State, fit_line, lock, locked
 from .events import Events, difference
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class EventSelector:
         self._roles = timing.roles
         self._select = _kernel(engine)
         self._state: State | None = None
-        self._held: list[tuple[NDArray[np.int64], NDArray[np.uint8]]] = []
-        self._last_ps, self._end_ps = -(2**62), 0
+        self._held: list[tuple[NDArray[np.int64], NDArray[np.uint8], int]] = []
+        self._last_ps, self._end_ps = LONG_AGO, 0
         self._slots_lost, self._gaps = 0.0, 0
 
     def feed(self, batch: TagBatch) -> Events:
@@ -128,16 +128,11 @@ class EventSelector:
         """
         t, channel = np.ascontiguousarray(batch.t_ps, np.int64), np.ascontiguousarray(batch.ch, np.uint8)
         self._check(t, channel, batch)
+        events = self._hold(t, channel, batch.seq) if self._state is None else self._run(self._state, t, channel, batch.seq)
         self._end_ps = batch.t_end_ps
         self._slots_lost += sum(gap.t1_ps - gap.t0_ps for gap in batch.gaps) / self.timing.slot_ps
         self._gaps += len(batch.gaps)
-        if t.size == 0:
-            return Events.none()
-        self._last_ps = int(t[-1])
-        if self._state is not None:
-            return self._run(self._state, t, channel)
-        self._held.append((t, channel))
-        return self._start(final=False)
+        return events
 
     def flush(self) -> Events:
         """Return the events still waiting: the stream is over."""
@@ -167,30 +162,45 @@ class EventSelector:
     def _check(self, t: NDArray[np.int64], channel: NDArray[np.uint8], batch: TagBatch) -> None:
         if t.shape != channel.shape or t.ndim != 1:
             raise TagStreamError(f"{t.size} times for {channel.size} channels", where=f"batch {batch.seq}")
-        if t.size and (t[0] < self._last_ps or bool((t[1:] < t[:-1]).any())):
-            raise TagStreamError("tags are out of order", where=f"batch {batch.seq}", remedy="The raw batch is kept; apply channel delays before merging.")
         if batch.t_begin_ps < self._end_ps or batch.t_end_ps < batch.t_begin_ps:
             raise TagStreamError("the batch overlaps the one before it", where=f"batch {batch.seq}", remedy="The raw batch is kept.")
 
+    def _hold(self, t: NDArray[np.int64], channel: NDArray[np.uint8], seq: int) -> Events:
+        """Keep tags until the clock can be locked."""
+        if t.size == 0:
+            return Events.none()
+        if t[0] < self._last_ps or bool((t[1:] < t[:-1]).any()):
+            raise _out_of_order(seq)
+        self._last_ps = int(t[-1])
+        self._held.append((t, channel, seq))
+        return self._start(final=False)
+
     def _start(self, *, final: bool) -> Events:
         """Lock the clock once enough sync tags have come; whether they have depends on the tags alone, not on how they were cut."""
-        sync = np.concatenate([t[self._roles[channel] == SYNC] for t, channel in self._held])
+        sync = np.concatenate([t[self._roles[channel] == SYNC] for t, channel, _ in self._held])
         early = sync[sync < _HORIZON_PS]
         if not final and early.size < WARM_TAGS and self._last_ps < _HORIZON_PS:
             return Events.none()
         line = lock(early[:WARM_TAGS], self.timing.sync_ps, self.timing.gate_ps / 2)
         self._state, held, self._held = locked(line), self._held, []
-        return Events.joined([self._run(self._state, t, channel) for t, channel in held])
+        return Events.joined([self._run(self._state, *batch) for batch in held])
 
-    def _run(self, state: State, t: NDArray[np.int64], channel: NDArray[np.uint8]) -> Events:
-        slot, detector = np.empty(t.size, np.int64), np.empty(t.size, np.uint8)
+    def _run(self, state: State, t: NDArray[np.int64], channel: NDArray[np.uint8], seq: int) -> Events:
+        slot, detector = np.empty(t.size + 1, np.int64), np.empty(t.size + 1, np.uint8)
         half = self.timing.gate_ps / 2
-        n = self._select(t, channel, self._roles, state.ints, state.floats, self.timing.sync_divider, half, self._phase, slot, detector)
+        n = int(self._select(t, channel, self._roles, state.ints, state.floats, self.timing.sync_divider, half, self._phase, slot, detector))
+        if n == DISORDER:
+            raise _out_of_order(seq)
         if n < 0:
             raise SyncError(
                 f"sync tags strayed by more than {half:.0f} ps for more than 10 periods", where="sync channel", remedy="The block is aborted; check the clock."
             )
-        return Events(slot[:n].copy(), detector[:n].copy())
+        # A short view would keep the whole buffer alive.
+        return Events.checked(slot[:n], detector[:n]) if 2 * n > t.size else Events.checked(slot[:n].copy(), detector[:n].copy())
+
+
+def _out_of_order(seq: int) -> TagStreamError:
+    return TagStreamError("tags are out of order", where=f"batch {seq}", remedy="The raw batch is kept; apply channel delays before merging.")
 
 
 def _kernel(engine: Engine) -> Callable[..., int]:

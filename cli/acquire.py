@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..core.errors import ParameterError
+from ..core.statement import combined
 from .bench import FaultOption, StationOption
 from .output import JsonOption, Output, command
 
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
     from ..acquisition.runs import Run
     from ..control.bench import Bench
+    from ..control.node import Network
+    from ..control.walk import Block, Walk
 
 app = typer.Typer(no_args_is_help=True, help="Measure on the bench; every measurement becomes a run file.")
 
@@ -74,31 +80,95 @@ def key(
     station: StationOption,
     store: Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of the key stores; each party's pattern waits there for `heliograph distil`.")],
     pairs: Annotated[str, typer.Option(help="Pairs such as A-B,B-C, or all.")] = "all",
-    seconds: Annotated[float, typer.Option(help="Seconds of light for each pair.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of light of each block.")] = 5.0,
+    light: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Light in all, such as 1h or 600 s: block after block, the pair with the least key first.")
+    ] = None,
+    distil: Annotated[bool, typer.Option("--distil", help="Make key of each block at once.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the patterns from a seed instead of the operating system, to repeat a run.")] = None,
     out_folder: OutOption = None,
     fault: FaultOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Exchange light between pairs of users; `heliograph distil` makes key of each run."""
+    """Exchange light between pairs of users; `heliograph distil` makes key of each run.
+
+    One block for each pair; with --for as many as fit, each for the pair that has the least key then. Killed and begun again, --for with --distil first makes
+    key of light that waits for it.
+    """
     with command(json_output) as out:
         from ..control.bench import open_bench
+        from ..control.resources import peak_rss_bytes
+        from ..control.walk import Walk
         from ..core.entropy import OsRandom, SimRandom
-        from ..postprocess.procedures.key_exchange import KeyExchange
+        from ..core.units import parse
 
-        runs: dict[str, Run] = {}
-        with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
-            for number, pair in enumerate(_pairs(pairs, tuple(bench.station.pairs))):
-                source = OsRandom() if seed is None else SimRandom(seed, number)
-                procedure = KeyExchange(store=store, source=source, pair=pair, seconds=seconds)
-                runs[pair] = _carry_out(bench, procedure, f"Light of pair {pair}", out)
-        rows = [(pair, run.summary["preamble"]["e_x"], run.summary["preamble"]["e_y"], run.path.name) for pair, run in runs.items()]
-        out.table("Runs", ["pair", "error X before", "error Y before", "run file"], rows)
-        for run in runs.values():
-            run.close()
-            out.say(f"Next: heliograph distil {run.path} --store {store}")
-        found = {pair: {"run": run.path, "run_id": run.run_id, **run.summary} for pair, run in runs.items()}
-        out.result({"pairs": found}, simulated=any(run.simulated for run in runs.values()))
+        begun = time.monotonic()
+        total = None if light is None else parse(light, "s", where="--for")
+        if total is not None and not total >= seconds:
+            raise ParameterError(f"{light} is less than one block of {seconds:g} s", where="--for", remedy="Give more, or fewer --seconds.")
+        with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench, ExitStack() as stack:
+            chosen = _pairs(pairs, tuple(bench.station.pairs))
+            walk = Walk(bench, store, seconds, source=lambda number: OsRandom() if seed is None else SimRandom(seed, number))
+            if distil:
+                walk.keys = stack.enter_context(_stores(store, chosen))
+            blocks = _walked(walk, chosen, total, out)
+        _say_blocks(out, blocks, store)
+        runs = [{"pair": block.pair, "run": block.run, "run_id": block.run_id, **block.summary, **_made(block)} for block in blocks]
+        found = {"blocks": runs} if total is not None else {"pairs": {run["pair"]: run for run in runs}}
+        statements = [block.key.statement for block in blocks if block.key is not None]
+        out.result(
+            {**found, "wall_seconds": time.monotonic() - begun, "peak_rss_bytes": peak_rss_bytes()},
+            simulated=any(block.simulated for block in blocks),
+            security=combined(statements) if statements else None,
+            exit_code=1 if distil and not statements else 0,
+        )
+
+
+def _stores(store: Path, pairs: list[str]) -> AbstractContextManager[Network]:
+    from ..control.node import network
+
+    return network(store, {user for pair in pairs for user in pair.split("-")})
+
+
+def _walked(walk: Walk, pairs: list[str], light_s: float | None, out: Output) -> list[Block]:
+    """Go through the blocks with a bar that names what is done, and a line for each block of a long walk."""
+    blocks = []
+    with out.progress("Light") as bar:
+
+        def lit(topic: str, value: Any) -> None:
+            if topic == "progress":
+                bar.to(value)
+            elif "Event rate (Hz)" in value:
+                bar.say(f"Light, {value['Event rate (Hz)'] / 1e6:.3f} million events/s")
+
+        def working(what: str, percent: float) -> None:
+            bar.say(what)
+            bar.to(percent)
+
+        walk.light, walk.work = lit, working
+        for block in map(walk.block, pairs) if light_s is None else chain(walk.left_over(pairs) if walk.keys else (), walk.along(pairs, light_s)):
+            blocks.append(block)
+            if light_s is not None:
+                out.note(f"Block {len(blocks)}, pair {block.pair}: {_outcome(block)}")
+    return blocks
+
+
+def _outcome(block: Block) -> str:
+    if block.key is not None:
+        return f"{block.key.key_bits:,} bits of key, {block.key.key_rate_bps / 1e3:,.1f} kbit/s"
+    return f"no key: {block.why}" if block.why else f"light in {block.run.name}"
+
+
+def _made(block: Block) -> dict[str, Any]:
+    return {"no_key": block.why} if block.why else {"key": block.key.as_dict()} if block.key is not None else {}
+
+
+def _say_blocks(out: Output, blocks: list[Block], store: Path) -> None:
+    rows = [(block.pair, block.summary["preamble"]["e_x"], block.summary["preamble"]["e_y"], block.run.name) for block in blocks]
+    out.table("Runs", ["pair", "error X before", "error Y before", "run file"], rows)
+    for block in blocks:
+        waits = block.key is None and not block.why
+        out.say(f"Next: heliograph distil {block.run} --store {store}" if waits else f"Pair {block.pair}: {_outcome(block)}")
 
 
 def _pairs(text: str, known: tuple[str, ...]) -> list[str]:

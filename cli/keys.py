@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core.errors import ConfigError
-from .output import JsonOption, command
+from .output import Bar, JsonOption, command
 
 if TYPE_CHECKING:
     from ..postprocess.keystore.ledger import LinkLedger
@@ -28,15 +30,20 @@ def distil(
     """Make key of a run and lay it into the stores of its pair."""
     with command(json_output) as out:
         from ..acquisition.runs import Run
+        from ..control.accounting import disclosed_rows, epsilon_rows
         from ..control.node import network, pair_of
+        from ..control.resources import peak_rss_bytes
+
+        begun = time.monotonic()
 
         if bound not in ("kato", "azuma"):
             raise typer.BadParameter(f"{bound!r} is neither kato nor azuma", param_hint="--bound")
         if not store.is_dir():
             raise ConfigError("there is no such folder", where=str(store), remedy="Give the --store of `heliograph acquire key`, where the patterns lie.")
         with Run.open(run) as opened, network(store, pair_of(opened).split("-")) as keys, out.progress("Distilling") as bar:
-            made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma")
+            made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma", progress=partial(_show, bar))
             bar.to(100.0)
+        used = {"wall_seconds": time.monotonic() - begun, "peak_rss_bytes": peak_rss_bytes()}
         rows = [
             ("error rate X", f"{made.qber_x:.3%}"),
             ("error rate Y", f"{made.qber_y:.3%}"),
@@ -45,9 +52,19 @@ def distil(
             ("f of error correction", f"{made.f_ec:.4f}" if made.f_ec else "-"),
             ("key bits", made.key_bits),
             ("rate (bit/s)", f"{made.key_rate_bps:,.0f}"),
+            (f"rate at the published f of {made.paper_f} (bit/s)", f"{made.key_rate_bps_at_paper_leak:,.0f}"),
+            ("time taken (s)", f"{used['wall_seconds']:.1f}"),
+            ("most memory (MB)", f"{used['peak_rss_bytes'] / 1e6:,.0f}"),
         ]
         out.table(f"Pair {made.pair}, key block {made.block}", ["quantity", "value"], rows)
-        out.result(made.as_dict(), simulated=made.statement.provenance.simulated, security=made.statement)
+        out.table("Said in public (bits)", *disclosed_rows(made.disclosed))
+        out.table("Probability that a claim fails", *epsilon_rows(made.epsilons))
+        out.result({**made.as_dict(), **used}, simulated=made.statement.provenance.simulated, security=made.statement)
+
+
+def _show(bar: Bar, what: str, percent: float) -> None:
+    bar.say(what)
+    bar.to(percent)
 
 
 def _summed(books: list[LinkLedger]) -> list[tuple[str, str, str, int, int]]:
@@ -65,22 +82,27 @@ def _summed(books: list[LinkLedger]) -> list[tuple[str, str, str, int, int]]:
 def show(store: StoreOption, json_output: JsonOption = False) -> None:
     """Show what the stores hold, and who spent which bits on what. No key bit is shown, and nothing in the stores changes."""
     with command(json_output) as out:
+        from ..control.accounting import account_rows, read_accounts
         from ..postprocess.keystore.ledger import read_ledgers
 
         books = read_ledgers(store)
         if not books:
             raise ConfigError("there are no key stores", where=str(store), remedy="Run `heliograph demo`, or `heliograph acquire key` and `heliograph distil`.")
-        rows = [(book.party, book.pair, book.blocks, book.delivered, book.spendable, book.consumed, book.burned, book.provenance) for book in books]
-        out.table("Key stores (bits)", ["party", "pair", "blocks", "delivered", "spendable", "spent", "burned", "provenance"], rows)
+        counts = ("party", "pair", "blocks", "delivered", "spendable", "consumed", "authentication", "burned")
+        rows = [(*(getattr(book, name) for name in counts), f"{book.epsilon:.1e}", book.provenance) for book in books]
+        heads = ["party", "pair", "blocks", "delivered", "spendable", "spent", "tags", "burned", "epsilon", "provenance"]
+        out.table("Key stores (bits)", heads, rows)
         if spent := _summed(books):
             out.table("Spent on", ["party", "pair", "purpose", "bits", "keys"], spent)
+        if accounts := read_accounts(store):
+            out.table("Said in public while the key was made (bits)", *account_rows(accounts))
         for line in sorted({f"Key-encryption key: {book.kek}. Rollback guard: {book.guard}." for book in books}):
             out.say(line)
         damaged = [f"{book.party}/{book.pair}" for book in books if not book.audit_ok]
         if damaged:
             out.warn(f"the audit chain is broken: {', '.join(damaged)}")
         out.result(
-            {"store": store, "stores": [book.as_dict() for book in books]},
+            {"store": store, "stores": [book.as_dict() for book in books], "accounts": [account.as_dict() for account in accounts]},
             simulated=any(book.provenance != "real" for book in books),
             exit_code=1 if damaged else 0,
         )

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
 from ..acquisition.runs import Run
 from ..acquisition.sent import Sent, erase_sent, load_sent
 from ..core.entropy import OsRandom, RandomSource
-from ..core.errors import AlreadyDistilled, ParameterError, RunFileError, StorageError
+from ..core.errors import AlreadyDistilled, RunFileError, StorageError
 from ..core.ledger import Ledger, records
 from ..core.physics import transmission
 from ..core.statement import Provenance, SecurityStatement
@@ -26,15 +27,24 @@ from ..instruments.station import Station
 from ..postprocess.block import BlockSettings, Distilled
 from ..postprocess.channel.frames import MessageType
 from ..postprocess.distillation import Alice, Bob, run_in_process
-from ..postprocess.finite_key import kato_parameters
+from ..postprocess.finite_key import binary_entropy, kato_parameters, key_length
 from ..postprocess.keystore.party import Link, PartyKeys, link, open_party
 from ..postprocess.keystore.source import KeyBlock
 from ..postprocess.parameters import PairBench, SlotShares, expected_counts
 from ..postprocess.procedures.key_exchange import Y_SHARE, pattern_path
+from .accounting import epsilon_parts
 
 Bound = Literal["azuma", "kato"]
+Progress = Callable[[str, float], None]
+"""Told what a distillation is doing, and how much of the whole is done, in percent."""
+PAPER_F = {"A-B": 1.19131, "A-C": 1.18058}
+"""f of error correction in the published rows (arXiv:2501.12709, Tables 1 and 7)."""
+OTHER_F = 1.19284
+"""f of the published third pair, which here stands for all others."""
 _TYPE_AT = 5
 """Place of the message type in a frame: behind length and version."""
+_AT = {"sifted": 10.0, "corrected": 80.0, "laying down": 90.0}
+"""Percent of a distillation that is done then, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class PairKey:
 
     block: number of the key block in the stores.  seconds: of light.  sifted_bits: X bits.  leak_bits: parities subtracted.
     key_rate_bps: key over light time.  f_ec: leak over n_x h(E_x), None where nothing was wrong.
+    disclosed: bits said in public, by class.  epsilons: parts of the failure probability, and their sum (see `accounting`).
+    paper_f: f of error correction that the published row of the pair implies.  key_rate_bps_at_paper_leak: what the same counts would give with it.
     """
 
     pair: str
@@ -57,7 +69,10 @@ class PairKey:
     f_ec: float | None
     key_bits: int
     key_rate_bps: float
+    paper_f: float
+    key_rate_bps_at_paper_leak: float
     disclosed: dict[str, int]
+    epsilons: dict[str, float]
     statement: SecurityStatement
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,17 +88,26 @@ class Network:
         self.parties = parties
         self.links = links
 
-    def distil(self, run: Run, *, bound: Bound = "kato", source: RandomSource | None = None, tap: Callable[[int, bytes], None] | None = None) -> PairKey:
+    def distil(
+        self,
+        run: Run,
+        *,
+        bound: Bound = "kato",
+        source: RandomSource | None = None,
+        tap: Callable[[int, bytes], None] | None = None,
+        progress: Progress | None = None,
+    ) -> PairKey:
         """Make key of a run of `KeyExchange` and lay it into both stores of its pair.
 
         bound: concentration inequality; the free parameters of `kato` come from what the station expects.
-        source: of hash keys and seeds.  tap: sees every message between the two parties.
+        source: of hash keys and seeds.  tap: sees every message between the two parties.  progress: told what goes on.
         Raises AlreadyDistilled, RunFileError, or the reason why there is no key. A run whose bases went out is never tried again, whatever came of it: its site
         could announce other events once it knows them, and parities of another seed would leak twice. Its patterns are erased.
         """
         meta = _announced(run)
         pair, users = meta["pair"], meta["pair"].split("-")
         self._refuse_second_time(run, users)
+        told = progress or (lambda _what, _percent: None)
         files = [pattern_path(self.folder, user, run.run_id) for user in users]
         sent = [load_sent(path, run_id=run.run_id, party=user) for path, user in zip(files, users, strict=True)]
         settings = _settings(run, meta, sent, self.parties[users[0]].next_block(users[1]), bound)
@@ -91,11 +115,13 @@ class Network:
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
             noting = _Noting(ledgers, run.run_id, pair, tap)
             try:
-                results = _machines(run, sent, settings, source or OsRandom(), noting)
+                results = _machines(run, sent, settings, source or OsRandom(), noting, told)
+                told("Laying down key", _AT["laying down"])
                 blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
                 self.links[pair].ingest(blocks[0], blocks[1])
-                for ledger in ledgers:
-                    ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=results[0].bits)
+                for ledger, one in zip(ledgers, results, strict=True):
+                    cost = {"disclosed": one.disclosed, "epsilons": epsilon_parts(settings.epsilons, one.statement.epsilon)}
+                    ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=one.bits, **cost)
             except BaseException as error:
                 if noting.noted:
                     _erase_noting(files, error)
@@ -173,13 +199,14 @@ def pair_of(run: Run) -> str:
 
 
 def _announced(run: Run) -> dict[str, Any]:
-    _, parts = run.announcement()
-    if run.procedure != "KeyExchange" or not parts:
+    parts = run.announced().meta if run.procedure == "KeyExchange" else []
+    # Only the last part says of which block the events are.
+    if not parts or "pair" not in parts[-1]:
         raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
-    match parts[0]:
+    match parts[-1]:
         case {"pair": str(pair), "first_slot": int(), "n_slots": int(), "pattern": [str(), str()]} if pair.count("-") == 1:
-            return parts[0]
-    raise RunFileError("what belongs to the announcement is malformed", where=str(run.path), remedy="Restore the file from a copy.")
+            return parts[-1]
+    raise RunFileError("what belongs to the announcement is malformed", where=str(run.path), remedy="Acquire another run.")
 
 
 def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, bound: Bound) -> BlockSettings:
@@ -220,12 +247,24 @@ def _machines(
     settings: BlockSettings,
     source: RandomSource,
     tap: Callable[[int, bytes], None],
+    told: Progress,
 ) -> tuple[Distilled, Distilled]:
-    announcement, _ = run.announcement()
+    announcement = run.announced()
     # The generators were shifted so that both patterns begin in slot 0 of the frame.
+    told("Sifting", 0.0)
     alice = Alice.of_pattern(sent[0].pattern, 0, announcement, settings, source)
+    told("Sifting", _AT["sifted"] / 2)
     bob = Bob.of_pattern(sent[1].pattern, 0, announcement, settings, source)
-    return run_in_process(alice, bob, tap)
+    told("Sifting", _AT["sifted"])
+
+    def watched(end: int, data: bytes) -> None:
+        tap(end, data)
+        if data[_TYPE_AT] == MessageType.PARITY:
+            told("Correcting errors", _AT["sifted"] + (_AT["corrected"] - _AT["sifted"]) * bob.corrected_share)
+        elif data[_TYPE_AT] == MessageType.PA_SEED:
+            told("Amplifying privacy", _AT["corrected"])
+
+    return run_in_process(alice, bob, watched)
 
 
 class _Noting:
@@ -254,9 +293,8 @@ def _erase_noting(files: Iterable[Path], error: BaseException) -> None:
 
 
 def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:
-    seconds = float(run.summary["seconds"])
-    if seconds <= 0.0:
-        raise ParameterError(f"{seconds} s of light", where=str(run.path))
+    seconds = settings.n_sent / Station.parse(run.station_text, run.path).clock.rep_rate_hz
+    paper_f = PAPER_F.get(settings.pair, OTHER_F)
     return PairKey(
         pair=settings.pair,
         run_id=run.run_id,
@@ -270,6 +308,23 @@ def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:
         f_ec=result.f_ec,
         key_bits=result.bits,
         key_rate_bps=result.bits / seconds,
+        paper_f=paper_f,
+        key_rate_bps_at_paper_leak=_bits_at(paper_f, settings, result) / seconds,
         disclosed=result.disclosed,
+        epsilons=epsilon_parts(settings.epsilons, result.statement.epsilon),
         statement=result.statement,
     )
+
+
+def _bits_at(f: float, settings: BlockSettings, result: Distilled) -> int:
+    """Return the key that the same counts would give if error correction disclosed f times what it must."""
+    return key_length(
+        result.counts,
+        settings.mu,
+        ceil(f * result.n_x_surviving * binary_entropy(result.qber_x)),
+        bound=settings.bound,
+        epsilons=settings.epsilons,
+        verify_bits=result.disclosed["verification"],
+        n_x_surviving=result.n_x_surviving,
+        kato=settings.kato,
+    ).bits

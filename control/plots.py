@@ -9,12 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..acquisition.plots import BLUE, GREY, ORANGE, canvas
+from ..core.physics import loss_db
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
+
+    from ..postprocess.finite_key import Bound
+    from .intensity import RateCurves
 
 GREEN, PURPLE = "#009E73", "#7B4FA3"
 
@@ -95,3 +103,86 @@ def key_spent(spent: Sequence[int], burned: Sequence[int]) -> Figure:
     axes.xaxis.set_major_locator(_whole_numbers())
     axes.legend(frameon=False, loc="upper left")
     return figure
+
+
+def key_rates(pairs: Mapping[str, RateCurves]) -> Figure:
+    """Draw expected key rates, one row a pair: on the left against intensity, on the right against accumulation time.
+
+    Best settings are dots; the intensity in use is an open diamond on the curve of the bound that was asked for.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 0.4 + 2.9 * len(pairs)), layout="constrained")
+    grid = figure.subplots(len(pairs), 2, squeeze=False)
+    for (left, right), (name, curves) in zip(grid, pairs.items(), strict=True):
+        _rate_by_intensity(left, curves)
+        _rate_by_duration(right, curves)
+        left.set_title(f"{name}: {_conditions(curves)}", loc="left", fontsize=9.5)
+        right.set_title(f"{name}: best intensity for each time", loc="left", fontsize=9.5)
+    grid[-1][0].set_xlabel("mean photons per pulse leaving each user, µ")
+    grid[-1][1].set_xlabel("accumulation time of one block (s)")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the file's name ends in; the same figure gives the same file. Raises OSError."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "heliograph"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+_BOUNDS: tuple[tuple[Bound, str, str], ...] = (("azuma", BLUE, "-"), ("kato", ORANGE, "--"))
+
+
+def _conditions(curves: RateCurves) -> str:
+    bench = curves.scenario.bench
+    return (
+        f"{float(loss_db(bench.transmission[0])):.2f} dB per arm, $E_X$ {bench.error_x:.2%}, $E_Y$ {bench.error_y:.2%}, "
+        f"{curves.scenario.duration_s:g} s, $f$ {curves.scenario.f_ec:g}".replace("%", r"$\,$%")
+    )
+
+
+def _rate_by_intensity(axes: Axes, curves: RateCurves) -> None:
+    for bound, colour, style in _BOUNDS:
+        best = curves.best[bound]
+        found = best.length > 0
+        label = f"{bound}: {best.rate_bps / 1e3:.4g} kbit/s at µ* = {best.mu:.3g}" if found else f"{bound}: no key"
+        axes.plot(curves.mu, curves.by_mu[bound] / 1e3, style, color=colour, linewidth=1.6, label=label)
+        if found:
+            axes.plot([best.mu], [best.rate_bps / 1e3], "o", color=colour, markersize=6, markeredgecolor="white", zorder=4)
+    if curves.mu_now is not None:
+        now = curves.scenario.rate_bps(curves.mu_now) / 1e3
+        label = f"in use: {now:.4g} kbit/s at µ = {curves.mu_now:.3g}"
+        axes.plot([curves.mu_now], [now], "D", color="black", markerfacecolor="none", markersize=7, zorder=5, label=label, clip_on=False)
+    # The upper part is kept free for the legend.
+    _dress(axes, curves.mu, steps=(1.0, 2.0, 5.0), room=1.45)
+    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
+
+
+def _rate_by_duration(axes: Axes, curves: RateCurves) -> None:
+    seconds = curves.scenario.duration_s
+    for bound, colour, style in _BOUNDS:
+        axes.plot(curves.durations_s, curves.by_duration[bound] / 1e3, style, color=colour, linewidth=1.6, label=bound)
+        if curves.best[bound].length > 0:
+            axes.plot([seconds], [curves.best[bound].rate_bps / 1e3], "o", color=colour, markersize=6, markeredgecolor="white", zorder=4)
+    axes.axvline(seconds, color=GREY, linewidth=1.0, linestyle=":", label=f"blocks of {seconds:g} s, on the left")
+    _dress(axes, curves.durations_s, steps=(1.0,), room=1.08)
+    axes.legend(fontsize=8.5, loc="lower right", facecolor="white", edgecolor="none", framealpha=1.0)
+
+
+def _dress(axes: Axes, x: NDArray[np.float64], *, steps: Sequence[float], room: float) -> None:
+    """Set both axes.  steps: labelled multiples of each power of ten.  room: height of the axis over that of the highest curve."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    highest = axes.dataLim.y1
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.tick_params(axis="x", labelsize=9)
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(0.0, room * highest if highest > 0.0 else 1.0)
+    axes.set_ylabel("key rate (kbit/s)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E3E7ED", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..acquisition.announcements import decode_events
+from ..acquisition.pattern_stream import PatternStream
 from ..acquisition.patterns import Pattern
-from ..acquisition.sifting import EventBits, sift, view
+from ..acquisition.sifting import EventBits, sift
 from ..core.entropy import RandomSource
 from ..core.errors import DesyncError, FrameError, HeliographError, NoKeyError, VerificationError
 from ..core.statement import Provenance, SecurityStatement
 from . import _messages as msg
+from ._announced import Announced, Parts
 from ._frames_kept import surviving
 from .amplification import amplify
 from .block import HASH_BITS, BlockSettings, Distilled, no_key, security_statement
@@ -24,7 +25,6 @@ from .finite_key import BlockCounts, KeyLength, binary_entropy, key_length
 from .leakage import ParityTally
 from .reconciliation import CascadeParameters, FrameLayout
 from .round_tags import OpenTags, RoundTags
-from .verification import polynomial_tag
 
 Q_EST_RANGE = (0.002, 0.11)
 """Expected error rates are clipped to this before correction."""
@@ -39,12 +39,13 @@ class Party:
     _direction: ClassVar[int]
     _seed: Packed
 
-    def __init__(self, own: EventBits, announcement: bytes, settings: BlockSettings, source: RandomSource, tags: RoundTags | None = None) -> None:
+    def __init__(self, own: EventBits, announced: Announced, settings: BlockSettings, source: RandomSource, tags: RoundTags | None = None) -> None:
         self._own = own
-        self._announcement = announcement
+        self._announced = announced
         self._settings = settings
         self._source = source
         self._tags = OpenTags(settings.pair) if tags is None else tags
+        self._tally = ParityTally(0)
         self._line = msg.Line(settings.session, settings.block, self._direction)
         self._expected: tuple[MessageType, Handler] | None = None
         self._failure: HeliographError | None = None
@@ -53,14 +54,16 @@ class Party:
 
     @classmethod
     def of_pattern(
-        cls, pattern: Pattern, offset: int, announcement: bytes, settings: BlockSettings, source: RandomSource, tags: RoundTags | None = None
+        cls, pattern: Pattern | PatternStream, offset: int, announcement: Parts, settings: BlockSettings, source: RandomSource, tags: RoundTags | None = None
     ) -> Self:
         """Return the machine of a party that knows its pattern, where the pattern lies (slots), and what was announced.
 
+        announcement: whole, or its parts; these are read twice, and never held together.
         Raises AnnouncementError if the announcement is malformed or leaves the block.
         """
-        events = decode_events(announcement, settings.first_slot, settings.n_sent)
-        return cls(view(events, pattern, offset, cls._role), announcement, settings, source, tags)
+        announced = Announced(announcement)
+        own = announced.view(settings.first_slot, settings.n_sent, pattern, offset, cls._role)
+        return cls(own, announced, settings, source, tags)
 
     def start(self) -> list[bytes]:
         """Return the first messages of this side; call once, before anything is fed."""
@@ -95,6 +98,12 @@ class Party:
             return self._result
         raise self._failure or DesyncError("the block is not finished: messages of the other party are missing", where=self._settings.link)
 
+    @property
+    def corrected_share(self) -> float:
+        """Return the share of the frames whose correction has begun, for a progress bar; 0.0 before."""
+        begun = self._tally.per_frame
+        return float(np.count_nonzero(begun) / max(1, begun.size))
+
     def farewell(self) -> list[bytes]:
         """Return, once, what is still to be sent after `feed` has raised: the news that this side gave up, unless the other side did so first."""
         messages, self._farewell = self._farewell, []
@@ -121,7 +130,10 @@ class Party:
 
     def _forget(self) -> None:
         """Drop everything secret: no message is answered any more."""
-        for name in ("_own", "_sifted", "_key", "_reference", "_corrector"):
+        self._drop("_own", "_sifted", "_key", "_reference", "_corrector")
+
+    def _drop(self, *names: str) -> None:
+        for name in names:
             self.__dict__.pop(name, None)
 
     def _send_parameters(self, **more: str) -> bytes:
@@ -139,14 +151,15 @@ class Party:
 
     def _announcement_tag(self, key: bytes) -> str:
         """Return a universal hash (hex) of what was announced to this party, under a key of 8 bytes drawn afterwards."""
-        raw = np.frombuffer(self._announcement, np.uint8)
-        return f"{polynomial_tag(raw, 8 * raw.size, int.from_bytes(key, 'little')):016x}" if raw.size else "empty"
+        return self._announced.tag(int.from_bytes(key, "little"))
 
     def _send_bases(self) -> bytes:
         return self._line.send(MessageType.BASES, basis=(self._own.basis, self._own.n))
 
     def _sift(self, frame: Frame) -> None:
         self._sifted = sift(self._own, msg.bits(frame, "basis", self._own.n))
+        # Bob still has to send his bases.
+        self._own = EventBits(self._own.basis, self._own.bit[:0], self._own.n)
 
     def _send_test_bits(self) -> bytes:
         return self._line.send(MessageType.TESTBITS, y=(self._sifted.y_bits, self._sifted.n_y))
@@ -218,6 +231,7 @@ class Party:
         self._length = self._key_length(self._leak(self._parities), self._verify_bits, self._n_key)
         if self._length.bits < 1:
             raise no_key(self._settings, self._length, when="after error correction")
+        self._drop("_own", "_sifted", "_reference", "_corrector")
 
     def _account(self) -> dict[str, Any]:
         """Return what both parties must have counted alike."""

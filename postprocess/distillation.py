@@ -108,8 +108,9 @@ class Alice(Party):
     def _on_counts(self, frame: Frame) -> list[bytes]:
         self._check_counts(frame)
         n_seed = self._n_key - 1
-        raw = np.frombuffer(self._source.take((n_seed + 7) // 8), np.uint8)
-        self._seed = np.packbits(np.unpackbits(raw, count=n_seed, bitorder="little"), bitorder="little")
+        self._seed = np.frombuffer(self._source.take((n_seed + 7) // 8), np.uint8).copy()
+        if n_seed % 8:
+            self._seed[-1] &= (1 << n_seed % 8) - 1
         self._expect(MessageType.ROUND_END, self._on_round_end)
         return [self._line.send(MessageType.PA_SEED, seed=(self._seed, n_seed)), self._send_round_end()]
 

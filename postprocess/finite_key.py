@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import acos, asin, cos, exp, floor, isfinite, log, log2, pi, sin, sqrt
 from numbers import Integral
-from typing import Literal
+from typing import Literal, Protocol
 
 from ..core.errors import ParameterError
 
@@ -54,6 +54,30 @@ class BlockCounts:
         ):
             if value > most:
                 raise ParameterError(f"{value} exceeds the {most} {limit}", where=field_name, remedy="Check the counts against each other.")
+
+
+class Counted(Protocol):
+    """Counts of a block, as they were found (`BlockCounts`) or as they are expected (`parameters.ExpectedCounts`, not whole)."""
+
+    @property
+    def n_sent(self) -> float:
+        """Pulses sent."""
+
+    @property
+    def n_events(self) -> float:
+        """Effective events."""
+
+    @property
+    def n_x(self) -> float:
+        """Events with both users in X."""
+
+    @property
+    def n_y(self) -> float:
+        """Events with both users in Y."""
+
+    @property
+    def m_y(self) -> float:
+        """Bit errors among the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +179,19 @@ def phase_error_bound(e_y: float, delta: float) -> float:
     return 0.5 if angle >= pi / 4 else sin(angle) ** 2
 
 
-def azuma_upper(observed: float, n: int, eps: float) -> float:
+def azuma_upper(observed: float, n: float, eps: float) -> float:
     """Return the bound on sum or expectation of n Bernoulli variables given the other, failing with probability eps.  x + sqrt(n ln(1/eps) / 2)."""
     return observed + sqrt(-n * log(eps) / 2.0)
 
 
-def kato_upper_expected(observed: float, n: int, eps: float, a: float) -> float:
+def kato_upper_expected(observed: float, n: float, eps: float, a: float) -> float:
     """Return the bound on the expected sum given the observed one, for any real a fixed beforehand.  Source: arXiv:2002.04357."""
     w = sqrt(n)
     b = sqrt(a * a - log(eps) / 2.0 * (1.0 + 4.0 * a / (3.0 * w)) ** 2)
     return observed + (b + a * (2.0 * observed / n - 1.0)) * w
 
 
-def kato_upper_observed(expected: float, n: int, eps: float, a: float) -> float:
+def kato_upper_observed(expected: float, n: float, eps: float, a: float) -> float:
     """Return the bound on the sum that occurs given the expected one, for a in [0, sqrt(n)/2) fixed beforehand; n where a lies outside.
 
     Source: arXiv:2002.04357, solved for the sum.
@@ -179,7 +203,7 @@ def kato_upper_observed(expected: float, n: int, eps: float, a: float) -> float:
     return (expected + (b - a) * w) / (1.0 - 2.0 * a / w)
 
 
-def _best_first(m: float, n: int, eps: float) -> float:
+def _best_first(m: float, n: float, eps: float) -> float:
     q, w = log(eps), sqrt(n)
     spread = 9.0 * m * (n - m) - 2.0 * n * q
     top = 72.0 * w * m * (n - m) * q - 16.0 * n * w * q * q + 9.0 * sqrt(2.0) * (n - 2.0 * m) * sqrt(-n * n * q * spread)
@@ -195,7 +219,7 @@ def _minimum(function: Callable[[float], float], low: float, high: float) -> flo
     return (low + high) / 2.0
 
 
-def kato_parameters(expected: BlockCounts, mu: tuple[float, float], epsilons: Epsilons | None = None, *, regression_only: bool = False) -> KatoParameters:
+def kato_parameters(expected: Counted, mu: tuple[float, float], epsilons: Epsilons | None = None, *, regression_only: bool = False) -> KatoParameters:
     """Return the parameters of Kato's bounds that are best for the counts one expects.
 
     expected: from the bench model or the previous block, never from the block they will be used on - unless `regression_only` says that the result proves
@@ -213,7 +237,7 @@ def kato_parameters(expected: BlockCounts, mu: tuple[float, float], epsilons: Ep
     return KatoParameters(first, second, regression_only)
 
 
-def _errors(counts: BlockCounts, delta: float, bound: Bound, eps: float, kato: KatoParameters | None) -> tuple[float, float, float]:
+def _errors(counts: Counted, delta: float, bound: Bound, eps: float, kato: KatoParameters | None) -> tuple[float, float, float]:
     """Return M_y, e_y and the bound m_p on the phase errors of the X set."""
     if bound == "kato":
         if kato is None:
@@ -249,6 +273,52 @@ def _check(counts: BlockCounts, mu: tuple[float, float], leak_bits: int, verify_
         _inside(photons, f"mu_{user}", most=pi)
 
 
+def _secret(
+    counts: Counted,
+    mu: tuple[float, float],
+    leak_bits: float,
+    bound: Bound,
+    epsilons: Epsilons,
+    verify_bits: int,
+    kept: float,
+    kato: KatoParameters | None,
+) -> tuple[float, float, float, float, dict[str, float]]:
+    """Return Delta, M_y, e_y, the bound on the phase error rate, and the terms of the length."""
+    delta, m_y, e_y, phase_error = 0.5, float(counts.n_y), 0.5, 0.5
+    if counts.n_events:
+        delta = basis_dependence(mu, counts.n_events / counts.n_sent)
+    if counts.n_y and kept:
+        m_y, e_y, m_p = _errors(counts, delta, bound, epsilons.concentration, kato)
+        phase_error = min(0.5, m_p / kept) if delta < 0.5 and e_y < 0.5 else 0.5
+    # log2(2 / eps) and log2(1 / (4 eps^2)) without the quotients, which overflow for eps below 1e-154.
+    terms = {
+        "x_bits": float(kept),
+        "phase_errors": -kept * binary_entropy(phase_error),
+        "leak": -float(leak_bits),
+        "verification": -max(1.0 - log2(epsilons.correction), float(verify_bits)),
+        "amplification": 2.0 + 2.0 * log2(epsilons.amplification),
+    }
+    return delta, m_y, e_y, phase_error, terms
+
+
+def expected_length(
+    counts: Counted,
+    mu: tuple[float, float],
+    leak_bits: float,
+    *,
+    bound: Bound = "azuma",
+    epsilons: Epsilons | None = None,
+    verify_bits: int = 64,
+    kato: KatoParameters | None = None,
+) -> float:
+    """Return the length (bits) of the key of a block that counts what is expected: not rounded, and negative where there is none.
+
+    For planning, since it is smooth in whatever the expectation depends on; the arguments are those of `key_length`, which makes a key of what was counted.
+    """
+    *_, terms = _secret(counts, mu, leak_bits, bound, epsilons or Epsilons(), verify_bits, counts.n_x, kato)
+    return sum(terms.values())
+
+
 def key_length(
     counts: BlockCounts,
     mu: tuple[float, float],
@@ -270,20 +340,7 @@ def key_length(
     epsilons = epsilons or Epsilons()
     kept = counts.n_x if n_x_surviving is None else n_x_surviving
     _check(counts, mu, leak_bits, verify_bits, kept, bound)
-    delta, m_y, e_y, phase_error = 0.5, float(counts.n_y), 0.5, 0.5
-    if counts.n_events:
-        delta = basis_dependence(mu, counts.n_events / counts.n_sent)
-    if counts.n_y and kept:
-        m_y, e_y, m_p = _errors(counts, delta, bound, epsilons.concentration, kato)
-        phase_error = min(0.5, m_p / kept) if delta < 0.5 and e_y < 0.5 else 0.5
-    # log2(2 / eps) and log2(1 / (4 eps^2)) without the quotients, which overflow for eps below 1e-154.
-    terms = {
-        "x_bits": float(kept),
-        "phase_errors": -kept * binary_entropy(phase_error),
-        "leak": -float(leak_bits),
-        "verification": -max(1.0 - log2(epsilons.correction), float(verify_bits)),
-        "amplification": 2.0 + 2.0 * log2(epsilons.amplification),
-    }
+    delta, m_y, e_y, phase_error, terms = _secret(counts, mu, leak_bits, bound, epsilons, verify_bits, kept, kato)
     unclipped = sum(terms.values())
     bits = max(0, floor(unclipped))
     reason = "" if bits else _reason(counts, delta, e_y, phase_error)

@@ -11,6 +11,7 @@ from math import isqrt
 import numpy as np
 
 from ..core.errors import ParameterError
+from . import _clmul
 from ._packed import Packed, Words, checked, words_of
 
 _MASK = (1 << 64) - 1
@@ -37,7 +38,37 @@ def polynomial_tag(packed: Packed, n_bits: int, key: int) -> int:
     """
     _check_key(key)
     words = words_of(checked(packed, n_bits, "packed"), (n_bits + 63) // 64)
-    return _finish(_horner(words, key), n_bits, key)
+    horner = _horner_in_groups if _clmul.available() else _horner
+    return _finish(horner(words, key), n_bits, key)
+
+
+class PolynomialTag:
+    """The same tag of bytes that come in parts, cut anywhere.
+
+    key: as for `polynomial_tag`.
+    """
+
+    def __init__(self, key: int) -> None:
+        _check_key(key)
+        self._key, self._h, self._bits, self._rest = key, 0, 0, b""
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._bits += 8 * len(data)
+        whole = self._rest + data
+        self._rest = whole[len(whole) // 8 * 8 :]
+        self._run(whole[: len(whole) // 8 * 8])
+
+    def value(self) -> int:
+        """Return the tag of all bytes, of which there must be one; nothing may follow."""
+        self._run(self._rest.ljust(8, b"\0") if self._rest else b"")
+        return _finish(self._h, self._bits, self._key)
+
+    def _run(self, whole: bytes) -> None:
+        if whole:
+            # What Horner's rule has reached goes on as the first word.
+            words = np.concatenate([np.array([self._h], np.uint64), np.frombuffer(whole, "<u8").astype(np.uint64, copy=False)])
+            self._h = (_horner_in_groups if _clmul.available() else _horner)(words, self._key)
 
 
 def polynomial_tag_plain(packed: Packed, n_bits: int, key: int) -> int:
@@ -56,6 +87,18 @@ def _check_key(key: int) -> None:
 
 def _finish(h: int, n_bits: int, key: int) -> int:
     return multiply(multiply(h, key) ^ n_bits, key)
+
+
+def _horner_in_groups(words: Words, key: int) -> int:
+    """Run Horner's rule over groups of words by carry-less multiplication; only where `_clmul.available()`."""
+    from . import _verification_kernels as kernels
+
+    powers = [1]
+    for _ in range(kernels.GROUP):
+        powers.append(multiply(powers[-1], key))
+    # Leading zero words change nothing, so the first group is filled up in front.
+    grouped = np.concatenate([np.zeros(-words.size % kernels.GROUP, np.uint64), words])
+    return int(kernels.horner(grouped, np.array(powers[-2::-1] + powers[-1:], np.uint64)))
 
 
 def _horner(words: Words, key: int) -> int:

@@ -52,8 +52,9 @@ class KeyExchange(BenchProcedure):
     """Exchange light between the two users of a pair.
 
     store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
-    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read, and then no announcement is written and the
-    patterns are useless.
+    Events are announced while they come in, one part a batch; the last part says of which block they are.
+    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read: then the announcement has no last part, and the
+    patterns are erased.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
@@ -97,14 +98,16 @@ class KeyExchange(BenchProcedure):
         self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
         self._keep(patterns, round(self.seconds * self._station.clock.rep_rate_hz))
         try:
-            announcement, n_slots, selector = self._receive(aligned)
+            selector = self._receive(aligned)
         except BaseException:
             for user in self._users:
                 erase_sent(pattern_path(self._patterns_in, user, self.writer.run_id))
             raise
+        n_slots = selector.slots
         if self.should_stop():
             self._keep(patterns, n_slots)
-        self.writer.announcement(announcement, {"pair": self.pair, "first_slot": 0, "n_slots": n_slots, "pattern": ["demo", self.source.origin]})
+        # Without this last part there is no announcement.
+        self._announce(selector.flush().between(0, n_slots), pair=self.pair, first_slot=0, n_slots=n_slots, pattern=["demo", self.source.origin])
         self.writer.summary.update(
             pair=self.pair,
             mu=self._light.mu,
@@ -173,25 +176,22 @@ class KeyExchange(BenchProcedure):
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
             save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses))
 
-    def _receive(self, aligned: Aligned) -> tuple[bytes, int, EventSelector]:
-        """Record the block; return the announcement, the pulses sent, and the selector with its counts."""
-        selector = EventSelector(self._timing, aligned.phases.pair)
-        announced, last = bytearray(), 0
-
-        def announce(events: Events) -> int:
-            announced.extend(encode_events(events, last))
-            return int(events.slot[-1]) if len(events) else last
-
+    def _receive(self, aligned: Aligned) -> EventSelector:
+        """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""
+        selector, self._last_slot = EventSelector(self._timing, aligned.phases.pair), 0
         with closing(self._tagger.record(self.seconds)) as batches:
             for batch in batches:
                 self.writer.tags(self._tagger_name(), batch)
                 events = selector.feed(batch)
-                last = announce(events)
+                self._announce(events)
                 self._report(batch, events)
                 if self.should_stop():
                     break
-        announce(selector.flush().between(0, selector.slots))
-        return bytes(announced), selector.slots, selector
+        return selector
+
+    def _announce(self, events: Events, **meta: Any) -> None:
+        self.writer.announcement(encode_events(events, self._last_slot), meta)
+        self._last_slot = int(events.slot[-1]) if len(events) else self._last_slot
 
     def _report(self, batch: TagBatch, events: Events) -> None:
         now_s, rate_hz = batch.t_end_ps * 1e-12, len(events) / ((batch.t_end_ps - batch.t_begin_ps) * 1e-12)

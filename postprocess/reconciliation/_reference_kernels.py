@@ -10,16 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._kernels import SIZE_MASK, START_SHIFT, Planes, Tables, compiled, get_u32, parity, permute, put_u32
+from .._compiled import compiled
+from ._kernels import SIZE_MASK, START_SHIFT, Planes, Tables, get_u32, parity, permute, put_u32
+from ._room import room
 from .messages import DONE, ITEM_BYTES, PASS, REPLY_ITEM_BYTES, ROOTS, STEP, Shapes
 
 Ints = NDArray[np.int64]
 Nodes = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 
-NEXT, ACTIVE, RUN, OPEN, SLOT = range(5)
-"""Columns of a frame's state: NEXT pass to start, pass being searched, running searches, how many of them go on, slot (-1: not begun, -2: done)."""
-STATE_COLUMNS = 5
+NEXT, ACTIVE, RUN, OPEN, SLOT, CHOICE, SEARCHES = range(7)
+"""Columns of a frame's state: NEXT pass to start, pass being searched, running searches, how many of them go on, slot (-1: not begun, -2: done), which first
+block size (-1: not known yet), searches so far."""
+STATE_COLUMNS = 7
 NOT_BEGUN, FINISHED = -1, -2
 FRAME, KIND, INDEX, COUNT, PAYLOAD, REPLIES, FIRST_ROOT = range(7)
 """Columns of a parsed item: PAYLOAD is where its payload begins, REPLIES how many parities answer it, FIRST_ROOT where its nodes begin."""
@@ -40,7 +43,8 @@ class Slots(NamedTuple):
         """Return places for `slots` of `frames` frames of up to n bits."""
         states = np.zeros((frames, STATE_COLUMNS), np.int64)
         states[:, SLOT] = NOT_BEGUN
-        return cls(states, np.full(slots, -1, np.int64), np.empty((slots, passes, n // 64), np.uint64), np.empty((slots, n), np.int32))
+        states[:, CHOICE] = -1
+        return cls(states, np.full(slots, -1, np.int64), room((slots, passes, n // 64), np.uint64), room((slots, n), np.int32))
 
 
 @compiled
@@ -93,7 +97,7 @@ def _fits(item: Ints, state: Ints, passes: int) -> int:
         return NO_KIND
     due = state[SLOT] != FINISHED and (kind == STEP) == (state[SLOT] >= 0 and state[OPEN] > 0)
     if kind == PASS:
-        due = due and index == state[NEXT] and index < passes
+        due = due and index == state[NEXT] and index < passes and state[CHOICE] >= 0
     elif kind == ROOTS:
         due = due and index < state[NEXT]
     elif kind == STEP:
@@ -148,7 +152,7 @@ def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, ro
             return number << 8 | (NO_FRAME if frame >= slots.states.shape[0] else TWICE)
         seen[frame] = 1
         state, geometry = slots.states[frame], int(frame >= shapes.full)
-        code, n = _fits(item, state, shapes.log_k.shape[1]), shapes.sizes[geometry]
+        code, n = _fits(item, state, shapes.log_k.shape[2]), shapes.sizes[geometry]
         if code == OK and not _counted(item, state, n):
             code = BAD_COUNT
         free += int(item[KIND] == DONE) - int(item[KIND] == PASS and state[SLOT] == NOT_BEGUN)
@@ -156,11 +160,22 @@ def parse(message: Bytes, at: int, slots: Slots, shapes: Shapes, items: Ints, ro
             code = TOO_MANY
         if code:
             return number << 8 | code
-        at = _payload(message, item, slots.runs, state, shapes.log_k[geometry, item[INDEX]], n, roots)
+        at = _payload(message, item, slots.runs, state, shapes.log_k[state[CHOICE], geometry, item[INDEX]], n, roots)
         if at < 0:
             return number << 8 | -at
         n_roots += item[COUNT] if item[KIND] == ROOTS else 0
     return OK if at == message.size else items.shape[0] << 8 | TRAILING
+
+
+@compiled
+def measured(items: Ints) -> tuple[int, int, int]:
+    """Return how many bytes the reply items to parsed items take, how many parities they disclose, and how many frames are reported done."""
+    size = parities = done = 0
+    for item in items:
+        size += REPLY_ITEM_BYTES + int(item[REPLIES] + 7) // 8
+        parities += item[REPLIES]
+        done += int(item[KIND] == DONE)
+    return size, parities, done
 
 
 @compiled
@@ -183,6 +198,7 @@ def _descend(message: Bytes, item: Ints, state: Ints, run: Nodes, roots: Nodes) 
     """Bring the list of running searches up to the request: new roots, or the halves that a STEP names."""
     if item[KIND] == ROOTS:
         state[ACTIVE], state[RUN] = item[INDEX], item[COUNT]
+        state[SEARCHES] += item[COUNT]
         for i in range(item[COUNT]):
             run[i] = roots[item[FIRST_ROOT] + i]
     else:
@@ -214,7 +230,7 @@ def answer(message: Bytes, items: Ints, roots: Nodes, reply: Bytes, at: int, key
         elif item[KIND] == PASS:
             first = item[FRAME] * (shapes.sizes[0] >> 6)
             _begin_pass(item, state, key, first, slots.planes, slots.holders, shapes.tables[geometry], words)
-            plane, log_size = slots.planes[state[SLOT], item[INDEX]], shapes.log_k[geometry, item[INDEX]]
+            plane, log_size = slots.planes[state[SLOT], item[INDEX]], shapes.log_k[state[CHOICE], geometry, item[INDEX]]
             for block in range(item[REPLIES]):
                 reply[at + (block >> 3)] |= parity(plane, block << log_size, log_size) << (block & 7)
         else:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ReconciliationError
 from .._packed import Packed, checked, packed_of, words_of
-from .messages import DONE, FAILED, HEADER_BYTES, IDLE, ITEM_BYTES, PASS, REPLY, REPLY_ITEM_BYTES, REQUEST, Shapes, header, opened, refused
+from .estimate import RateEstimate
+from .messages import DONE, HEADER_BYTES, IDLE, ITEM_BYTES, PASS, REPLY, REQUEST, Shapes, header, opened, refused
 from .schedule import CascadeParameters, FrameLayout
 
-_ROOT_BYTES = 4
+_WHY = ("", "the reply is longer or shorter than asked", "an item belongs to another frame or another question", "padding after the last parity is not zero")
 _ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
 class Corrector:
     """Bob as a machine without sockets, clocks or threads: `start()` gives the first request, `feed(reply)` the next one, or None at the end.
 
-    key_packed: his n_bits sifted X bits, packed LSB-first; not changed.  params: equal to those of the Reference.  Memory: about 32 bytes for every bit of the
-    frames in flight, 4 MB a frame of 2^17 bits.  Raises ParameterError for a key that is not packed as said.
+    key_packed: his n_bits sifted X bits, packed LSB-first; not changed.  params: equal to those of the Reference.  Memory: about 2 MB for every frame of 2^17
+    bits in flight.  Raises ParameterError for a key that is not packed as said.
     """
 
     def __init__(self, key_packed: Packed, n_bits: int, params: CascadeParameters) -> None:
@@ -32,13 +31,15 @@ class Corrector:
         self._shapes = Shapes.of(self._layout, params)
         self._words = words_of(checked(key_packed, n_bits, "key"), self._layout.total_bits // 64)
         self._original = self._words.copy()
-        self._slots = kernels.Slots.of(min(params.in_flight, self._layout.frames), self._shapes.log_k.shape[1], int(self._shapes.sizes.max()))
+        in_flight = min(params.in_flight, self._layout.frames)
+        self._slots = kernels.Slots.of(in_flight, self._shapes.log_k.shape[2], int(self._shapes.sizes.max()))
         self._cursors = self._slots.cursors
         self._cursors[:, kernels.STAGE] = IDLE
+        self._estimate = RateEstimate(params, self._layout)
         self._rounds = np.zeros(self._layout.frames, np.int64)
-        self._round = self._disclosed = self._next_frame = 0
-        self._heads: NDArray[np.int64] = np.zeros((0, 2), np.int64)
-        self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._round = self._disclosed = self._next_frame = self._items = 0
+        self._heads = np.zeros((2 * in_flight, 2), np.int64)
+        self._offsets = np.zeros(in_flight, np.int64)
         self._failed = False
         self._fill()
         self._pending: bytes | None = self._composed([])
@@ -66,14 +67,17 @@ class Corrector:
             raise ReconciliationError("no reply is expected", where="error correction", remedy="Start the block again with a new seed.")
         self._check(reply)
         self._round += 1
-        self._disclosed += int(self._heads[:, 1].sum())
-        self._kernels.digest(np.frombuffer(reply, np.uint8), self._offsets, self._slots, self._shapes)
-        if (self._cursors[:, self._kernels.STAGE] == FAILED).any():
+        self._disclosed += int(self._heads[: self._items, 1].sum())
+        done = self._kernels.digest(np.frombuffer(reply, np.uint8), self._offsets, self._slots, self._shapes)
+        if done < 0:
             self._failed = True
             raise ReconciliationError("the parities contradict each other", where="error correction", remedy="Drop the block, its bits must not be used.")
-        finished = self._collect()
+        finished = self._collect() if done else []
         self._fill()
-        self._pending = self._composed(finished) if finished or self._working().any() else None
+        # Alice hears of these frames by the request that is composed now, so that frames begun in it cannot learn from them yet.
+        for frame, found in finished:
+            self._estimate.finish(frame, found)
+        self._pending = self._composed([frame for frame, _ in finished])
         return self._pending
 
     @property
@@ -117,68 +121,53 @@ class Corrector:
         """Return the diff bits that Bob's requests disclose: one for every parity of Alice, for all that he asks and names follows from just these."""
         return self._disclosed
 
-    def _working(self) -> NDArray[np.bool_]:
-        return self._cursors[:, self._kernels.STAGE] < DONE
-
-    def _collect(self) -> list[int]:
-        """Take the corrected frames out of their slots; return their numbers."""
+    def _collect(self) -> list[tuple[int, int]]:
+        """Take the corrected frames out of their slots; return their numbers and the searches they took."""
         kernels, finished = self._kernels, []
         for slot in np.flatnonzero(self._cursors[:, kernels.STAGE] == DONE):
-            frame, size = int(self._cursors[slot, kernels.FRAME]), self._shapes.sizes[self._cursors[slot, kernels.GEOMETRY]] // 64
+            cursor = self._cursors[slot]
+            frame, size = int(cursor[kernels.FRAME]), self._shapes.sizes[cursor[kernels.GEOMETRY]] // 64
             first = frame * (self._params.frame_bits // 64)
             self._words[first : first + size] = self._slots.planes[slot, 0, :size]
-            self._rounds[frame] = self._cursors[slot, kernels.ROUNDS]
-            self._cursors[slot, kernels.STAGE] = IDLE
-            finished.append(frame)
+            self._rounds[frame] = cursor[kernels.ROUNDS]
+            cursor[kernels.STAGE] = IDLE
+            finished.append((frame, int(cursor[kernels.SEARCHES])))
         return finished
 
     def _fill(self) -> None:
         """Give free slots to the next frames."""
+        if self._next_frame == self.frames:
+            return
         kernels = self._kernels
         for slot in np.flatnonzero(self._cursors[:, kernels.STAGE] == IDLE)[: self.frames - self._next_frame]:
             frame = self._next_frame
+            choice = self._estimate.choice(frame)
+            if choice < 0:
+                break
             geometry = int(frame >= self._layout.full)
             size, first = self._shapes.sizes[geometry] // 64, frame * (self._params.frame_bits // 64)
-            if self._next_frame >= len(self._cursors):
-                self._slots.trees[slot] = 0
             self._cursors[slot] = 0
-            self._cursors[slot, [kernels.FRAME, kernels.STAGE, kernels.GEOMETRY]] = frame, PASS, geometry
+            self._cursors[slot, [kernels.FRAME, kernels.STAGE, kernels.GEOMETRY, kernels.CHOICE]] = frame, PASS, geometry, choice
             self._slots.planes[slot, 0, :size] = self._words[first : first + size]
             self._next_frame += 1
 
-    def _composed(self, finished: list[int]) -> bytes:
-        """Return the next request and note what its reply must look like."""
+    def _composed(self, finished: list[int]) -> bytes | None:
+        """Return the next request and note what its reply must look like; None where nothing is left to ask or to report."""
         kernels = self._kernels
-        working = self._working()
-        room = int((self._cursors[working][:, [kernels.RUN, kernels.DIFFS]].max(1, initial=0) * _ROOT_BYTES + ITEM_BYTES).sum())
-        out = np.zeros(HEADER_BYTES + ITEM_BYTES * len(finished) + room, np.uint8)
-        done = b"".join(struct.pack("<IBBI", frame, DONE, 0, 0) for frame in finished)
-        front = header(REQUEST, self._params.block, self._round, len(finished) + int(working.sum())) + done
-        out[: len(front)] = np.frombuffer(front, np.uint8)
-        end = kernels.write_items(out, len(front), self._slots, self._shapes)
-        asked = self._cursors[working][:, [kernels.FRAME, kernels.ASKED]]
-        self._heads = np.concatenate([np.array([[frame, 0] for frame in finished], np.int64).reshape(-1, 2), asked])
-        self._offsets = np.zeros(working.size, np.int64)
-        self._offsets[working] = self._item_starts()[len(finished) : -1] + REPLY_ITEM_BYTES
+        out = np.zeros(HEADER_BYTES + ITEM_BYTES * len(finished) + kernels.items_room(self._cursors), np.uint8)
+        reported = np.array(finished, np.int64)
+        self._items, end = kernels.write_items(out, HEADER_BYTES, reported, self._slots, self._shapes, self._heads, self._offsets)
+        if not self._items:
+            return None
+        out[:HEADER_BYTES] = np.frombuffer(header(REQUEST, self._params.block, self._round, self._items), np.uint8)
         return out[:end].tobytes()
-
-    def _item_starts(self) -> NDArray[np.int64]:
-        """Return where the items of the expected reply begin, and where the last one ends: int64 (items + 1,)."""
-        starts = np.full(len(self._heads) + 1, HEADER_BYTES, np.int64)
-        starts[1:] += np.cumsum(REPLY_ITEM_BYTES + (self._heads[:, 1] + 7) // 8)
-        return starts
 
     def _check(self, reply: bytes) -> None:
         number, items = opened(reply, REPLY, self._params.block)
         if number != self._round:
             raise refused(f"the reply belongs to round {number}, not {self._round}")
-        starts = self._item_starts()
-        if items != len(self._heads) or len(reply) != starts[-1]:
-            raise refused(f"{items} items in {len(reply)} bytes came, {len(self._heads)} in {starts[-1]} were asked")
-        octets = np.frombuffer(reply, np.uint8)
-        heads = octets[starts[:-1, None] + np.arange(REPLY_ITEM_BYTES)].view("<u4")
-        if not np.array_equal(heads, self._heads):
-            raise refused("an item belongs to another frame or holds another number of parities than asked")
-        rest = self._heads[:, 1] & 7
-        if (octets[starts[1:] - 1][rest > 0] >> rest[rest > 0]).any():
-            raise refused("padding after the last parity is not zero")
+        if items != self._items:
+            raise refused(f"{items} items came, {self._items} were asked")
+        wrong = self._kernels.mismatch(np.frombuffer(reply, np.uint8), HEADER_BYTES, self._heads[:items])
+        if wrong:
+            raise refused(_WHY[wrong])

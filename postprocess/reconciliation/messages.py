@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import ReconciliationError
 from .permutation import permutation
-from .schedule import CascadeParameters, FrameLayout
+from .schedule import FIRST_EXPONENTS, CascadeParameters, FrameLayout, block_exponents
 
 REQUEST: Literal[0] = 0
 REPLY: Literal[1] = 1
@@ -53,8 +53,8 @@ def refused(what: str) -> ReconciliationError:
 class Shapes(NamedTuple):
     """Sizes and tables of full frames (0) and of the last, shorter one (1).
 
-    full: number of full frames.  sizes: int64 (2,), bits a frame.  log_k: int64 (2, passes), log2 of the block sizes.  tables: int32 (2, passes, 5, W),
-    those of `Permutation`; pass 0 unused.
+    full: number of full frames.  sizes: int64 (2,), bits a frame.  log_k: int64 (first block sizes, 2, passes), log2 of the block sizes.
+    tables: int32 (2, passes, 5, W), those of `Permutation`; pass 0 unused.
     """
 
     full: int
@@ -66,11 +66,13 @@ class Shapes(NamedTuple):
     def of(cls, layout: FrameLayout, params: CascadeParameters) -> Shapes:
         """Return the shapes of a block; where all frames are full the second one repeats the first."""
         sizes = (params.frame_bits, layout.tail_bits or params.frame_bits)
-        log_k = np.array([[k.bit_length() - 1 for k in params.passes(n)] for n in sizes], np.int64)
-        tables = np.zeros((2, log_k.shape[1], 5, params.frame_bits // 64), np.int32)
-        for row, n in enumerate(sizes):
-            for index in range(1, log_k.shape[1]):
-                _fill(tables[row, index], params.seed, index, n)
+        log_k = np.array([[block_exponents(first, n) for n in sizes] for first in FIRST_EXPONENTS], np.int64)
+        tables = np.zeros((2, log_k.shape[2], 5, params.frame_bits // 64), np.int32)
+        for index in range(1, log_k.shape[2]):
+            _fill(tables[0, index], params.seed, index, sizes[0])
+            tables[1, index] = tables[0, index]
+            if sizes[1] != sizes[0]:
+                _fill(tables[1, index], params.seed, index, sizes[1])
         return cls(layout.full, np.array(sizes, np.int64), log_k, tables)
 
 

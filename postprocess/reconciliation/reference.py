@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.errors import ReconciliationError
 from .._packed import Packed, checked, words_of
-from .messages import HEADER_BYTES, REPLY, REPLY_ITEM_BYTES, REQUEST, Shapes, header, opened, refused
+from .estimate import RateEstimate
+from .messages import DONE, HEADER_BYTES, REPLY, REQUEST, Shapes, header, opened, refused
 from .schedule import CascadeParameters, FrameLayout
 
 _WHY = {
@@ -39,8 +41,10 @@ class Reference:
         self._shapes = Shapes.of(self._layout, params)
         self._words = words_of(checked(key_packed, n_bits, "key"), self._layout.total_bits // 64)
         frames = self._layout.frames
-        self._slots = kernels.Slots.of(min(params.in_flight, frames), frames, self._shapes.log_k.shape[1], int(self._shapes.sizes.max()))
-        self._round = self._disclosed = 0
+        self._slots = kernels.Slots.of(min(params.in_flight, frames), frames, self._shapes.log_k.shape[2], int(self._shapes.sizes.max()))
+        self._estimate = RateEstimate(params, self._layout)
+        self._round = self._disclosed = self._chosen = 0
+        self._choose()
         self._last_request = self._last_reply = b""
 
     def feed(self, request: bytes) -> bytes:
@@ -61,14 +65,27 @@ class Reference:
         code = kernels.parse(message, HEADER_BYTES, self._slots, self._shapes, items, roots, seen)
         if code:
             raise self._refused(code)
-        counts = items[:, kernels.REPLIES]
-        reply = np.zeros(HEADER_BYTES + int((REPLY_ITEM_BYTES + (counts + 7) // 8).sum()), np.uint8)
+        size, parities, done = kernels.measured(items)
+        reply = np.zeros(HEADER_BYTES + size, np.uint8)
         reply[:HEADER_BYTES] = np.frombuffer(header(REPLY, self._params.block, number, n_items), np.uint8)
         kernels.answer(message, items, roots, reply, HEADER_BYTES, self._words, self._slots, self._shapes)
-        self._disclosed += int(counts.sum())
+        if done:
+            self._note_done(items[items[:, kernels.KIND] == DONE, kernels.FRAME])
+        self._disclosed += parities
         self._round += 1
         self._last_request, self._last_reply = request, reply.tobytes()
         return self._last_reply
+
+    def _note_done(self, frames: NDArray[np.int64]) -> None:
+        for frame in frames.tolist():
+            self._estimate.finish(frame, int(self._slots.states[frame, self._kernels.SEARCHES]))
+        self._choose()
+
+    def _choose(self) -> None:
+        """Choose the block sizes of the next frames as far as enough frames are done."""
+        while self._chosen < self.frames and (choice := self._estimate.choice(self._chosen)) >= 0:
+            self._slots.states[self._chosen, self._kernels.CHOICE] = choice
+            self._chosen += 1
 
     @property
     def disclosed(self) -> int:

@@ -12,6 +12,8 @@ SMALLEST_FRAME, LARGEST_FRAME = 2**12, 2**17
 SMALLEST_TAIL = 2**14
 """Shorter frames fail too often to be used for a remainder; see docs/decisions/0009."""
 _LOWEST_RATE, _HIGHEST_RATE = 0.002, 0.11
+FIRST_EXPONENTS = range(4, 10)
+"""log2 of the first block sizes that the rates in use lead to."""
 
 Schedule = Literal["opt7"]
 
@@ -20,8 +22,9 @@ Schedule = Literal["opt7"]
 class CascadeParameters:
     """Parameters of one block's error correction, equal at both ends.
 
-    q_est: expected error rate of the X bits (previous block, else E_y), used within [0.002, 0.11].  seed: 32 fresh public bytes, drawn after both keys are
-    fixed.  block: number of the block, written into every message.  frame_bits: a power of two from 2^12 to 2^17.  in_flight: frames worked on at a time.
+    q_est: expected error rate of the X bits (previous block, else E_y), used within [0.002, 0.11] until frames of this block tell better.  seed: 32 fresh
+    public bytes, drawn after both keys are fixed.  block: number of the block, written into every message.  frame_bits: a power of two from 2^12 to 2^17.
+    in_flight: frames worked on at a time.
     Raises ParameterError naming the field.
     """
 
@@ -43,10 +46,6 @@ class CascadeParameters:
         ):
             if not holds:
                 raise ParameterError(f"{getattr(self, where)!r} cannot be used", where=where, remedy=remedy)
-
-    def passes(self, n: int) -> tuple[int, ...]:
-        """Return the block size of every pass for a frame of n bits."""
-        return block_sizes(self.q_est, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +85,23 @@ class FrameLayout:
         return min(self.frame_bits, self.n_bits - frame * self.frame_bits)
 
 
+def first_exponent(q: float) -> int:
+    """Return log2 of the first block size for error rate q."""
+    return ceil(log2(1.0 / min(max(q, _LOWEST_RATE), _HIGHEST_RATE)))
+
+
 def block_sizes(q: float, n: int) -> tuple[int, ...]:
     """Return the block sizes of schedule `opt7` for error rate q: k_1 = 2^ceil(log2(1/q)), k_2 = 4 k_1, then 12 passes of n/2; none above n/2.
 
     Source: arXiv:1407.3257.
     """
-    first = 2 ** ceil(log2(1.0 / min(max(q, _LOWEST_RATE), _HIGHEST_RATE)))
-    return (min(first, n // 2), min(4 * first, n // 2), *[n // 2] * 12)
+    return tuple(1 << exponent for exponent in block_exponents(first_exponent(q), n))
+
+
+def block_exponents(first: int, n: int) -> tuple[int, ...]:
+    """Return log2 of the block sizes of every pass for a frame of n bits whose first blocks have 2^first bits."""
+    half = n.bit_length() - 2
+    return (min(first, half), min(first + 2, half), *[half] * 12)
 
 
 def _sizes() -> tuple[int, ...]:

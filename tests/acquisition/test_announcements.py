@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.acquisition.announcements import decode_events, encode_events
+from heliograph.acquisition import _announcements_numba, _announcements_numpy
+from heliograph.acquisition.announcements import decode_chunks, decode_events, encode_events
 from heliograph.acquisition.events import Events
 from heliograph.core.errors import AnnouncementError, ParameterError
 
@@ -17,6 +18,11 @@ def events(slots: list[int], detectors: list[int]) -> Events:
 def drawn(seed: int, n: int, spread: int, first: int) -> Events:
     rng = np.random.default_rng(seed)
     return Events(first + np.cumsum(rng.integers(1, spread, n)) - 1, rng.integers(0, 2, n).astype(np.uint8))
+
+
+def as_announced(gaps: list[int]) -> bytes:
+    slot = 49 + np.cumsum(np.array(gaps, np.int64))
+    return encode_events(Events(slot, (slot % 3 == 0).astype(np.uint8)), 50)
 
 
 def test_golden():
@@ -38,6 +44,31 @@ def test_what_is_encoded_is_decoded(seed, n, spread, first):
 
     assert np.array_equal(found.slot, sent.slot)
     assert np.array_equal(found.detector, sent.detector)
+
+
+@given(st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 63).map(lambda k: (1 << k) - 1), min_size=1))
+def test_both_forms_pack_the_same_numbers(values):
+    numbers = np.array(values, np.uint64)
+
+    packed = _announcements_numpy.pack(numbers)
+
+    assert np.array_equal(_announcements_numba.pack(numbers), packed)
+    assert np.array_equal(_announcements_numpy.unpack(packed), numbers)
+    found = _announcements_numba.unpack(packed)
+    assert found is not None
+    assert np.array_equal(found, numbers)
+
+
+@given(st.lists(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]), min_size=1, max_size=30).map(bytes))
+def test_both_forms_refuse_the_same_bytes(raw):
+    found = _announcements_numba.unpack(np.frombuffer(raw, np.uint8))
+    try:
+        expected = _announcements_numpy.unpack(np.frombuffer(raw, np.uint8))
+    except AnnouncementError:
+        assert found is None
+    else:
+        assert found is not None
+        assert np.array_equal(found, expected)
 
 
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 199))
@@ -71,6 +102,23 @@ def test_any_bytes_are_decoded_to_valid_events_or_refused(raw):
     except AnnouncementError:
         return
     assert encode_events(found, 50) == raw
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.lists(st.integers(1, 400), max_size=80).map(as_announced)), chunk=st.integers(9, 60))
+def test_decoding_by_chunks_gives_the_same_events_or_refuses_the_same_bytes(raw, chunk):
+    try:
+        expected = decode_events(raw, 50, 10_000)
+    except AnnouncementError:
+        with pytest.raises(AnnouncementError):
+            list(decode_chunks(raw, 50, 10_000, chunk))
+        return
+
+    parts = list(decode_chunks(raw, 50, 10_000, chunk))
+
+    found = Events.joined(parts)
+    assert np.array_equal(found.slot, expected.slot)
+    assert np.array_equal(found.detector, expected.detector)
+    assert all(len(part) <= chunk for part in parts)
 
 
 def test_events_before_the_block_are_refused():

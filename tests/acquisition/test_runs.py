@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
+from heliograph.acquisition import _run_schema
 from heliograph.acquisition.runs import Run, RunLayout, RunWriter, salvage
 from heliograph.core.errors import ParameterError, RunFileError, StorageError
 from heliograph.instruments.roles import Counts, Gap, TagBatch
@@ -80,6 +81,30 @@ def test_what_was_written_is_read_with_units(tmp_path, station):
         assert found.instruments["laser"]["emission"] is True
         assert found.environment["packages"]["numpy"] == np.__version__
         assert found.timing().sync == 3
+
+
+def test_an_announcement_is_written_and_read_by_parts(tmp_path, station):
+    with writer(tmp_path, station) as run:
+        for n in (3, 0, 70_000):
+            run.announcement(bytes(range(256)) * 300 if n > 9 else b"\x0a" * n, {"number": n})
+    with Run.open(run.path) as found:
+        parts = found.announced()
+        assert [meta["n_bytes"] for meta in parts.meta] == [3, 0, 76_800]
+        for _ in range(2):
+            assert [len(part) for part in parts] == [3, 0, 76_800]
+        assert found.announcement() == (b"".join(parts), parts.meta)
+
+
+def test_the_digest_is_taken_in_pieces_and_sees_every_byte(tmp_path, station, monkeypatch):
+    with writer(tmp_path, station) as run:
+        fill(run)
+        run.announcement(b"\x0a" * 5000, {})
+    monkeypatch.setattr(_run_schema, "_ROWS", 999)
+    Run.open(run.path).close()
+    with h5py.File(run.path, "r+") as file:
+        file["announcement/bytes"][4990] = 3
+    with pytest.raises(RunFileError, match="altered"):
+        Run.open(run.path)
 
 
 def test_batches_come_back_as_they_were_taken(tmp_path, station):

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.acquisition.announcements import encode_events
 from heliograph.acquisition.events import Events
+from heliograph.acquisition.pattern_stream import PatternChunk, SeededPattern
 from heliograph.acquisition.patterns import Pattern, demo_patterns
-from heliograph.acquisition.sifting import EventBits, Sifter, sift, view
+from heliograph.acquisition.sifting import BitPlane, Engine, EventBits, Role, Sifter, Viewer, sift, view, view_announced
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ParameterError
 
@@ -68,6 +70,103 @@ def test_sifting_by_chunks_equals_one_shot(seed, cuts):
     assert (block.n_x, block.n_y, block.n_events) == (whole.n_x, whole.n_y, 500)
     assert np.array_equal(block.x_key, whole.x_key)
     assert np.array_equal(block.y_bits, whole.y_bits)
+
+
+ENGINES: tuple[Engine, ...] = ("numba", "numpy")
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(0, 300), period=st.integers(1, 200), offset=st.integers(-1000, 1000), role=st.sampled_from(["alice", "bob"]))
+def test_both_engines_look_up_and_keep_the_same_bits(seed, n, period, offset, role: Role):
+    events, rng = drawn(seed, n)
+    planes = rng.integers(0, 2, (2, period)).astype(np.uint8)
+    other = np.packbits(rng.integers(0, 2, n).astype(np.uint8), bitorder="little")
+
+    views, blocks = [], []
+    for engine in ENGINES:
+        bits = Viewer(Pattern(planes[0], planes[1]), offset, role, engine=engine).feed(events)
+        sifter = Sifter(engine=engine)
+        sifter.feed(bits, other)
+        views.append((bits.basis.tolist(), bits.bit.tolist(), bits.n))
+        block = sifter.block()
+        blocks.append((block.x_key.tolist(), block.n_x, block.y_bits.tolist(), block.n_y))
+
+    index = (events.slot - offset) % period
+    assert views[0] == views[1]
+    assert blocks[0] == blocks[1]
+    assert np.array_equal(unpacked(np.array(views[0][0], np.uint8), n), planes[0][index])
+    assert np.array_equal(unpacked(np.array(views[0][1], np.uint8), n), planes[1][index] ^ (events.detector if role == "bob" else 0))
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 400), chunk=st.integers(1, 30), offset=st.integers(-50, 50), engine=st.sampled_from(ENGINES))
+def test_a_pattern_by_chunks_gives_what_the_whole_pattern_gives(seed, n, chunk, offset, engine: Engine):
+    rng = np.random.default_rng(seed)
+    stream = SeededPattern(seed, 3, 1000, 100, 8 * chunk)
+    whole = [np.concatenate([unpacked(getattr(part, name), part.n) for part in stream.chunks()]) for name in ("basis", "bit")]
+    slot = np.sort(rng.choice(1000, n, replace=False)).astype(np.int64) + offset
+    events = Events(slot, rng.integers(0, 2, n).astype(np.uint8))
+    cut = n // 3
+
+    viewer = Viewer(stream, offset, "bob", engine=engine)
+    parts = [viewer.feed(Events(slot[low:high], events.detector[low:high])) for low, high in ((0, cut), (cut, n), (n, n))]
+    expected = view(events, Pattern(whole[0], whole[1], "qrng"), offset, "bob")
+
+    for name in ("basis", "bit"):
+        found = np.concatenate([unpacked(getattr(part, name), part.n) for part in parts])
+        assert np.array_equal(found, unpacked(getattr(expected, name), n))
+
+
+class Counted:
+    """A stream that knows which chunks were asked for."""
+
+    def __init__(self, stream: SeededPattern) -> None:
+        self.stream, self.asked = stream, list[int]()
+        self.n_slots, self.chunk_slots = stream.n_slots, stream.chunk_slots
+
+    def chunk(self, index: int) -> PatternChunk:
+        self.asked.append(index)
+        return self.stream.chunk(index)
+
+
+def test_every_chunk_of_a_pattern_is_fetched_once_and_those_without_events_never():
+    stream = Counted(SeededPattern(1, 0, 10_000, 128, 1000))
+    events = Events(np.array([5, 990, 1000, 1999, 5003, 9999]), np.zeros(6, np.uint8))
+
+    viewer = Viewer(stream, 0, "alice")
+    for k in range(6):
+        viewer.feed(Events(events.slot[k : k + 1], events.detector[k : k + 1]))
+
+    assert stream.asked == [0, 1, 5, 9]
+
+
+@pytest.mark.parametrize("slot", [9, 1010])
+def test_events_outside_a_pattern_that_does_not_repeat_are_refused(slot):
+    viewer = Viewer(SeededPattern(1, 0, 1000, 128, 100 * 8), 10, "alice")
+
+    with pytest.raises(ParameterError, match="outside the pattern"):
+        viewer.feed(Events(np.array([slot]), np.zeros(1, np.uint8)))
+
+
+def test_an_announcement_is_viewed_without_its_events_at_once():
+    events, _ = drawn(4, 5000)
+    pattern = demo_patterns(SimRandom(4), 1000, 300, 90)[1]
+    expected = view(events, pattern, 17, "bob")
+
+    bits = view_announced(encode_events(events, 0), 0, 10**6, pattern, 17, "bob")
+
+    assert bits.n == 5000
+    assert np.array_equal(bits.basis, expected.basis)
+    assert np.array_equal(bits.bit, expected.bit)
+
+
+@given(st.lists(st.lists(st.integers(0, 1), max_size=40), max_size=8))
+def test_a_bit_plane_joins_rows_of_any_length(rows):
+    plane = BitPlane()
+    for row in rows:
+        plane.append(np.packbits(np.array(row, np.uint8), bitorder="little"), len(row))
+
+    joined = [bit for row in rows for bit in row]
+    assert len(plane) == len(joined)
+    assert np.array_equal(plane.packed(), np.packbits(np.array(joined, np.uint8), bitorder="little"))
 
 
 def test_planes_are_packed_least_significant_bit_first_and_padded_with_zeros():

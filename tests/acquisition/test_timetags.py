@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from heliograph.acquisition.timetags import Engine, Events, EventSelector, SlotT
 from heliograph.core.errors import ConfigError, ParameterError, SyncError, TagStreamError
 from heliograph.instruments.roles import Gap, TagBatch
 from heliograph.instruments.station import Station, default_text
+
+from .conftest import Light
 
 PHASES = (5900.0, 3700.0)
 FLAT = np.zeros(10_000)
@@ -100,6 +103,39 @@ def test_any_chunking_gives_the_events_of_one_shot(shine, seed, cuts, engine):
     assert same(whole, parts)
     assert one.report == many.report
     assert len(whole) > 100
+
+
+@st.composite
+def rough_tags(draw: st.DrawFn) -> TagBatch:
+    """A short recording with everything in it: missing and stray sync, crowded slots, clicks around the gate's borders and behind, a channel nobody uses."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    number = np.flatnonzero(rng.random(600) >= draw(st.sampled_from([0.0, 0.05, 0.4])))
+    number = number[(number < 100) | (number >= 100 + draw(st.sampled_from([0, 15, 40])))]
+    stray = (rng.random(number.size) < draw(st.sampled_from([0.0, 0.02]))) * rng.integers(-4_000_000, 4_000_000, number.size)
+    sync = number * 10_000_000 + rng.integers(-20, 21, number.size) + stray
+    slot = rng.integers(0, 600_000, 20_000) // draw(st.sampled_from([1, 30])) + draw(st.integers(0, 500_000))
+    role = rng.integers(0, 2, slot.size)
+    click = slot * 10_000 + np.array([5900, 3700])[role] + np.rint(rng.normal(0, 500, slot.size)).astype(np.int64)
+    idle = rng.integers(0, 6_000_000_000, 50)
+    t = np.concatenate((sync, click, idle))
+    ch = np.concatenate((np.full(sync.size, 3), role + 1, np.full(idle.size, 9))).astype(np.uint8)
+    t, ch = t[t >= 0], ch[t >= 0]
+    order = np.argsort(t, kind="stable")
+    return TagBatch(0, t[order], ch[order], 0, 20_000_000_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batch=rough_tags(), cuts=st.lists(st.integers(0, 21_000), max_size=6))
+def test_both_engines_select_the_same_events_whatever_comes(batch, cuts):
+    light = Light(batch.t_ps, batch.ch, 2_000_000)
+    parts = light.cut([cut % light.t.size for cut in cuts])
+    engines: tuple[Engine, ...] = ("numba", "numpy")
+    outcomes = []
+    for engine, batches in product(engines, ([light.batch()], parts)):
+        events, selector = run(batches, SlotTiming(), engine)
+        outcomes.append((events.slot.tolist(), events.detector.tolist(), selector.report))
+
+    assert outcomes.count(outcomes[0]) == len(outcomes)
 
 
 @pytest.mark.parametrize("ppm", [-10.0, 0.0, 10.0])

@@ -15,6 +15,7 @@ from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
+from heliograph.postprocess.finite_key import binary_entropy
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
     assert made["pair"] == "A-B"
     assert made["key_bits"] > 50_000
     assert 1.0 <= made["f_ec"] < 1.25
+    assert made["key_rate_bps"] == made["key_bits"] / made["seconds"]
+    # What error correction saves against the published f comes back as key, bit for bit.
+    wanted = made["sifted_bits"] * binary_entropy(made["qber_x"])
+    assert made["paper_f"] == 1.19131
+    saved = (made["paper_f"] - made["f_ec"]) * wanted / made["seconds"]
+    assert made["key_rate_bps_at_paper_leak"] == pytest.approx(made["key_rate_bps"] - saved, abs=3.0)
+    assert 0.0 < made["wall_seconds"] < 600.0
+    assert 5e7 < made["peak_rss_bytes"] < 2e9
     assert made["simulated"] is True
     assert made["security"]["leaked_bits"] >= made["leak_bits"]
     assert not light.pattern("A").exists()
@@ -85,9 +94,29 @@ def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
     assert books(heliograph, light) == after
 
 
+def test_every_disclosed_bit_and_every_epsilon_is_told_at_once_and_in_the_books(heliograph, light):
+    people = heliograph("distil", light.run, "--store", light.store)
+    assert people.code == 0
+    books_of = {(one["party"], one["pair"]): one for one in heliograph("keys", "show", "--store", light.store, "--json").json["accounts"]}
+
+    assert list(books_of) == [("A", "A-B"), ("B", "A-B")]
+    assert books_of["A", "A-B"] == {**books_of["B", "A-B"], "party": "A"}
+    account = books_of["A", "A-B"]
+    assert account["subtracted"] == account["disclosed"]["alice_parities"] + account["disclosed"]["verification"]
+    for bits in account["disclosed"].values():
+        assert f" {bits:,} " in people.out
+    parts = {name: value for name, value in account["epsilons"].items() if name != "total"}
+    assert parts == pytest.approx({"correction": 1e-10, "amplification": 1e-10, "concentration": 2e-10, "authentication": 0.0})
+    assert account["epsilons"]["total"] == pytest.approx(sum(parts.values()))
+    assert "not authenticated" in people.out
+    assert f"{account['disclosed']['alice_parities']:,}" in heliograph("keys", "show", "--store", light.store).out
+
+
 def test_azuma_gives_less_than_kato(heliograph, light, acquired, tmp_path):
     other = acquired.copied(tmp_path / "other")
-    kato = heliograph("distil", light.run, "--store", light.store, "--json").json["key_bits"]
+    first = heliograph("distil", light.run, "--store", light.store, "--json")
+    assert first.code == 0, first.out + first.err
+    kato = first.json["key_bits"]
     azuma = heliograph("distil", other.run, "--store", other.store, "--bound", "azuma", "--json")
     assert azuma.code == 1 or azuma.json["key_bits"] < kato
     assert heliograph("distil", light.run, "--store", light.store, "--bound", "hope").code == 2

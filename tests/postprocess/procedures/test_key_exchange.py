@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 
 from heliograph.acquisition._run_schema import digest
+from heliograph.acquisition.alignment import Phases
+from heliograph.acquisition.announcements import encode_events
 from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.runs import Run
 from heliograph.acquisition.sent import load_sent, save_sent
+from heliograph.acquisition.timetags import Events, EventSelector
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import PairKey, network
 from heliograph.core.entropy import SimRandom
@@ -109,6 +112,27 @@ def test_the_run_file_holds_no_pattern_and_no_seed_of_the_world(usual):
     assert b"error_x = 0.00373" not in usual.station_text
 
 
+def test_events_are_announced_while_they_come_and_are_those_of_the_tags(usual):
+    parts = usual.announced()
+    selector = EventSelector(usual.timing(), Phases(**usual.summary["phases"]).pair)
+    events = Events.joined([*(selector.feed(batch) for batch in usual.batches()), selector.flush()])
+
+    assert len(parts.meta) == len(list(usual.batches())) + 1
+    assert [set(meta) for meta in parts.meta[:-1]] == [{"n_bytes"}] * (len(parts.meta) - 1)
+    assert b"".join(parts) == encode_events(events.between(0, parts.meta[-1]["n_slots"]))
+
+
+def test_a_run_whose_announcement_has_no_last_part_is_not_distilled(again):
+    path = again.path
+    again.close()
+    with h5py.File(path, "r+") as file:
+        file["announcement/meta"].resize(file["announcement/meta"].shape[0] - 1, axis=0)
+        file.attrs["digest"] = digest(file)
+
+    with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match="announced no events"):
+        keys.distil(run)
+
+
 class Died(BaseException):
     """Stands for the end of the process: nothing that tidies up has seen it."""
 
@@ -193,13 +217,14 @@ def test_what_the_store_holds_from_before_is_part_of_what_is_claimed(again):
     assert earlier.provenance.simulated
 
 
-@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"pattern": ["demo"]}, {"first_slot": None}])
+@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"pattern": ["demo"]}, {"first_slot": None}, {"n_bytes": -1}])
 def test_a_run_file_that_is_wrong_about_its_announcement_is_named(again, change):
     path = again.path
     again.close()
     with h5py.File(path, "r+") as file:
         meta = file["announcement/meta"]
-        meta[0] = json.dumps({**json.loads(meta[0]), **change}).encode()
+        last = meta.shape[0] - 1
+        meta[last] = json.dumps({**json.loads(meta[last]), **change}).encode()
         file.attrs["digest"] = digest(file)
 
     with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match=path.name):

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from heliograph.postprocess.reconciliation.permutation import permutation
+from heliograph.postprocess.reconciliation.permutation import _stable_order, permutation
 
 
 def test_the_golden_positions(seed):
@@ -44,3 +44,9 @@ def test_every_pass_and_every_seed_has_its_own(seed):
 
     assert not np.array_equal(first, permutation(seed, 2, 4096).position(every))
     assert not np.array_equal(first, permutation(bytes(32), 1, 4096).position(every))
+
+
+def test_equal_keys_keep_their_order():
+    keys = np.random.default_rng(6).integers(0, 50, 2048, np.uint64)
+
+    assert np.array_equal(_stable_order(keys), np.argsort(keys, kind="stable"))

@@ -1,5 +1,9 @@
 """Corrector and Reference together: goldens, equality with the plain reference, counting, frames of every kind."""
 
+import socket
+import struct
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +40,54 @@ def test_the_goldens(n, q_est, errors, leak, rounds, golden_keys, exchange, seed
     assert np.array_equal(done.bob.key, _packed(alice))
     assert done.alice.finished
     assert done.bob.finished
+
+
+@pytest.mark.parametrize("in_flight", [1, 64])
+def test_the_goldens_hold_over_a_socket(in_flight, golden_keys, seed):
+    alice, bob = golden_keys(16384, 819)
+    params = CascadeParameters(0.05, seed, frame_bits=16384, in_flight=in_flight)
+    corrector, reference = Corrector(_packed(bob), bob.size, params), Reference(_packed(alice), alice.size, params)
+    near, far = socket.socketpair()
+
+    def answer():
+        with far:
+            while request := _received(far):
+                _send(far, reference.feed(request))
+
+    alices = threading.Thread(target=answer)
+    alices.start()
+    with near:
+        request: bytes | None = corrector.start()
+        while request is not None:
+            _send(near, request)
+            request = corrector.feed(_received(near))
+    alices.join(timeout=10)
+
+    assert not alices.is_alive()
+    assert reference.disclosed == corrector.disclosed == 4986
+    assert corrector.rounds.tolist() == [476]
+    assert np.array_equal(corrector.key, _packed(alice))
+
+
+def _send(line, message):
+    line.sendall(struct.pack("<I", len(message)) + message)
+
+
+def _received(line):
+    """Return the next message, or nothing at the end."""
+    size = _exactly(line, 4)
+    return _exactly(line, struct.unpack("<I", size)[0]) if size else b""
+
+
+def _exactly(line, count):
+    """Return `count` bytes, or nothing where the line ends before them."""
+    received = b""
+    while len(received) < count:
+        part = line.recv(count - len(received))
+        if not part:
+            return b""
+        received += part
+    return received
 
 
 @settings(max_examples=25)

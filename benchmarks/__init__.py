@@ -1,0 +1,1 @@
+"""Speed against peers: every row is a ratio of two medians, interleaved in one process on one core."""
