@@ -81,6 +81,18 @@ def test_a_slot_with_two_clicks_is_withdrawn_whoever_clicked(timing, engine):
     assert selector.report.doubles == 2
 
 
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_a_slot_clicked_in_three_batches_is_withdrawn_once(timing, engine):
+    click = 79_500 * 10_000
+    whole = by_hand([(79_400 * 10_000 + 5900, 1), (click + 3700, 2), (click + 5900, 1), (click + 6100, 1), (click + 6300, 1)])
+    batches = Light(whole.t_ps, whole.ch, 80_000).cut([whole.t_ps.size - back for back in (3, 2, 1)])
+
+    events, selector = run(batches, timing, engine)
+
+    assert events.slot.tolist() == [79_400]
+    assert selector.report.doubles == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 40_000), max_size=12), engine=st.sampled_from(["numba", "numpy"]))
 def test_any_chunking_gives_the_events_of_one_shot(shine, seed, cuts, engine):
@@ -120,10 +132,14 @@ def test_both_engines_select_the_same_events_whatever_comes(batch, cuts):
     light = Light(batch.t_ps, batch.ch, 2_000_000)
     parts = light.cut([cut % light.t.size for cut in cuts])
     engines: tuple[Engine, ...] = ("numba", "numpy")
-    outcomes = []
+    outcomes: list[object] = []
     for engine, batches in product(engines, ([light.batch()], parts)):
-        events, selector = run(batches, SlotTiming(), engine)
-        outcomes.append((events.slot.tolist(), events.detector.tolist(), selector.report))
+        try:
+            events, selector = run(batches, SlotTiming(), engine)
+            outcomes.append((events.slot.tolist(), events.detector.tolist(), selector.report))
+        except SyncError as error:
+            # A stray tag right behind a long hole takes the clock with it.
+            outcomes.append(str(error))
 
     assert outcomes.count(outcomes[0]) == len(outcomes)
 
