@@ -194,6 +194,30 @@ def test_a_clock_that_jumps_raises_sync_error(timing, engine):
         selector.feed(batch)
 
 
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_stray_sync_tags_that_good_ones_separate_are_ignored_however_many(timing, engine):
+    good = [number * 10_000_000 for number in range(200)]
+    t = np.array(sorted(good + [at + 4_000_000 for at in good[80::2]]), np.int64)
+
+    _, selector = run([TagBatch(0, t, np.full(t.size, 3, np.uint8), 0, 10**10)], timing, engine)
+
+    assert (selector.report.syncs, selector.report.sync_bad) == (200, 60)
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_a_batch_with_tags_from_before_the_last_one_is_refused_and_changes_nothing(timing, engine):
+    first = by_hand([(79_500 * 10_000 + 5900, 1)])
+    second = TagBatch(7, first.t_ps[-1:] - 1, first.ch[-1:], first.t_end_ps, first.t_end_ps + 10)
+    selector = EventSelector(timing, PHASES, engine=engine)
+    selector.feed(first)
+
+    with pytest.raises(TagStreamError, match="batch 7: tags are out of order"):
+        selector.feed(second)
+
+    assert selector.flush().slot.tolist() == [79_500]
+    assert selector.report.clicks == 1
+
+
 def test_without_sync_there_are_no_events_but_an_error(timing):
     selector = EventSelector(timing, PHASES)
     selector.feed(by_hand([(5900, 1)], sync=()))
