@@ -197,8 +197,7 @@ def advance(reply: Bytes, at: int, slot: int, slots: Slots, shapes: Shapes) -> N
         _take_blocks(reply, at, cursor, planes[cursor[LAST]], tree, queue, log_k[cursor[LAST]], n)
     else:
         _halve(reply, at, cursor, planes[cursor[ACTIVE]], tree, run, found, slots.diffs[slot], n)
-    if cursor[STAGE] != FAILED:
-        _settle(cursor, planes, tree, queue, run, found, log_k, shapes.tables[geometry], n)
+    _settle(cursor, planes, tree, queue, run, found, log_k, shapes.tables[geometry], n)
 
 
 @compiled

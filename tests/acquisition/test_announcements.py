@@ -121,6 +121,13 @@ def test_decoding_by_chunks_gives_the_same_events_or_refuses_the_same_bytes(raw,
     assert all(len(part) <= chunk for part in parts)
 
 
+def test_a_slot_announced_twice_is_found_across_chunks():
+    raw = encode_events(events([1, 2, 3, 4, 5, 6, 7, 8, 9], [0] * 9)) + b"\x01"
+
+    with pytest.raises(AnnouncementError, match="twice"):
+        list(decode_chunks(raw, 0, 100, 9))
+
+
 def test_events_before_the_block_are_refused():
     with pytest.raises(ParameterError):
         encode_events(events([5], [0]), 6)
