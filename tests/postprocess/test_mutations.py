@@ -28,7 +28,7 @@ PLANTED = [
     # length
     ("finite_key.py", "max(0, floor(unclipped))", "max(0, floor(unclipped) + 1)", "test_finite_key.py"),
     ("finite_key.py", '"leak": -float(leak_bits)', '"leak": 1.0 - leak_bits', "test_finite_key.py"),
-    ("finite_key.py", "(4.0 * epsilons.amplification**2)", "(2.0 * epsilons.amplification**2)", "test_finite_key.py"),
+    ("finite_key.py", "2.0 + 2.0 * log2(epsilons.amplification)", "3.0 + 2.0 * log2(epsilons.amplification)", "test_finite_key.py"),
     ("amplification.py", "divmod(n - m, 8)", "divmod(n - m - 1, 8)", "test_amplification.py"),
     ("verification.py", "return _finish(horner(words, key), n_bits, key)", "return _finish(horner(words, key), n_bits - 1, key)", "test_verification.py"),
     # seeds

@@ -80,7 +80,7 @@ def test_keys_that_have_nothing_in_common_still_end_and_leave_nothing_behind_for
 
     assert np.array_equal(found.key, alice)
     assert found.corrected.sum() == errors
-    assert found.disclosed.tolist() == [plain_reconcile(*frame, 0.11, seed).leak for frame in zip(*bits, strict=True)]
+    assert found.disclosed.tolist() == [plain_reconcile(a, b, 0.11, seed).leak for a, b in zip(*bits, strict=True)]
     assert found.disclosed[0] > 1.2 * n
 
 
