@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, ExitStack
-from itertools import chain
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +12,12 @@ import typer
 from ..core.errors import ParameterError
 from ..core.statement import combined
 from .bench import FaultOption, StationOption
-from .output import JsonOption, Output, command
+from .output import Bar, JsonOption, Output, command
 
 if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
     from ..acquisition.runs import Run
     from ..control.bench import Bench
-    from ..control.node import Network
     from ..control.walk import Block, Walk
 
 app = typer.Typer(no_args_is_help=True, help="Measure on the bench; every measurement becomes a run file.")
@@ -84,7 +82,7 @@ def key(
     light: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Light in all, such as 1h or 600 s: block after block, the pair with the least key first.")
     ] = None,
-    distil: Annotated[bool, typer.Option("--distil", help="Make key of each block at once.")] = False,
+    distil: Annotated[bool, typer.Option("--distil", help="Make key of each block while the light of the next one is sent.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the patterns from a seed instead of the operating system, to repeat a run.")] = None,
     out_folder: OutOption = None,
     fault: FaultOption = None,
@@ -99,6 +97,7 @@ def key(
         from ..control.bench import open_bench
         from ..control.resources import peak_rss_bytes
         from ..control.walk import Walk
+        from ..control.worker import Distiller
         from ..core.entropy import OsRandom, SimRandom
         from ..core.units import parse
 
@@ -106,16 +105,18 @@ def key(
         total = None if light is None else parse(light, "s", where="--for")
         if total is not None and not total >= seconds:
             raise ParameterError(f"{light} is less than one block of {seconds:g} s", where="--for", remedy="Give more, or fewer --seconds.")
-        with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench, ExitStack() as stack:
+        with ExitStack() as stack:
+            bar = stack.enter_context(out.progress("Light"))
+            # Outside the bench: the light is off before the last worker is waited for.
+            distiller = stack.enter_context(Distiller(store, told=bar.say)) if distil else None
+            bench = stack.enter_context(open_bench(station, folder=out_folder, faults=tuple(fault or ())))
             chosen = _pairs(pairs, tuple(bench.station.pairs))
-            walk = Walk(bench, store, seconds, source=lambda number: OsRandom() if seed is None else SimRandom(seed, number))
-            if distil:
-                walk.keys = stack.enter_context(_stores(store, chosen))
-            blocks = _walked(walk, chosen, total, out)
+            walk = Walk(bench, store, seconds, distiller, source=lambda number: OsRandom() if seed is None else SimRandom(seed, number))
+            blocks = _walked(walk, chosen, total, out, bar)
         _say_blocks(out, blocks, store)
         runs = [{"pair": block.pair, "run": block.run, "run_id": block.run_id, **block.summary, **_made(block)} for block in blocks]
         found = {"blocks": runs} if total is not None else {"pairs": {run["pair"]: run for run in runs}}
-        statements = [block.key.statement for block in blocks if block.key is not None]
+        statements = [block.statement for block in blocks if block.statement is not None]
         out.result(
             {**found, "wall_seconds": time.monotonic() - begun, "peak_rss_bytes": peak_rss_bytes()},
             simulated=any(block.simulated for block in blocks),
@@ -124,43 +125,32 @@ def key(
         )
 
 
-def _stores(store: Path, pairs: list[str]) -> AbstractContextManager[Network]:
-    from ..control.node import network
-
-    return network(store, {user for pair in pairs for user in pair.split("-")})
-
-
-def _walked(walk: Walk, pairs: list[str], light_s: float | None, out: Output) -> list[Block]:
+def _walked(walk: Walk, pairs: list[str], light_s: float | None, out: Output, bar: Bar) -> list[Block]:
     """Go through the blocks with a bar that names what is done, and a line for each block of a long walk."""
+
+    def lit(topic: str, value: Any) -> None:
+        if topic == "progress":
+            bar.to(value)
+        elif "Event rate (Hz)" in value:
+            bar.say(f"Light, {value['Event rate (Hz)'] / 1e6:.3f} million events/s")
+
+    walk.light = lit
     blocks = []
-    with out.progress("Light") as bar:
-
-        def lit(topic: str, value: Any) -> None:
-            if topic == "progress":
-                bar.to(value)
-            elif "Event rate (Hz)" in value:
-                bar.say(f"Light, {value['Event rate (Hz)'] / 1e6:.3f} million events/s")
-
-        def working(what: str, percent: float) -> None:
-            bar.say(what)
-            bar.to(percent)
-
-        walk.light, walk.work = lit, working
-        for block in map(walk.block, pairs) if light_s is None else chain(walk.left_over(pairs) if walk.keys else (), walk.along(pairs, light_s)):
-            blocks.append(block)
-            if light_s is not None:
-                out.note(f"Block {len(blocks)}, pair {block.pair}: {_outcome(block)}")
+    for block in walk.once(pairs) if light_s is None else walk.along(pairs, light_s):
+        blocks.append(block)
+        if light_s is not None:
+            out.note(f"Block {len(blocks)}, pair {block.pair}: {_outcome(block)}")
     return blocks
 
 
 def _outcome(block: Block) -> str:
     if block.key is not None:
-        return f"{block.key.key_bits:,} bits of key, {block.key.key_rate_bps / 1e3:,.1f} kbit/s"
+        return f"{block.key['key_bits']:,} bits of key, {block.key['key_rate_bps'] / 1e3:,.1f} kbit/s"
     return f"no key: {block.why}" if block.why else f"light in {block.run.name}"
 
 
 def _made(block: Block) -> dict[str, Any]:
-    return {"no_key": block.why} if block.why else {"key": block.key.as_dict()} if block.key is not None else {}
+    return {"no_key": block.why} if block.why else {"key": block.key} if block.key is not None else {}
 
 
 def _say_blocks(out: Output, blocks: list[Block], store: Path) -> None:

@@ -73,6 +73,16 @@ def test_light_that_cannot_be_read_makes_no_key(heliograph, station, tmp_path, f
     assert not list(store.glob("*/*.sqlite"))
 
 
+def test_too_little_light_makes_no_key_and_says_why(heliograph, station, tmp_path):
+    words = ("--store", tmp_path / "store", "--pairs", "B-C", "--seconds", 0.2, "--distil", "--json")
+    ended = heliograph("acquire", "key", "--station", station, *words)
+
+    assert ended.code == 1
+    assert "finite-size terms" in ended.json["pairs"]["B-C"]["no_key"]
+    assert "key" not in ended.json["pairs"]["B-C"]
+    assert not list((tmp_path / "store").glob("*/patterns/*.bin"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["laser", "voa_in", "voa_a", "awg_im", "awg_a", "snspd", "tagger"])
 def test_garbage_on_any_wire_is_one_clear_error_that_names_the_instrument(heliograph, station, name):

@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 
+from heliograph.acquisition.runs import Run
+from heliograph.control.bench import Bench
 from heliograph.control.walk import Turns, Walk
-from heliograph.core.errors import HeliographError, NoKeyError, ParameterError, ReconciliationError, StorageError, VerificationError
+from heliograph.control.worker import Distiller, Outcome
+from heliograph.core.errors import HeliographError, ParameterError, StorageError
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
+from heliograph.postprocess.procedures.key_exchange import KeyExchange
 
 
-def taken(turns: Turns, had: dict[str, float], gains: dict[str, list[float]], blocks: int) -> list[str]:
+def taken(had: dict[str, float], gains: dict[str, list[float]], blocks: int) -> list[str]:
     """Let pairs have blocks; each gives the next of its gains, 0 for a block without key, the last one for ever."""
-    order = []
+    turns, order = Turns(tuple(had), had), []
     for _ in range(blocks):
         pair = turns.next()
         gain = gains[pair].pop(0) if len(gains[pair]) > 1 else gains[pair][0]
-        had[pair] += gain
-        turns.ended(pair, well=gain > 0.0)
+        turns.ended(pair, gain)
         order.append(pair)
     return order
 
 
 def test_the_pair_with_the_least_key_is_next():
     had = {"A-B": 0.0, "A-C": 0.0, "B-C": 30.0}
-    order = taken(Turns(tuple(had), had.__getitem__), had, {"A-B": [50.0], "A-C": [10.0], "B-C": [10.0]}, 8)
+    order = taken(had, {"A-B": [50.0], "A-C": [10.0], "B-C": [10.0]}, 8)
     assert order == ["A-B", "A-C", "A-C", "A-C", "A-C", "B-C", "A-C", "B-C"]
 
 
 def test_a_pair_that_gives_no_key_keeps_nobody_waiting():
     had = {"A-B": 0.0, "A-C": 0.0, "B-C": 0.0}
-    order = taken(Turns(tuple(had), had.__getitem__), had, {"A-B": [0.0], "A-C": [0.0], "B-C": [10.0]}, 7)
+    order = taken(had, {"A-B": [0.0], "A-C": [0.0], "B-C": [10.0]}, 7)
     assert order == ["A-B", "A-C", "B-C", "A-B", "A-C", "B-C", "A-B"]
 
 
 def test_where_no_pair_gives_key_all_have_their_turn():
     had = {"A-B": 0.0, "A-C": 0.0}
-    assert taken(Turns(tuple(had), had.__getitem__), had, {"A-B": [0.0], "A-C": [0.0]}, 5) == ["A-B", "A-C", "A-B", "A-C", "A-B"]
+    assert taken(had, {"A-B": [0.0], "A-C": [0.0]}, 5) == ["A-B", "A-C", "A-B", "A-C", "A-B"]
 
 
 def test_no_pair_is_no_walk():
     with pytest.raises(ParameterError):
-        Turns((), lambda _pair: 0.0)
+        Turns((), {})
+
+
+def test_of_equals_the_one_whose_block_is_not_yet_distilled_comes_last():
+    turns = Turns(("A-B", "B-C"), {})
+    assert [turns.next(), turns.next()] == ["A-B", "B-C"]
+
+
+def test_a_block_that_is_not_yet_distilled_counts_as_much_as_the_one_before():
+    turns = Turns(("A-B", "B-C"), {"B-C": 70.0})
+    assert turns.next() == "A-B"
+    turns.ended("A-B", 50.0)
+    assert [turns.next(), turns.next()] == ["A-B", "B-C"]
 
 
 @dataclass
 class Recorded:
     """Stands for a run file."""
 
-    path: Path = Path("run-p0.h5")
+    path: Path
     run_id: str = "run"
     simulated: bool = True
     summary: dict[str, Any] = field(default_factory=dict)
@@ -70,34 +87,79 @@ class Recorded:
         return None
 
 
-class Stores:
-    """Stand for key stores into which the blocks of some pairs do not go."""
+class Place:
+    """Stands for a bench and for a worker that is busy until it is waited for; remembers what happened in which order."""
 
-    def __init__(self, refused: HeliographError) -> None:
-        self.refused = refused
-        self.parties = dict.fromkeys("AB", SimpleNamespace(available_bits=lambda _peer: 0))
+    def __init__(self, folder: Path, *outcomes: Outcome | HeliographError) -> None:
+        self.folder = folder
+        self.outcomes = list(outcomes)
+        self.happened: list[str] = []
+        self.busy: Path | None = None
 
-    def distil(self, _run: Recorded, **_: object) -> None:
-        raise self.refused
+    def run(self, procedure: KeyExchange, **_: object) -> Recorded:
+        run = Recorded(Path(f"{procedure.pair}-{sum(what.startswith('light') for what in self.happened)}"))
+        self.happened.append(f"light {run.path}")
+        return run
+
+    def hand_over(self, run: Path) -> None:
+        assert self.busy is None
+        self.busy = run
+        self.happened.append(f"begun {run}")
+
+    def collect(self) -> Outcome | None:
+        if self.busy is None:
+            return None
+        self.happened.append(f"ended {self.busy}")
+        self.busy, outcome = None, self.outcomes.pop(0)
+        if isinstance(outcome, HeliographError):
+            raise outcome
+        return outcome
 
 
-@pytest.mark.parametrize("error", [NoKeyError("l = -3"), VerificationError("1 of 7 frames differs"), ReconciliationError("parities contradict")])
-def test_a_block_without_key_does_not_end_the_walk(error):
-    walk = Walk(SimpleNamespace(run=lambda *_, **__: Recorded()), Path("store"), 2.0, Stores(error))
-    blocks = list(walk.along(["A-B"], 6.0))
-    assert [block.why for block in blocks] == [error.message] * 3
-    assert {block.key for block in blocks} == {None}
+def walk_of(place: Place, *, distil: bool = True) -> Walk:
+    return Walk(cast(Bench, place), place.folder, 2.0, cast(Distiller, place) if distil else None)
 
 
-def test_a_store_that_refuses_ends_the_walk():
-    walk = Walk(SimpleNamespace(run=lambda *_, **__: Recorded()), Path("store"), 2.0, Stores(StorageError("the disk is full")))
+def key(bits: int) -> Outcome:
+    return Outcome({"key_bits": bits})
+
+
+def test_the_light_of_a_block_is_sent_while_the_one_before_is_distilled_and_one_at_most_waits(tmp_path):
+    place = Place(tmp_path, key(1), key(2), key(3))
+    blocks = list(walk_of(place).along(["A-B"], 6.0))
+
+    order = "light 0, begun 0, light 1, ended 0, begun 1, light 2, ended 1, begun 2, ended 2"
+    assert place.happened == [f"{word} A-B-{n}" for word, n in (step.split() for step in order.split(", "))]
+    assert [(str(block.run), block.key) for block in blocks] == [(f"A-B-{n}", {"key_bits": n + 1}) for n in range(3)]
+
+
+def test_one_block_for_each_pair_overlaps_too(tmp_path):
+    place = Place(tmp_path, key(1), key(2))
+    assert [block.pair for block in walk_of(place).once(["A-B", "B-C"])] == ["A-B", "B-C"]
+    assert place.happened[:4] == ["light A-B-0", "begun A-B-0", "light B-C-1", "ended A-B-0"]
+
+
+def test_key_that_was_reported_decides_who_is_next(tmp_path):
+    place = Place(tmp_path, key(50), *[key(20)] * 4)
+    assert [block.pair for block in walk_of(place).along(["A-B", "B-C"], 10.0)] == ["A-B", "B-C", "B-C", "B-C", "A-B"]
+
+
+def test_a_block_without_key_does_not_end_the_walk(tmp_path):
+    place = Place(tmp_path, *[Outcome(why="l = -3")] * 3)
+    blocks = list(walk_of(place).along(["A-B"], 6.0))
+    assert [(block.key, block.why) for block in blocks] == [(None, "l = -3")] * 3
+
+
+def test_a_store_that_refuses_ends_the_walk(tmp_path):
+    place = Place(tmp_path, StorageError("the disk is full"))
     with pytest.raises(StorageError):
-        list(walk.along(["A-B"], 6.0))
+        list(walk_of(place).along(["A-B"], 6.0))
+    assert place.happened[-1] == "ended A-B-0"
 
 
-def test_without_stores_the_pair_with_the_least_light_is_next():
-    walk = Walk(SimpleNamespace(run=lambda *_, **__: Recorded()), Path("store"), 2.0)
-    assert [block.pair for block in walk.along(["A-B", "A-C", "B-C"], 9.0)] == ["A-B", "A-C", "B-C", "A-B"]
+def test_without_stores_the_pair_with_the_least_light_is_next(tmp_path):
+    blocks = walk_of(Place(tmp_path), distil=False).along(["A-B", "A-C", "B-C"], 9.0)
+    assert [block.pair for block in blocks] == ["A-B", "A-C", "B-C", "A-B"]
 
 
 def command(folder: Path, *words: str) -> list[str]:
@@ -112,9 +174,16 @@ def walked(folder: Path, *words: str, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def distilled(folder: Path) -> int:
+def distilled(folder: Path) -> list[dict[str, Any]]:
     path = folder / "store" / "A" / "distillation.jsonl"
-    return sum(record["kind"] == "distilled" for record in records(path)) if path.exists() else 0
+    return [record for record in records(path) if record["kind"] == "distilled"] if path.exists() else []
+
+
+def until(walk: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120.0
+    while not reached() and walk.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert reached()
 
 
 def test_a_walk_distils_each_block_and_serves_the_poor_first(tmp_path):
@@ -127,6 +196,20 @@ def test_a_walk_distils_each_block_and_serves_the_poor_first(tmp_path):
     assert found["security"]["epsilon"] > 0.0
     assert found["simulated"] is True
     assert not list((tmp_path / "store").glob("*/patterns/*.bin"))
+    with Run.open(tmp_path / found["blocks"][1]["run"]) as second:
+        assert datetime.fromisoformat(second.start["time"]).timestamp() < distilled(tmp_path)[0]["t_ns"] / 1e9
+
+
+def test_ctrl_c_lets_the_block_that_is_being_distilled_finish_and_leaves_no_worker(tmp_path):
+    words = command(tmp_path, "--pairs", "A-B", "--seconds", "1", "--for", "1h", "--distil")
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as walk:
+        until(walk, lambda: len(list((tmp_path / "runs").glob("*-p0.h5"))) == 2)
+        # As a terminal does: to every process of the group.
+        os.killpg(walk.pid, signal.SIGINT)
+        assert walk.wait(60.0) == 130
+
+    with Distiller(tmp_path / "store", wait_s=0.0):
+        assert len(distilled(tmp_path)) == 1
 
 
 @pytest.mark.slow
@@ -136,19 +219,19 @@ def test_light_that_waits_is_distilled_first_and_a_killed_walk_goes_on_with_the_
 
     words = ("--pairs", "A-B", "--seconds", "1", "--for", "1h", "--distil")
     with subprocess.Popen(command(tmp_path, *words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as walk:
-        deadline = time.monotonic() + 120.0
-        while distilled(tmp_path) < 2 and walk.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(walk, lambda: len(distilled(tmp_path)) >= 2)
         walk.send_signal(signal.SIGKILL)
-    before = distilled(tmp_path)
-    assert before >= 2
+    before = len(distilled(tmp_path))
 
     found = walked(tmp_path, *words[:5], "1 s", "--distil")
 
     new = [block["key"]["block"] for block in found["blocks"] if "key" in block]
+    made = [record["block"] for record in distilled(tmp_path)]
     assert new
-    assert min(new) > before
-    assert distilled(tmp_path) == before + len(new)
+    assert made == list(range(1, len(made) + 1))
+    assert made[-len(new) :] == new
+    # What the killed walk's worker had begun, it finished, and the new walk waited for it.
+    assert len(made) - before - len(new) in (0, 1)
 
 
 def test_less_than_one_block_is_no_walk(tmp_path):
