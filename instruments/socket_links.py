@@ -124,6 +124,9 @@ class ZmqLink(Adapter):
 
     def close(self) -> None:
         """Close socket and context; what was not sent is dropped."""
+        # The context waits for its sockets, and no longer knows one that is being collected together with it: close it here.
+        if hasattr(self, "connection"):
+            self.connection.close(linger=0)
         if hasattr(self, "_context"):
             self._context.destroy(linger=0)
 

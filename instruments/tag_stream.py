@@ -172,4 +172,6 @@ class Recording:
         except InstrumentError:
             self.abandon()
         finally:
+            for socket in self._sockets.values():
+                socket.close(linger=0)
             self._context.destroy(linger=0)
