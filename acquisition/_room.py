@@ -20,7 +20,8 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     """Return what a failed operation of the operating system means for a file."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     why = "the disk is full, or the file reached its size limit" if full else (error.strerror or str(error))
-    return StorageError(why, where=str(path), remedy="Data to the last flush are kept. Free space, or choose another folder.")
+    remedy = "Data to the last flush are kept. Free space, or choose another folder." if full else "Choose another folder, one that you may write to."
+    return StorageError(why, where=str(path), remedy=remedy)
 
 
 class Room:

@@ -39,7 +39,8 @@ def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None
     axes.set_ylim(bottom=0.0, top=1.08 * rates.max() / factor)
     head = None
     if fringe is not None:
-        head = f"$V_\\pi$ = {fringe.v_pi_v:.3f} ± {fringe.v_pi_sigma_v:.3f} V,  visibility = {fringe.visibility:.4f} ± {fringe.visibility_sigma:.4f}"
+        behind = f" at the modulator, behind a gain of {fringe.gain:g}" if fringe.gain != 1.0 else ""
+        head = f"$V_\\pi$ = {fringe.v_pi_v:.3f} ± {fringe.v_pi_sigma_v:.3f} V{behind}\nvisibility = {fringe.visibility:.4f} ± {fringe.visibility_sigma:.4f}"
     _legend_above(axes, head)
     return figure
 

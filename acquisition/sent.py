@@ -69,7 +69,11 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         raw = path.read_bytes()
     except FileNotFoundError as error:
-        raise RunFileError("there is no pattern file", where=str(path), remedy="It is erased after distillation; acquire a new run.") from error
+        raise RunFileError(
+            "there is no pattern file",
+            where=str(path),
+            remedy="Give the --store of `heliograph acquire key`. A pattern is erased once its run was distilled: then acquire a new run.",
+        ) from error
     except OSError as error:
         raise RunFileError(f"the pattern file cannot be read: {error.strerror}", where=str(path)) from error
     head, _, planes = raw.removeprefix(_MAGIC).partition(b"\n")

@@ -54,7 +54,7 @@ def _digits(text: str) -> tuple[int, int]:
 
 def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool) -> None:
     from ..control.node import network, parties_in
-    from ..protocols.qunetqfl.driver import learn
+    from ..protocols.qunetqfl.driver import affordable_rounds, learn
 
     parties = parties_in(store)
     if len(parties) < 3:
@@ -63,6 +63,9 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
         )
     total = settings.rounds or task.rounds
     with network(store, parties, existing=True) as keys, out.progress("Learning rounds", total=total) as bar:
+        pair, lasts = affordable_rounds(keys.parties, task.model().d * task.q)
+        if lasts < total:
+            out.warn(f"pair {pair} has key for at most {lasts} of {total} rounds")
 
         def told(_record: RoundRecord) -> None:
             bar.step()

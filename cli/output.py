@@ -159,8 +159,11 @@ def command(json_output: bool) -> Generator[Output]:
             warnings.showwarning = lambda message, *_, **__: out.warn(str(message))
             yield out
     except KeyboardInterrupt as error:
-        out.fail({"type": "Interrupted", "message": "interrupted", "where": "", "remedy": ""})
+        out.fail(_interrupted("interrupted"))
         raise typer.Exit(INTERRUPTED) from error
+    except SystemExit as error:
+        out.fail(_interrupted(f"ended by a signal, code {error.code}"))
+        raise
     except BrokenPipeError:
         raise
     except (HeliographError, OSError) as error:
@@ -178,6 +181,10 @@ def command(json_output: bool) -> Generator[Output]:
     out.finish()
     if out.exit_code:
         raise typer.Exit(out.exit_code)
+
+
+def _interrupted(message: str) -> dict[str, str]:
+    return {"type": "Interrupted", "message": message, "where": "", "remedy": "Instruments were made safe; run files keep what was measured. Run it again."}
 
 
 def unheard(error: OSError) -> int:

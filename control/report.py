@@ -98,7 +98,10 @@ def _svg(plot: Plot) -> str:
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return f"<table><caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    # The caption stands outside the box that scrolls on a narrow screen.
+    caption = escape(table.caption)
+    inside = f'<table aria-label="{caption}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<p class="caption">{caption}</p><div class="scroll" tabindex="0">{inside}</div>'
 
 
 def _list(items: Sequence[str]) -> str:

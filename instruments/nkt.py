@@ -163,7 +163,10 @@ class KoherasBasik(Instrument):
 
 def _judged(answer: Telegram, wanted: Kind) -> bytes:
     if answer.kind == Kind.NACK:
-        raise Rejected(f"register 0x{answer.register:02X} refused", remedy="The laser does not allow this now; read its status.")
+        what = Register(answer.register).name.lower() if answer.register in set(Register) else "unknown"
+        raise Rejected(
+            f"the laser refused register 0x{answer.register:02X} ({what})", remedy="It does not allow this now: check interlock, key switch and status."
+        )
     if answer.kind == Kind.BUSY:
         raise Busy("the laser answered BUSY every time", remedy="Wait until it has started up.")
     if answer.kind == Kind.CRC_ERROR:

@@ -109,7 +109,8 @@ class ZmqLink(Adapter):
         zmq = import_zmq(self.where)
         host_and_port(address, where=name)
         self._zmq = zmq
-        self._context = zmq.Context()
+        # One context for the process: one of its own would, when collected with its socket, wait for it for ever.
+        self._context = zmq.Context.instance()
         self.connection = self._new_socket()
 
     @property
@@ -123,9 +124,9 @@ class ZmqLink(Adapter):
         return host_and_port(self._address)[0]
 
     def close(self) -> None:
-        """Close socket and context; what was not sent is dropped."""
-        if hasattr(self, "_context"):
-            self._context.destroy(linger=0)
+        """Close the socket; what was not sent is dropped."""
+        if hasattr(self, "connection"):
+            self.connection.close(linger=0)
 
     def _new_socket(self) -> Any:
         connection = self._context.socket(self._zmq.REQ)

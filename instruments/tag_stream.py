@@ -39,7 +39,7 @@ class Recording:
         self._received = 0
         self._playing = False
         zmq = import_zmq(where)
-        self._zmq, self._context = zmq, zmq.Context()
+        self._zmq, self._context = zmq, zmq.Context.instance()
         self._sockets = {channel: self._context.socket(zmq.PAIR) for channel in self._channels}
         try:
             self._begin()
@@ -172,4 +172,5 @@ class Recording:
         except InstrumentError:
             self.abandon()
         finally:
-            self._context.destroy(linger=0)
+            for socket in self._sockets.values():
+                socket.close(linger=0)

@@ -40,7 +40,15 @@ class BenchProcedure(Procedure):
                 self.parameter_values()
             except (NameError, ValueError, TypeError) as error:
                 where = f"{type(self).__name__}, {name} = {value!r}"
-                raise ParameterError(str(error), where=where, remedy="Give parameters the procedure has, inside their ranges.") from error
+                raise ParameterError(str(error), where=where, remedy=self._range_of(name)) from error
+
+    def _range_of(self, name: str) -> str:
+        """Return what may be given for a parameter, in words."""
+        parameter = self._parameters.get(name)
+        if parameter is None:
+            return f"Its parameters are {', '.join(self._parameters)}."
+        low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
+        return f"Give a value from {low:g} to {high:g}." if low is not None and high is not None else "Give a value of the right kind."
 
     def check(self) -> None:
         """Raise what makes the run impossible with these parameters on this station; `instruments` must be set. Nothing is sent, no file is written yet."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import ConfigError, FrameError, InsufficientKey, RoundAborted
 from ...core.statement import SecurityStatement
+from ...postprocess.keystore.source import pair_name
 from ..learning.tasks import Task
 from ..learning.trainer import Evaluate, Trainer
 from .auditor import Auditor
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ...postprocess.keystore.source import KeySource
 
 _SAMPLING = 3
+CHECKPOINT = "checkpoint.npz"
+"""Name of the checkpoint in a training's folder."""
 Progress = Callable[[RoundRecord], None]
 
 
@@ -109,6 +112,8 @@ def learn(
         q=task.q if settings.q is None else settings.q,
         bound=task.bound if settings.bound is None else settings.bound,
     )
+    if folder is not None and not resume and (folder / CHECKPOINT).exists():
+        raise ConfigError("a training was begun here", where=str(folder / CHECKPOINT), remedy="Resume it, or choose another folder.")
     subject = subject_of(task, clients or tuple(keys), settings.seed, iid=settings.iid)
     federation = Federation(subject, keys, settings, folder=folder, auditor=auditor, statements=statements, fault=fault)
     try:
@@ -117,6 +122,13 @@ def learn(
         return federation.run(progress)
     finally:
         federation.close()
+
+
+def affordable_rounds(keys: Mapping[str, KeySource], bits: int) -> tuple[str, int]:
+    """Return the pair with the least key for masks, and for how many rounds of `bits` bits a pair it lasts at most; the ends of chunks are burned besides."""
+    names = sorted(keys, key=str.encode)
+    pairs = [(one, two) for place, one in enumerate(names) for two in names[place + 1 :]]
+    return min(((pair_name(one, two), keys[one].available_bits(two) // bits) for one, two in pairs), key=lambda found: found[1])
 
 
 class Federation:
@@ -148,7 +160,7 @@ class Federation:
         if settings.aggregation == "pairwise" and (without := [name for name in self._names if name not in keys]):
             raise ConfigError(f"there is no key store of {', '.join(without)}", where="keys")
         self._auditor = auditor
-        self._checkpoint = folder / "checkpoint.npz" if folder is not None else None
+        self._checkpoint = folder / CHECKPOINT if folder is not None else None
         audit = auditor.note if auditor is not None else None
         self.clients = {
             name: Client(name, trainer, keys.get(name), memory=Memory(folder / name if folder is not None else None), audit=audit)
@@ -201,7 +213,7 @@ class Federation:
         round_, self._next = self._next, self._next + 1
         outcome = self._carry(round_)
         if (short := outcome.short) is not None:
-            raise InsufficientKey(short.pair, short.need_bits, short.have_bits, purpose=f"round {round_}")
+            raise InsufficientKey(short.pair, short.need_bits, short.have_bits, purpose=f"round {round_ + 1}")
         uses = [use for client in self.clients.values() for use in client.key_use(round_)]
         spent, burned = self._books.enter(outcome, uses)
         if outcome.total is None:

@@ -167,3 +167,13 @@ def test_values_become_jsons_own(value, printed):
 def test_a_secret_does_not_slip_into_a_result():
     with pytest.raises(TypeError):
         plain({"key": b"secret"})
+
+
+def test_an_end_by_a_signal_is_one_object_too(capsys):
+    with pytest.raises(SystemExit), command(True):
+        raise SystemExit(143)
+
+    ended = json.loads(capsys.readouterr().out)["error"]
+    assert ended["type"] == "Interrupted"
+    assert "143" in ended["message"]
+    assert ended["remedy"]

@@ -2,6 +2,8 @@
 
 import ast
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,16 @@ from heliograph.core.errors import ConfigError, Disconnected, Timeout
 from heliograph.instruments import keysight, oz_optics
 from heliograph.instruments.links import VisaLink
 from heliograph.instruments.socket_links import TcpLink, ZmqLink, host_and_port
+
+
+def test_a_forgotten_zmq_link_does_not_hold_the_process_up() -> None:
+    """Collected in a cycle, its context no longer knows its socket and would wait for it for ever."""
+    code = (
+        "import gc\nfrom heliograph.instruments.socket_links import ZmqLink\n"
+        "link = ZmqLink('tcp://127.0.0.1:9', name='tagger')\nlink.itself = link\ndel link\ngc.collect()\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 def test_a_serial_port_that_is_not_there_is_disconnected() -> None:

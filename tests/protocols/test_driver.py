@@ -13,7 +13,7 @@ from heliograph.protocols.aggregation.quantiser import QuantiserRange
 from heliograph.protocols.learning.tasks import digits_task
 from heliograph.protocols.learning.trainer import Trained
 from heliograph.protocols.qunetqfl.auditor import Auditor
-from heliograph.protocols.qunetqfl.driver import Federation, Settings, Subject, learn
+from heliograph.protocols.qunetqfl.driver import CHECKPOINT, Federation, Settings, Subject, affordable_rounds, learn
 
 D = 5
 
@@ -122,6 +122,20 @@ def test_nobody_fetches_before_everyone_has_held(network):
     kinds = [entry[0] for entry in net.log if entry[0] != "release"]
     assert kinds.index("fetch") == 3
     assert kinds[:3] == ["hold"] * 3
+
+
+def test_the_pair_with_the_least_key_says_how_long_it_lasts(network):
+    net = network(chunks=9, chunk_bits=80)
+    net.left["A", "C"] = 4
+
+    assert affordable_rounds(net.sources, 80) == ("A-C", 4)
+
+
+def test_a_training_is_not_begun_again_over_its_checkpoint(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"")
+
+    with pytest.raises(ConfigError, match="was begun here"):
+        learn(digits_task(3, 9), {}, folder=tmp_path)
 
 
 @pytest.mark.parametrize("short", [("A", "B"), ("A", "C"), ("B", "C")])
