@@ -38,9 +38,12 @@ def distil(
 
         if bound not in ("kato", "azuma"):
             raise typer.BadParameter(f"{bound!r} is neither kato nor azuma", param_hint="--bound")
-        if not store.is_dir():
-            raise ConfigError("there is no such folder", where=str(store), remedy="Give the --store of `heliograph acquire key`, where the patterns lie.")
-        with Run.open(run) as opened, network(store, pair_of(opened).split("-")) as keys, out.progress("Distilling") as bar:
+        with Run.open(run) as opened:
+            users = pair_of(opened).split("-")
+        if not all((store / user).is_dir() for user in users):
+            remedy = "Give the --store of `heliograph acquire key`, where the patterns lie."
+            raise ConfigError(f"parties {' and '.join(users)} keep nothing here", where=str(store), remedy=remedy)
+        with Run.open(run) as opened, network(store, users) as keys, out.progress("Distilling") as bar:
             made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma", progress=partial(_show, bar))
             bar.to(100.0)
         used = {"wall_seconds": time.monotonic() - begun, "peak_rss_bytes": peak_rss_bytes()}
@@ -92,6 +95,7 @@ def show(store: StoreOption, json_output: JsonOption = False) -> None:
         rows = [(*(getattr(book, name) for name in counts), f"{book.epsilon:.1e}", book.provenance) for book in books]
         heads = ["party", "pair", "blocks", "delivered", "spendable", "spent", "tags", "burned", "epsilon", "provenance"]
         out.table("Key stores (bits)", heads, rows)
+        out.say("Spendable: by this party, towards its peer. The rest of what was delivered serves the other direction, or tags, or is not confirmed yet.")
         if spent := _summed(books):
             out.table("Spent on", ["party", "pair", "purpose", "bits", "keys"], spent)
         if accounts := read_accounts(store):
