@@ -45,9 +45,15 @@ class SlotTiming:
 
     def __post_init__(self) -> None:
         if min(self.slot_ps, self.sync_divider, self.pattern_slots) < 1 or not 0 < self.gate_ps <= self.slot_ps // 2:
-            raise ParameterError("slots and dividers are positive, and the gate is at most half a slot", where="timing")
+            raise ParameterError(
+                f"a gate of {self.gate_ps} ps in slots of {self.slot_ps} ps; slots and dividers are positive, and the gate is at most half a slot",
+                where="timing",
+                remedy="Check clock and optics.site.gate in the station file.",
+            )
         if len({self.d1, self.d2, self.sync}) < 3 or not all(0 <= channel < 256 for channel in (self.d1, self.d2, self.sync)):
-            raise ParameterError("D1, D2 and sync are three different channels from 0 to 255", where="timing")
+            raise ParameterError(
+                "D1, D2 and sync are three different channels from 0 to 255", where="timing", remedy="Check the tagger's `map` in the station file."
+            )
 
     @property
     def sync_ps(self) -> int:

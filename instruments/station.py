@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from ..core.errors import ConfigError
-from . import catalogue, layout
+from . import catalogue, layout, station_checks
 from .station_models import Clock, InstrumentEntry, Optics, Pair, Sim, StationInfo, Table
 
 _T = TypeVar("_T", bound=Table)
@@ -65,7 +65,7 @@ class Station:
     def parse(cls, text: bytes, path: Path, *, today: date | None = None) -> Station:
         """Check the bytes of a station file; `path` is for messages. Raises ConfigError."""
         station = _Reader(path, text).station()
-        _check_references(station)
+        station_checks.check(station)
         _check_fixed_loss(station, today or date.today())  # noqa: DTZ011
         check_layout(station)
         return station
@@ -133,39 +133,6 @@ def check_layout(station: Station) -> None:
         )
 
 
-def _check_references(station: Station) -> None:
-    roles = {name: entry.wire.role for name, entry in station.instruments.items()}
-    where = str(station.path)
-    for name, modulator in station.optics.modulators.items():
-        if roles.get(modulator.instrument) != "WaveformSource":
-            raise ConfigError(
-                f"{name} is driven by {modulator.instrument!r}, which is no WaveformSource here", where=where, remedy="Name one of [instruments]."
-            )
-    for name, user in station.optics.users.items():
-        if user.pm not in station.optics.modulators:
-            raise ConfigError(f"user {name} has the modulator {user.pm!r}, which is not in [optics]", where=where, remedy="Add it, or name another.")
-        if roles.get(user.voa) != "Attenuator":
-            raise ConfigError(f"user {name} has the attenuator {user.voa!r}, which is no Attenuator here", where=where, remedy="Name one of [instruments].")
-    _check_pairs(station, where)
-    _check_addresses(station, where)
-
-
-def _check_pairs(station: Station, where: str) -> None:
-    for name in station.pairs:
-        users = name.split("-")
-        if len(users) != 2 or users != sorted(set(users)) or not set(users) <= set(station.optics.users):
-            raise ConfigError(f"{name!r} is no pair of two users in alphabetical order", where=where, remedy='Write pairs like "A-B", of users in [optics].')
-
-
-def _check_addresses(station: Station, where: str) -> None:
-    seen: dict[str, str] = {}
-    for name, entry in station.instruments.items():
-        for address in entry.wire.addresses().values():
-            if address in seen:
-                raise ConfigError(f"{name} and {seen[address]} have the same address {address}", where=where, remedy="Give each its own.")
-            seen[address] = name
-
-
 def _check_fixed_loss(station: Station, today: date) -> None:
     fixed = station.optics.att_fixed
     if today > fixed.verified + timedelta(days=fixed.valid_days):
@@ -206,7 +173,7 @@ class _Reader:
             clock=self._model(Clock, self._table("clock"), "clock"),
             instruments={name: self._instrument(name, given) for name, given in self._table("instruments").items()},
             optics=self._optics(self._table("optics")),
-            pairs={name: self._model(Pair, given, "pairs", name) for name, given in self._data.get("pairs", {}).items()},
+            pairs={name: self._model(Pair, given, "pairs", name) for name, given in self._pairs().items()},
             sim={**sim.model_dump(), "users": {name.upper(): errors.model_dump() for name, errors in sim.users.items()}},
         )
 
@@ -232,6 +199,12 @@ class _Reader:
                 self._fail(("optics", key), "unknown key")
         return self._model(Optics, parts, "optics")
 
+    def _pairs(self) -> dict[str, Any]:
+        given = self._data.get("pairs", {})
+        if not isinstance(given, dict):
+            self._fail(("pairs",), "this is no table")
+        return given
+
     def _table(self, key: str) -> dict[str, Any]:
         table = self._data.get(key)
         if not isinstance(table, dict) or not table:
@@ -252,11 +225,4 @@ class _Reader:
         raise ConfigError(f"{'.'.join(keys)}: {message}", where=self._where(keys), remedy="See `heliograph station new` for a file that is right.")
 
     def _where(self, keys: tuple[str, ...]) -> str:
-        """Return the file and, as far as the keys are found in it in this order, the line."""
-        position, found = 0, False
-        for key in keys:
-            spelt = rf"(?:user_)?{re.escape(key)}"
-            match = re.compile(rf"(?im)(?:^|[\s.{{,\[\"])({spelt})\"?\s*[\]=.]").search(self._text, position)
-            if match:
-                position, found = match.start(1), True
-        return f"{self._path}, line {self._text.count(chr(10), 0, position) + 1}" if found else str(self._path)
+        return station_checks.place(self._path, self._text, keys)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ..core.errors import ConfigError
-from ..core.units import Dimension, parse
+from ..core.units import Dimension, parse, show
 
 
 def _quantity(dimension: Dimension) -> Callable[[Any], float]:
@@ -94,6 +94,15 @@ class Wire(Table):
     channels: tuple[int, ...] = ()
     channel_map: dict[str, int] = Field(default={}, alias="map")
 
+    @field_validator("channel_map")
+    @classmethod
+    def _own_channels(cls, channels: dict[str, int]) -> dict[str, int]:
+        names = {number: name for name, number in channels.items()}
+        for name, number in channels.items():
+            if names[number] != name:
+                raise ValueError(f"{name} and {names[number]} are on the same channel {number}")
+        return channels
+
     def addresses(self) -> dict[str, str]:
         """Return the addresses by kind: `resource` and, where given, `counts` and `datalink`."""
         given = {"resource": self.resource, "counts": self.counts, "datalink": self.datalink}
@@ -170,6 +179,18 @@ class Rules(Table):
     safe: Safe = Safe()
     operate: Operate = Operate()
     inputs: dict[str, Input] = {}
+
+    @model_validator(mode="after")
+    def _operates_within_limits(self) -> Self:
+        operate, limits = self.operate, self.limits
+        for what, unit, value, pair in (
+            ("power", "W", operate.power_w, limits.power_w),
+            ("attenuation", "dB", operate.attenuation_db, limits.attenuation_db),
+            ("bias", "A", operate.bias_a, limits.bias_a),
+        ):
+            if value is not None and pair is not None and not pair[0] <= value <= pair[1]:
+                raise ValueError(f"operate sets {what} to {show(value, unit)}, limits allow {show(pair[0], unit)} to {show(pair[1], unit)}")
+        return self
 
     def input_of(self, name: str) -> Input:
         """Return the settings of a tagger's input; where the file has none, those of a detector's or the sync's pulses."""
