@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import ArmRefused, ConfigError, LimitError, ParameterError, Suspect
 from ..core.physics import click_law, dead_time_rate, interference, loss_db, modulator_transmission, photons_per_pulse, transmission
+from ..instruments.station_checks import POINTS_PER_SLOT
 from .patterns import carving_waveform
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..instruments.roles import Attenuator, Laser, WaveformSource
     from ..instruments.station import Station
 
-POINTS_PER_SLOT = 10
 _MOST_DRIFT_DB = 0.5
 _ROUNDING_DB = 1e-9
 

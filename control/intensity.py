@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ..core.errors import ParameterError
 from ..core.physics import transmission
 from ..instruments.station import Station
+from ..instruments.station_checks import Y_SHARE
 from ..postprocess.finite_key import Bound
 from ..postprocess.optimise import INTENSITIES, Optimum, Scenario, best_by_duration, best_intensity, best_intensity_and_basis
 from ..postprocess.parameters import PairBench, SlotShares
-from ..postprocess.procedures.key_exchange import Y_SHARE
 from .tables import Rows
 
 BOUNDS: tuple[Bound, ...] = get_args(Bound)

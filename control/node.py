@@ -24,6 +24,7 @@ from ..core.ledger import Ledger, records
 from ..core.physics import transmission
 from ..core.statement import Provenance, SecurityStatement
 from ..instruments.station import Station
+from ..instruments.station_checks import Y_SHARE
 from ..postprocess.block import BlockSettings, Distilled
 from ..postprocess.channel.frames import MessageType
 from ..postprocess.distillation import Alice, Bob, run_in_process
@@ -31,7 +32,7 @@ from ..postprocess.finite_key import binary_entropy, kato_parameters, key_length
 from ..postprocess.keystore.party import Link, PartyKeys, link, open_party
 from ..postprocess.keystore.source import KeyBlock
 from ..postprocess.parameters import PairBench, SlotShares, expected_counts
-from ..postprocess.procedures.key_exchange import Y_SHARE, pattern_path
+from ..postprocess.procedures.key_exchange import pattern_path
 from .accounting import epsilon_parts
 
 Bound = Literal["azuma", "kato"]

@@ -10,7 +10,7 @@ from pymeasure.experiment import Procedure
 
 from ...core.errors import ParameterError
 from ...core.physics import train_fractions
-from ..light import POINTS_PER_SLOT
+from ...instruments.station_checks import POINTS_PER_SLOT
 from ..patterns import gate_waveform
 from ..run_writer import RunLayout, RunWriter
 

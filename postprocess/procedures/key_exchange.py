@@ -16,7 +16,7 @@ from pymeasure.experiment import FloatParameter, Parameter
 from ...acquisition.alignment import JointErrors, Offset, Phases, align, find_phase, joint_check
 from ...acquisition.announcements import encode_events
 from ...acquisition.events import Events
-from ...acquisition.light import POINTS_PER_SLOT, named, prepare_light
+from ...acquisition.light import named, prepare_light
 from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, preamble
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
@@ -25,12 +25,11 @@ from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import ParameterError
 from ...core.physics import train_fractions
+from ...instruments.station_checks import POINTS_PER_SLOT, Y_SHARE
 
 if TYPE_CHECKING:
     from ...instruments.roles import TagBatch, TagSource
 
-Y_SHARE = 0.1
-"""Share of a frame's slots in which a user sends Y."""
 ALIGNMENT_S = 0.2
 
 

@@ -10,7 +10,6 @@ from heliograph.core.errors import ConfigError
 from heliograph.instruments import keysight, station_checks
 from heliograph.instruments.station import Station, default_text
 from heliograph.instruments.waveform_sources import CHANNELS
-from heliograph.postprocess.procedures import key_exchange
 
 TEXT = default_text().decode()
 LINE = 'line = ["laser", "im1", "im2", "att_fixed", "voa_in", "circ:1-2", "bs", "loop(user_a, user_b, user_c)", "bs", "D2", "circ:2-3", "D1"]'
@@ -144,8 +143,6 @@ def test_what_is_told_twice_is_told_alike() -> None:
     generator = station_checks.GENERATORS["Keysight81160A"]
 
     assert generator == station_checks.Generator(CHANNELS, keysight.MAX_POINTS, keysight.MAX_RATE_HZ)
-    assert station_checks.Y_SHARE == key_exchange.Y_SHARE
-    assert station_checks.POINTS_PER_SLOT == key_exchange.POINTS_PER_SLOT
 
 
 @pytest.mark.parametrize("name", ["source", "lightsource", "loop", "voa", "user_x", "line", "wire", "pm"])
