@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ParameterError
+from ..core.errors import ConfigError, ParameterError
 from ..core.statement import combined
 from .bench import FaultOption, StationOption
-from .output import Bar, JsonOption, Output, command
+from .output import Bar, JsonOption, Output, command, plain
 
 if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
@@ -167,6 +168,62 @@ def _pairs(text: str, known: tuple[str, ...]) -> list[str]:
     if wrong:
         raise ParameterError(f"there is no pair {wrong[0]!r}", where="--pairs", remedy=f"Pairs of this station: {', '.join(known)}; or all.")
     return chosen
+
+
+@app.command("run")
+def run(
+    procedure: Annotated[str, typer.Argument(metavar="PROCEDURE", help="One of `heliograph acquire procedures`.")],
+    station: StationOption,
+    param: Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the procedure, repeatable.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Leave light and bias off instead of arming the bench.")] = False,
+    out_folder: OutOption = None,
+    fault: FaultOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Run any procedure by name, of Heliograph or of another installed package, into a run file."""
+    with command(json_output) as out:
+        from ..acquisition.procedures import table
+        from ..control.bench import open_bench
+
+        chosen = table.made(procedure, _given(param or ()))
+        with open_bench(station, folder=out_folder, faults=tuple(fault or ()), armed=not dark) as bench:
+            run = _carry_out(bench, chosen, procedure, out)
+        out.table(procedure, ["found", "value"], list(plain(run.summary).items()))
+        _finish(out, run, {"procedure": procedure, "parameters": chosen.parameter_values(), "summary": run.summary})
+
+
+@app.command("procedures")
+def procedures(json_output: JsonOption = False) -> None:
+    """Show what `heliograph acquire run` can run, and with which parameters."""
+    with command(json_output) as out:
+        from ..acquisition.procedures import table
+
+        found: dict[str, Any] = {}
+        for name in table.names():
+            try:
+                found[name] = {"does": _first_line(table.procedure(name)), "parameters": table.parameters(name)}
+            except ConfigError as error:
+                out.warn(str(error))
+        rows = [(name, key, _range(each)) for name, one in found.items() for key, each in one["parameters"].items()]
+        out.table("Procedures", ["procedure", "parameter", "default and range"], rows)
+        out.result({"procedures": found})
+
+
+def _first_line(procedure: type[BenchProcedure]) -> str:
+    return (procedure.__doc__ or "").strip().partition("\n")[0]
+
+
+def _range(parameter: Mapping[str, Any]) -> str:
+    low, high, choices = parameter["minimum"], parameter["maximum"], parameter["choices"]
+    allowed = f", {low:g} to {high:g}" if low is not None and high is not None else f", one of {', '.join(map(str, choices))}" if choices else ""
+    return f"{parameter['default']}{allowed}{' ' + parameter['units'] if parameter['units'] else ''}"
+
+
+def _given(pairs: Sequence[str]) -> dict[str, str]:
+    wrong = [text for text in pairs if "=" not in text]
+    if wrong:
+        raise ParameterError(f"{wrong[0]!r} is no parameter", where="--param", remedy="Write it as --param duration_s=2.")
+    return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in pairs)}
 
 
 def _carry_out(bench: Bench, procedure: BenchProcedure, text: str, out: Output) -> Run:

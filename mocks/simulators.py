@@ -1,4 +1,7 @@
-"""The one place where a driver's name finds its simulated device. A device switches itself on at a place and says its addresses."""
+"""The one place where a driver's name finds its simulated device, ours or another package's.
+
+Another package adds one by an entry point of the group `heliograph.mocks`: the driver's name, and a `Builder`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from ..core import plugins
 from ..core.errors import ConfigError
 from .devices.awg81160a import Awg81160A
 from .devices.basik import Basik
@@ -54,12 +58,32 @@ SIMULATORS: dict[str, Builder] = {
     "WebSQ": _websq,
     "ID900": _id900,
 }
-"""Who switches on the simulated device of a driver."""
+"""The simulators that come with this package; `names` and `simulator` know those of others too."""
+
+
+def names() -> frozenset[str]:
+    """Return the names of all drivers whose device can be simulated, those of other packages included."""
+    return frozenset({*SIMULATORS, *plugins.offered(plugins.MOCKS)})
 
 
 def simulator(driver: str, *, where: str = "") -> Builder:
-    """Return the builder for a driver; raises ConfigError for one without simulator and names those there are."""
+    """Return the builder for a driver.
+
+    Raises ConfigError for one without simulator, and names those there are; for one of another package that is broken or takes a name of ours.
+    """
+    if driver in plugins.offered(plugins.MOCKS):
+        return _foreign(driver)
     if driver not in SIMULATORS:
-        remedy = f"Set simulated = false, or choose another driver: {', '.join(sorted(SIMULATORS))}."
+        remedy = f"Set simulated = false, or choose another driver: {', '.join(sorted(names()))}."
         raise ConfigError(f"no simulator of {driver}", where=where, remedy=remedy)
     return SIMULATORS[driver]
+
+
+def _foreign(driver: str) -> Builder:
+    if driver in SIMULATORS:
+        raise plugins.broken(plugins.MOCKS, driver, "has the name of a simulator that comes with Heliograph")
+    found = plugins.load(plugins.MOCKS, driver)
+    if not callable(found):
+        raise plugins.broken(plugins.MOCKS, driver, f"is {found!r}, a function of place, name and entry is needed")
+    builder: Builder = found
+    return builder

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"needs the extra {mark.args[0]}: pip install heliograph[{mark.args[0]}]"))
         if without_qt and "qtbot" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.skip(reason=NO_QT))
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Mapping[str, str], str], None]]:
+    """Another package: name, modules by name with their text, text of its entry points; found as an installed one is."""
+    from heliograph.core import plugins
+
+    def install(name: str, modules: Mapping[str, str], points: str) -> None:
+        site = tmp_path / f"site of {name}"
+        about = site / f"{name}-0.1.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        (about / "entry_points.txt").write_text(points)
+        for module, text in modules.items():
+            (site / f"{module}.py").write_text(text)
+        monkeypatch.syspath_prepend(site)
+        for known in (plugins.offered, plugins.load):
+            known.cache_clear()
+
+    before = set(sys.modules)
+    yield install
+    monkeypatch.undo()
+    for module in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
+            del sys.modules[module]
+    for known in (plugins.offered, plugins.load):
+        known.cache_clear()
 
 
 def may_skip(item: pytest.Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -37,7 +38,8 @@ class BenchProcedure(Procedure):
         for name, value in parameters.items():
             try:
                 self.set_parameters({name: value})
-                self.parameter_values()
+                if isinstance(self.parameter_values()[name], float) and not isfinite(self.parameter_values()[name]):
+                    raise ValueError("a finite number is needed")
             except (NameError, ValueError, TypeError) as error:
                 where = f"{type(self).__name__}, {name} = {value!r}"
                 raise ParameterError(str(error), where=where, remedy=self._range_of(name)) from error

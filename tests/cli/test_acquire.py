@@ -35,9 +35,38 @@ def test_a_fringe_shows_half_wave_voltage_and_visibility(heliograph, station, tm
     assert [path.suffix for path in (tmp_path / "here").iterdir()] == [".h5"]
 
 
+def test_a_procedure_of_another_package_runs_by_name(heliograph, station, foreign):
+    text = """
+from pymeasure.experiment import FloatParameter
+from heliograph.acquisition.procedures.base import BenchProcedure
+
+class Park(BenchProcedure):
+    \"\"\"Park an attenuator.\"\"\"
+    at_db = FloatParameter("Park at", units="dB", default=10.0, minimum=1.0, maximum=60.0)
+
+    def execute(self):
+        self.instruments["voa_in"].attenuation_db = self.at_db
+        self.writer.summary["measured_db"] = self.instruments["voa_in"].measured_db
+"""
+    foreign("acme", {"acme_plans": text}, "[heliograph.procedures]\nPark = acme_plans:Park\n")
+
+    known = heliograph("acquire", "procedures", "--json").json["procedures"]
+    assert known["Park"]["does"] == "Park an attenuator."
+    assert {"CountRates", "PhaseScan"} <= set(known)
+
+    found = heliograph("acquire", "run", "Park", "--station", station, "--param", "at_db=12.5", "--dark", "--json").json
+    assert found["summary"] == {"measured_db": 12.5}
+    assert found["parameters"] == {"at_db": 12.5}
+    with Run.open(found["run"]) as run:
+        assert run.procedure == "Park"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
+        (("run", "Dance"), 3),
+        (("run", "CountRates", "--param", "duration_s"), 3),
+        (("run", "CountRates", "--param", "lamp=1"), 3),
         (("rates", "--pair", "A-Z"), 3),
         (("rates", "--duration", "-1"), 3),
         (("key", "--store", "store", "--pairs", "A-Z"), 3),
@@ -48,7 +77,7 @@ def test_a_fringe_shows_half_wave_voltage_and_visibility(heliograph, station, tm
 )
 def test_what_cannot_be_measured_is_refused_with_a_remedy(heliograph, station, tmp_path, monkeypatch, words, code):
     monkeypatch.chdir(tmp_path)
-    ended = heliograph("acquire", words[0], "--station", station, *words[1:], "--json")
+    ended = heliograph("acquire", *words, "--station", station, "--json")
     assert ended.code == code
     assert ended.json["error"]["message"]
     assert ended.json["error"]["remedy"]

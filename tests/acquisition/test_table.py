@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from heliograph.acquisition.procedures import table
+from heliograph.acquisition.procedures.base import BenchProcedure
+from heliograph.core.errors import ConfigError, ParameterError
+
+POINTS = "[heliograph.procedures]\nWarmUp = acme_plans:WarmUp\nFive = acme_plans:FIVE\n"
+PLANS = """
+from pymeasure.experiment import FloatParameter, ListParameter
+
+from heliograph.acquisition.procedures.base import BenchProcedure
+
+class WarmUp(BenchProcedure):
+    minutes = FloatParameter("Warm-up", units="min", default=30.0, minimum=1.0, maximum=600.0)
+    mode = ListParameter("Mode", choices=["slow", "fast"], default="slow")
+
+FIVE = 5
+"""
+
+
+@pytest.mark.parametrize("name", table.PROCEDURES)
+def test_every_procedure_of_ours_is_there_and_can_be_made_without_anything(name):
+    procedure = table.procedure(name)
+
+    assert issubclass(procedure, BenchProcedure)
+    assert procedure.__name__ == name
+    assert all(one["label"] for one in table.parameters(name).values())
+    assert isinstance(table.made(name, {}), procedure)
+
+
+def test_texts_become_the_values_of_parameters():
+    made = table.made("CountRates", {"duration_s": "0.5", "light": "false", "pair": "B-C"})
+
+    assert made.parameter_values() == {"duration_s": 0.5, "light": False, "pair": "B-C", "period_s": 0.1, "phase_deg": 90.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("duration_s", "x"), ("duration_s", "-1"), ("duration_s", "nan"), ("period_s", "inf"), ("light", "no"), ("lamp", "1")]
+)
+def test_a_text_that_is_no_value_is_refused_by_name(name, text):
+    with pytest.raises(ParameterError, match=name):
+        table.made("CountRates", {name: text})
+
+
+def test_an_unknown_procedure_is_refused_with_those_there_are():
+    with pytest.raises(ParameterError, match=r"CountRates.*PhaseScan"):
+        table.procedure("Dance")
+
+
+def test_a_procedure_of_another_package_is_found_with_its_parameters(foreign):
+    foreign("acme", {"acme_plans": PLANS}, POINTS)
+
+    assert {"CountRates", "WarmUp"} <= set(table.names())
+    assert table.parameters("WarmUp") == {
+        "minutes": {"label": "Warm-up", "units": "min", "default": 30.0, "minimum": 1.0, "maximum": 600.0, "choices": None},
+        "mode": {"label": "Mode", "units": None, "default": "slow", "minimum": None, "maximum": None, "choices": ["slow", "fast"]},
+    }
+    assert table.made("WarmUp", {"minutes": "2", "mode": "fast"}).parameter_values() == {"minutes": 2.0, "mode": "fast"}
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "said"),
+    [
+        ("Five", POINTS, "Five of acme 0.1 is 5, a class derived from BenchProcedure is needed"),
+        ("CountRates", POINTS.replace("Five", "CountRates"), "CountRates of acme 0.1 has the name of a procedure"),
+    ],
+)
+def test_one_that_cannot_be_used_is_refused_by_name(foreign, name, points, said):
+    foreign("acme", {"acme_plans": PLANS}, points)
+
+    with pytest.raises(ConfigError, match=said):
+        table.procedure(name)
