@@ -18,6 +18,7 @@ DISCLOSED = {
     "bob_diffs": ("agreements with these parities", "not subtracted, see the leak rule"),
     "parities_of_dropped_frames": ("parities of dropped frames", "no key: frames dropped whole"),
     "verification": ("hashes of the corrected bits", "subtracted"),
+    "tags": ("pads of the round tags", "paid by the store's pads"),
 }
 """Classes of `Distilled.disclosed`: in words, and what became of them in the key length."""
 _SUBTRACTED = "subtracted"
@@ -29,13 +30,13 @@ _PARTS = {
 }
 
 
-def epsilon_parts(epsilons: Epsilons, total: float) -> dict[str, float]:
+def epsilon_parts(epsilons: Epsilons, forgery: float | None) -> dict[str, float]:
     """Return the parts of a block's failure probability (form `union`) and their sum.
 
-    total: of its security statement, forgery of the round tags included where there were any.
+    forgery: of the round tags, None where they prove nothing; so small a number that it vanishes in the sum.
     """
     named = {"correction": epsilons.correction, "amplification": epsilons.amplification, "concentration": 2 * epsilons.concentration}
-    return {**named, "authentication": max(0.0, total - epsilons.total), "total": total}
+    return {**named, "authentication": forgery or 0.0, "total": epsilons.total + (forgery or 0.0)}
 
 
 def epsilon_rows(parts: Mapping[str, float]) -> Rows:
@@ -79,7 +80,7 @@ def read_accounts(folder: Path) -> list[Account]:
         made = [record for record in records(path) if record["kind"] == "distilled" and "disclosed" in record]
         for pair in sorted({record["pair"] for record in made}):
             own = [record for record in made if record["pair"] == pair]
-            bits = {name: sum(record["disclosed"][name] for record in own) for name in DISCLOSED}
+            bits = {name: sum(record["disclosed"].get(name, 0) for record in own) for name in DISCLOSED}
             parts = {name: sum(record["epsilons"][name] for record in own) for name in (*_PARTS, "total")}
             found.append(Account(path.parent.name, pair, len(own), bits, parts))
     return found
@@ -87,5 +88,5 @@ def read_accounts(folder: Path) -> list[Account]:
 
 def account_rows(accounts: Sequence[Account]) -> Rows:
     """Return one row a party and pair: blocks, bits of every class, and those subtracted."""
-    columns = ["party", "pair", "blocks", "bases", "Y bits", "parities", "agreements", "dropped", "hashes", "subtracted"]
+    columns = ["party", "pair", "blocks", "bases", "Y bits", "parities", "agreements", "dropped", "hashes", "tag pads", "subtracted"]
     return columns, [(one.party, one.pair, one.blocks, *(one.disclosed[name] for name in DISCLOSED), one.subtracted) for one in accounts]

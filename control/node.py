@@ -33,6 +33,7 @@ from ..postprocess.keystore.party import Link, PartyKeys, link, open_party
 from ..postprocess.keystore.source import KeyBlock
 from ..postprocess.parameters import PairBench, SlotShares, expected_counts
 from ..postprocess.procedures.key_exchange import pattern_path
+from ..postprocess.round_tags import RoundTags
 from .accounting import epsilon_parts
 
 Bound = Literal["azuma", "kato"]
@@ -102,8 +103,9 @@ class Network:
 
         bound: concentration inequality; the free parameters of `kato` come from what the station expects.
         source: of hash keys and seeds.  tap: sees every message between the two parties.  progress: told what goes on.
-        Raises AlreadyDistilled, RunFileError, or the reason why there is no key. A run whose bases went out is never tried again, whatever came of it: its site
-        could announce other events once it knows them, and parities of another seed would leak twice. Its patterns are erased.
+        Raises AlreadyDistilled, RunFileError, KeyStoreError if too few pads are left to authenticate it, or the reason why there is no key. A run whose bases
+        went out is never tried again, whatever came of it: its site could announce other events once it knows them, and parities of another seed would leak
+        twice. Its patterns are erased.
         """
         meta = _announced(run)
         pair, users = meta["pair"], meta["pair"].split("-")
@@ -111,17 +113,18 @@ class Network:
         told = progress or (lambda _what, _percent: None)
         files = [pattern_path(self.folder, user, run.run_id) for user in users]
         sent = [load_sent(path, run_id=run.run_id, party=user) for path, user in zip(files, users, strict=True)]
+        tags = self.links[pair].round_tags()
         settings = _settings(run, meta, sent, self.parties[users[0]].next_block(users[1]), bound)
         with ExitStack() as stack:
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
             noting = _Noting(ledgers, run.run_id, pair, tap)
             try:
-                results = _machines(run, sent, settings, source or OsRandom(), noting, told)
+                results = _machines(run, sent, settings, source or OsRandom(), tags, noting, told)
                 told("Laying down key", _AT["laying down"])
                 blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
                 self.links[pair].ingest(blocks[0], blocks[1])
                 for ledger, one in zip(ledgers, results, strict=True):
-                    cost = {"disclosed": one.disclosed, "epsilons": epsilon_parts(settings.epsilons, one.statement.epsilon)}
+                    cost = {"disclosed": one.disclosed, "epsilons": epsilon_parts(settings.epsilons, one.forgery)}
                     ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=one.bits, **cost)
             except BaseException as error:
                 if noting.noted:
@@ -247,15 +250,16 @@ def _machines(
     sent: Sequence[Sent],
     settings: BlockSettings,
     source: RandomSource,
+    tags: tuple[RoundTags, RoundTags],
     tap: Callable[[int, bytes], None],
     told: Progress,
 ) -> tuple[Distilled, Distilled]:
     announcement = run.announced()
     # The generators were shifted so that both patterns begin in slot 0 of the frame.
     told("Sifting", 0.0)
-    alice = Alice.of_pattern(sent[0].pattern, 0, announcement, settings, source)
+    alice = Alice.of_pattern(sent[0].pattern, 0, announcement, settings, source, tags[0])
     told("Sifting", _AT["sifted"] / 2)
-    bob = Bob.of_pattern(sent[1].pattern, 0, announcement, settings, source)
+    bob = Bob.of_pattern(sent[1].pattern, 0, announcement, settings, source, tags[1])
     told("Sifting", _AT["sifted"])
 
     def watched(end: int, data: bytes) -> None:
@@ -312,7 +316,7 @@ def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:
         paper_f=paper_f,
         key_rate_bps_at_paper_leak=_bits_at(paper_f, settings, result) / seconds,
         disclosed=result.disclosed,
-        epsilons=epsilon_parts(settings.epsilons, result.statement.epsilon),
+        epsilons=epsilon_parts(settings.epsilons, result.forgery),
         statement=result.statement,
     )
 

@@ -29,15 +29,15 @@ _REASON_LENGTH = 2000
 
 
 class Line:
-    """Numbers and checks the frames of one block, and keeps the transcript of both directions for the round tag.
+    """Numbers and checks the frames of one block, and keeps the transcript of both directions for the tags of the round.
 
-    direction: of what this party sends, 0 from Alice to Bob.  round_: carried by every frame, the block number.  peer_gave_up: an ABORT came.
-    before_last: what had gone in the direction of the last message before it.
+    direction: of what this party sends, 0 from Alice to Bob.  round: carried by every frame, counted from 0 in a session.  peer_gave_up: an ABORT came.
+    before_last: what had gone in the direction of the last message before it, in this round.
     """
 
-    def __init__(self, session: int, round_: int, direction: int) -> None:
+    def __init__(self, session: int, direction: int) -> None:
         self.session = session
-        self.round = round_
+        self.round = 0
         self.direction = direction
         self._sender = Sender(session, direction)
         self._reader = FrameReader(session=session, direction=B_TO_A - direction)
@@ -57,11 +57,12 @@ class Line:
     def receive(self, data: bytes) -> Iterator[Frame]:
         """Yield the messages completed by these bytes. Raises FrameError for what is malformed or out of order, and what an ABORT says."""
         for frame in self._reader.feed(data):
-            if frame.round != self.round:
-                raise FrameError(f"round {frame.round}, {self.round} expected", where=frame.type.name)
+            # Whoever gives up may not have heard that the round is over.
             if frame.type is MessageType.ABORT:
                 self.peer_gave_up = True
                 raise _reason(frame)
+            if frame.round != self.round:
+                raise FrameError(f"round {frame.round}, {self.round} expected", where=frame.type.name)
             self._record(frame.type, frame.direction, encode(frame), frame.span)
             yield frame
 
@@ -77,8 +78,15 @@ class Line:
 
     @property
     def transcripts(self) -> tuple[bytes, bytes]:
-        """Return the exact frames from Alice to Bob and from Bob to Alice."""
+        """Return the exact frames of this round, from Alice to Bob and from Bob to Alice."""
         return bytes(self._transcripts[0]), bytes(self._transcripts[1])
+
+    def next_round(self) -> None:
+        """Begin a new round: what was said before is covered by its tags."""
+        self.round += 1
+        self._transcripts = (bytearray(), bytearray())
+        self._spans = [0, 0]
+        self.before_last = {"bytes": 0, "frames": 0}
 
 
 def farewell(error: HeliographError) -> dict[str, Any]:

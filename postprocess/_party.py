@@ -1,4 +1,4 @@
-"""What Alice's and Bob's machines share: settings, sifting, counting, and the end of the round."""
+"""What Alice's and Bob's machines share: settings, sifting, counting, and the tags of a round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._announced import Announced, Parts
 from ._frames_kept import surviving
 from .amplification import amplify
 from .block import HASH_BITS, BlockSettings, Distilled, no_key, security_statement
-from .channel.authentication import NO_TAG, TAG_BYTES, forgery_bound, round_message
+from .channel.authentication import NO_TAG, ROUND_MESSAGE_BYTES, TAG_BYTES, forgery_bound, round_message
 from .channel.frames import Frame, MessageType
 from .finite_key import BlockCounts, KeyLength, binary_entropy, key_length
 from .leakage import ParityTally
@@ -33,7 +33,7 @@ Handler = Callable[[Frame], list[bytes]]
 
 
 class Party:
-    """What both machines do: settings, sifting, counting, and the end of the round."""
+    """What both machines do: settings, sifting, counting, and the tags of a round."""
 
     _role: ClassVar[Literal["alice", "bob"]]
     _direction: ClassVar[int]
@@ -46,7 +46,10 @@ class Party:
         self._source = source
         self._tags = OpenTags(settings.pair) if tags is None else tags
         self._tally = ParityTally(0)
-        self._line = msg.Line(settings.session, settings.block, self._direction)
+        self._line = msg.Line(settings.session, self._direction)
+        self._last_tag = NO_TAG
+        self._forgery = 0.0
+        self._pads = 0
         self._expected: tuple[MessageType, Handler] | None = None
         self._failure: HeliographError | None = None
         self._result: Distilled | None = None
@@ -262,14 +265,19 @@ class Party:
             raise DesyncError("the parties disagree about what was sent", where=self._settings.link)
 
     def _tagged(self, direction: int, prev: bytes) -> Callable[[int], bytes]:
+        """Return what makes the message of a tag, and book the chance that somebody forges it."""
         line, link_id, transcripts = self._line, self._tags.link_id, self._line.transcripts
+        self._forgery += forgery_bound(ROUND_MESSAGE_BYTES + len(transcripts[0]) + len(transcripts[1]))
+        self._pads += 1
         return lambda s_index: round_message(
             direction=direction, session=line.session, round_=line.round, s_index=s_index, link_id=link_id, transcripts=transcripts, prev=prev
         )
 
-    def _send_tag(self, prev: bytes) -> bytes:
-        s_index, self._own_tag = self._tags.make(self._direction, self._tagged(self._direction, prev))
-        return self._line.send(MessageType.TAG, {"s_index": s_index, "tag": self._own_tag.hex()})
+    def _make_tag(self, prev: bytes) -> tuple[int, bytes]:
+        return self._tags.make(self._direction, self._tagged(self._direction, prev))
+
+    def _send_tag(self, s_index: int, tag: bytes) -> bytes:
+        return self._line.send(MessageType.TAG, {"s_index": s_index, "tag": tag.hex()})
 
     def _check_tag(self, frame: Frame, prev: bytes) -> bytes:
         s_index, tag = msg.integer(frame, "s_index"), msg.octets(frame, "tag", TAG_BYTES)
@@ -291,6 +299,7 @@ class Party:
             disclosed=self._disclosed(),
             f_ec=self._parities / ideal if ideal else None,
             length=self._length,
+            forgery=self._forgery if self._tags.authenticated else None,
             statement=self._statement(),
         )
         self._expected = None
@@ -305,6 +314,7 @@ class Party:
             "bob_diffs": self._parities,
             "parities_of_dropped_frames": self._tally.total - self._parities,
             "verification": self._verify_bits,
+            "tags": 8 * TAG_BYTES * self._pads if self._tags.authenticated else 0,
         }
 
     def _statement(self) -> SecurityStatement:
@@ -317,7 +327,7 @@ class Party:
         )
         if "simulated" in self._origins:
             judged = judged.joined(Provenance(True, ("hash keys and seeds come from a seeded generator",)))
-        forgery = sum(forgery_bound(len(self._tagged(direction, NO_TAG)(0))) for direction in (0, 1)) if authenticated else None
+        forgery = self._forgery if authenticated else None
         leaked = self._leak(self._parities) + self._verify_bits
         return security_statement(settings, self._length, leaked_bits=leaked, provenance=judged, forgery=forgery)
 

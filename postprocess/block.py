@@ -98,6 +98,7 @@ class Distilled:
     qber_x: corrected over surviving X bits.  qber_y: of the disclosed Y bits.  leak_bits: subtracted parities, of surviving frames.
     disclosed: every bit that was said in public, by class; those of `key_length` are subtracted, the others are no key bits.  f_ec: Alice's parities over
     n_x h(E_x), None where there was no error.
+    forgery: probability at most that a forged tag was accepted, summed over all tags; None where tags prove nothing.
     """
 
     key: NDArray[np.uint8] = field(repr=False)
@@ -110,6 +111,7 @@ class Distilled:
     disclosed: dict[str, int]
     f_ec: float | None
     length: KeyLength
+    forgery: float | None
     statement: SecurityStatement
 
 

@@ -6,12 +6,17 @@ and the agreed settings. The messages, in the frames of the classical channel (A
     PARAMS      A, B   settings; from Bob also a universal hash of the announcement, under a key that he draws
     BASES       A, B   the basis of every announced event
     TESTBITS    A, B   all Y bits; then counts, Y error rate and the parities the block can afford are known
+                       end of round 0
     PARITY      A      start: expected error rate and permutation seed; then Bob's requests and Alice's replies; then Bob's `done`
     VERIFY      A, B   hash of the whole corrected block; on mismatch one hash a frame (A) and the frames that are dropped (B)
     COUNTS      A, B   everything the key length depends on, and the length: must agree
+                       end of round 1
     PA_SEED     A      the amplification seed, drawn now
+                       end of round 2
+
+Each round, which is a phase of the block, ends with
     ROUND_END   A, B   bytes and frames of each direction
-    TAG         A, B   tag over both transcripts: the acknowledgement
+    TAG         A, B   tag over both transcripts of the round: the acknowledgement, without which nobody goes on
 
 All other hash keys and all seeds are drawn by Alice, each after what it acts on is fixed. A machine that raises has no key and never will.
 """
@@ -29,7 +34,6 @@ from . import _messages as msg
 from ._frames_kept import frame_tags
 from ._party import Q_EST_RANGE, Party
 from .block import BlockSettings, Distilled
-from .channel.authentication import NO_TAG
 from .channel.frames import A_TO_B, B_TO_A, Frame, MessageType
 from .channel.in_process import Endpoint, Fault, pipe
 from .reconciliation import Corrector, Reference
@@ -66,6 +70,9 @@ class Alice(Party):
 
     def _on_test_bits(self, frame: Frame) -> list[bytes]:
         self._estimate(frame)
+        return self._end_round(self._start_correction)
+
+    def _start_correction(self) -> list[bytes]:
         q_est = self._counts.m_y / self._counts.n_y if self._settings.q_est is None else self._settings.q_est
         q_est = min(max(q_est, Q_EST_RANGE[0]), Q_EST_RANGE[1])
         seed = self._source.take(32)
@@ -107,22 +114,35 @@ class Alice(Party):
 
     def _on_counts(self, frame: Frame) -> list[bytes]:
         self._check_counts(frame)
+        return self._end_round(self._start_amplification)
+
+    def _start_amplification(self) -> list[bytes]:
         n_seed = self._n_key - 1
         self._seed = np.frombuffer(self._source.take((n_seed + 7) // 8), np.uint8).copy()
         if n_seed % 8:
             self._seed[-1] &= (1 << n_seed % 8) - 1
+        return [self._line.send(MessageType.PA_SEED, seed=(self._seed, n_seed)), *self._end_round(self._accept)]
+
+    def _accept(self) -> list[bytes]:
+        self._finish()
+        return []
+
+    def _end_round(self, then: Callable[[], list[bytes]]) -> list[bytes]:
+        """Close the round; once Bob's tag is checked, go on with `then`."""
+        self._then = then
         self._expect(MessageType.ROUND_END, self._on_round_end)
-        return [self._line.send(MessageType.PA_SEED, seed=(self._seed, n_seed)), self._send_round_end()]
+        return [self._send_round_end()]
 
     def _on_round_end(self, frame: Frame) -> list[bytes]:
         self._check_round_end(frame)
         self._expect(MessageType.TAG, self._on_tag)
-        return [self._send_tag(NO_TAG)]
+        s_index, self._own_tag = self._make_tag(self._last_tag)
+        return [self._send_tag(s_index, self._own_tag)]
 
     def _on_tag(self, frame: Frame) -> list[bytes]:
-        self._check_tag(frame, self._own_tag)
-        self._finish()
-        return []
+        self._last_tag = self._check_tag(frame, self._own_tag)
+        self._line.next_round()
+        return self._then()
 
 
 class Bob(Party):
@@ -149,7 +169,7 @@ class Bob(Party):
 
     def _on_test_bits(self, frame: Frame) -> list[bytes]:
         self._estimate(frame)
-        self._expect(MessageType.PARITY, self._on_start)
+        self._await_round_end(lambda: self._expect(MessageType.PARITY, self._on_start))
         return [self._send_test_bits()]
 
     def _on_start(self, frame: Frame) -> list[bytes]:
@@ -196,13 +216,18 @@ class Bob(Party):
 
     def _on_counts(self, frame: Frame) -> list[bytes]:
         self._check_counts(frame)
-        self._expect(MessageType.PA_SEED, self._on_seed)
+        self._await_round_end(lambda: self._expect(MessageType.PA_SEED, self._on_seed))
         return [self._send_counts()]
 
     def _on_seed(self, frame: Frame) -> list[bytes]:
         self._seed = msg.bits(frame, "seed", self._n_key - 1)
-        self._expect(MessageType.ROUND_END, self._on_round_end)
+        self._await_round_end(self._finish)
         return []
+
+    def _await_round_end(self, then: Callable[[], None]) -> None:
+        """Let Alice close the round; once her tag is checked, `then` says what comes next."""
+        self._then = then
+        self._expect(MessageType.ROUND_END, self._on_round_end)
 
     def _on_round_end(self, frame: Frame) -> list[bytes]:
         self._check_round_end(frame)
@@ -210,9 +235,12 @@ class Bob(Party):
         return [self._send_round_end()]
 
     def _on_tag(self, frame: Frame) -> list[bytes]:
-        tag = self._check_tag(frame, NO_TAG)
-        self._finish()
-        return [self._send_tag(tag)]
+        tag = self._check_tag(frame, self._last_tag)
+        s_index, self._last_tag = self._make_tag(tag)
+        acknowledgement = self._send_tag(s_index, self._last_tag)
+        self._line.next_round()
+        self._then()
+        return [acknowledgement]
 
 
 def run_in_process(alice: Alice, bob: Bob, tap: Tap | None = None, *, fault: Fault | None = None) -> tuple[Distilled, Distilled]:

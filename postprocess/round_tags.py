@@ -1,7 +1,7 @@
 """What closes a round: one tag a direction over everything both parties said.
 
-On an authenticated link the tags come from secrets of the key store. Without one they are still made and compared, under a key that everybody knows: then they
-show that nothing was lost, altered or reordered by accident, and nothing more.
+On an authenticated link the tags come from secrets of the key store (`keystore.tags`). Without one they are still made and compared, under a key that
+everybody knows: then they show that nothing was lost, altered or reordered by accident, and nothing more.
 """
 
 from __future__ import annotations

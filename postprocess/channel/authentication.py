@@ -31,6 +31,10 @@ def check_tag(r: bytes, s: bytes, message: bytes, tag: bytes) -> None:
         raise FrameError("the tag does not belong to the message", where="authentication")
 
 
+ROUND_MESSAGE_BYTES = 6 + struct.calcsize(">BQQQ") + 16 + 2 * 8 + TAG_BYTES
+"""Bytes of what the tag of a round covers, transcripts apart."""
+
+
 def forgery_bound(length: int) -> float:
     """Return the probability at most that one forgery attempt on a message of `length` bytes succeeds.  8 ceil(L/16) / 2^106."""
     return 8.0 * -(-length // 16) / 2.0**106

@@ -102,7 +102,7 @@ def ledger_of(query: Query, party: str, path: Path, *, held_bits: int = 0, guard
         audit_ok=_audit_ok(query, meta),
         guard="beside the store: only the other end notices a restored copy of the whole folder" if beside else str(guard),
         kek="in a file beside the store" if path.with_suffix(".kek").exists() else "not kept beside the store",
-        link_authentication="one-time tag on every block; offers are not tagged",
+        link_authentication="one-time tags on every round and block; offers are not tagged",
     )
 
 

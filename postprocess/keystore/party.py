@@ -26,6 +26,7 @@ from .schema import ProvenanceLabel, Side
 from .source import Hold, Key, KeyBlock, pair_name
 from .split import PROVISIONING_BYTES, SplitPolicy
 from .store import Identity, Injected, Store
+from .tags import StoreTags
 
 _SECRET_MAGIC = b"HGSEC1"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
@@ -266,6 +267,19 @@ class Link:
 
     def _transmit(self, end: int, data: bytes) -> list[bytes]:
         return [data] if self.fault is None else list(self.fault(end, data))
+
+    def round_tags(self) -> tuple[StoreTags, StoreTags]:
+        """Return what either end makes and checks the tags of its rounds with.
+
+        Raises KeyStoreError if there are too few pads for a block, or the ends are not connected.
+        """
+        with self.lock:
+            for end in self.ends:
+                end.require_ready()
+            tags = StoreTags(self.ends[0].store, self.lock), StoreTags(self.ends[1].store, self.lock)
+            for one in tags:
+                one.require()
+            return tags
 
     def ingest(self, block_a: KeyBlock, block_b: KeyBlock) -> int:
         """Lay down both halves of a block (of the party named first, of the other) and return its number.

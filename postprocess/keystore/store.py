@@ -26,6 +26,8 @@ _META: dict[str, type] = {
     **dict.fromkeys(("side", "pair", "provenance"), str),
     **dict.fromkeys(("epoch", "lease_no", "clean", "session", "last_block", "locked", "peer_lease", "audit_n"), int),
 }
+_FORGED = 2
+"""Value of `locked` after wrong tags; 1 after a rollback."""
 _RETIRED = "Retire the store and provision the link anew."
 
 
@@ -138,7 +140,7 @@ class Store:
         self.check_provenance(provenance)
         self._compare_guard()
         if self.db.get("locked"):
-            raise RollbackSuspected("the store was locked: the other end knew more than this one", where=str(self.path), remedy=_RETIRED)
+            raise self._locked_error()
         for block, wrapped in self.db.all("SELECT b, dek FROM block WHERE dek IS NOT NULL ORDER BY b LIMIT 1"):
             unwrap_dek(self._kek, self.store_id, block, wrapped)
         with self.db.transaction():
@@ -147,6 +149,11 @@ class Store:
             self.db.put(clean=0)
             self.db.audit("open", epoch=self.db.get("epoch"), burned=burned)
         self._write_guard()
+
+    def _locked_error(self) -> KeyStoreError:
+        if self.db.get("locked") == _FORGED:
+            return KeyStoreError("the link was locked: wrong tags came in a row, somebody alters messages", where=str(self.path), remedy=_RETIRED)
+        return RollbackSuspected("the store was locked: the other end knew more than this one", where=str(self.path), remedy=_RETIRED)
 
     def _compare_guard(self) -> None:
         lease, record = self.db.get("lease_no"), self._guard.record
@@ -326,6 +333,8 @@ class Store:
 
     def take_pad(self, pool: Pool, index: int) -> bytes:
         """Spend a pad, inside a transaction; the rows before it are burned. Raises KeyStoreError if it is not there, spent, or too far ahead."""
+        if self.db.get("locked"):
+            raise self._locked_error()
         _, allocated, ceiling = self.counters(pool)
         row = self.db.one("SELECT b, ct FROM chunk WHERE pool=? AND idx=? AND state=?", pool, index, State.AVAILABLE)
         if row is None or not allocated <= index <= allocated + 64:
@@ -338,6 +347,19 @@ class Store:
         self.retire(pool, index, index + 1, (State.AVAILABLE,), State.CONSUMED)
         self.db.run("UPDATE pool SET next_alloc=?, ceiling=? WHERE pool=?", index + 1, max(ceiling, index + 1), pool)
         return pad
+
+    def count_bad_tag(self, most: int) -> None:
+        """Count a wrong tag; after `most` of them in a row the store is locked."""
+        seen = self.db.get("bad_tags", 0) + 1
+        with self.db.transaction():
+            self.db.put(bad_tags=seen, **({"locked": _FORGED} if seen >= most else {}))
+            self.db.audit("alarm", why="a wrong tag", row=seen)
+
+    def forget_bad_tags(self) -> None:
+        """End a row of wrong tags: a right one came."""
+        if self.db.get("bad_tags", 0):
+            with self.db.transaction():
+                self.db.put(bad_tags=0)
 
     def close(self) -> None:
         """Close cleanly: nothing is in doubt afterwards. After a failed write it is closed as it is, and the next opening burns what is in doubt."""

@@ -106,9 +106,13 @@ def test_every_disclosed_bit_and_every_epsilon_is_told_at_once_and_in_the_books(
     for bits in account["disclosed"].values():
         assert f" {bits:,} " in people.out
     parts = {name: value for name, value in account["epsilons"].items() if name != "total"}
-    assert parts == pytest.approx({"correction": 1e-10, "amplification": 1e-10, "concentration": 2e-10, "authentication": 0.0})
+    assert parts == pytest.approx({"correction": 1e-10, "amplification": 1e-10, "concentration": 2e-10, "authentication": parts["authentication"]}, rel=1e-6)
+    # Six tags over some hundred kilobytes each.
+    assert 1e-29 < parts["authentication"] < 1e-24
+    assert account["disclosed"]["tags"] == 6 * 128
     assert account["epsilons"]["total"] == pytest.approx(sum(parts.values()))
-    assert "not authenticated" in people.out
+    assert f"{parts['authentication']:.1e}" in people.out
+    assert "not authenticated" not in people.out
     assert f"{account['disclosed']['alice_parities']:,}" in heliograph("keys", "show", "--store", light.store).out
 
 

@@ -9,8 +9,8 @@ from heliograph.core.errors import LedgerCorrupt
 from heliograph.core.ledger import Ledger
 from heliograph.postprocess.finite_key import Epsilons
 
-BITS = dict(zip(DISCLOSED, (4000, 40, 110, 110, 7, 64), strict=True))
-PARTS = epsilon_parts(Epsilons(1e-10, 2e-10, 3e-10), 9.5e-10)
+BITS = dict(zip(DISCLOSED, (4000, 40, 110, 110, 7, 64, 768), strict=True))
+PARTS = epsilon_parts(Epsilons(1e-10, 2e-10, 3e-10), 0.5e-10)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_parts_of_epsilon_add_up_to_the_statements():
 
 
 def test_a_line_without_tags_is_told_as_such():
-    _, rows = epsilon_rows(epsilon_parts(Epsilons(), 4e-10))
+    _, rows = epsilon_rows(epsilon_parts(Epsilons(), None))
 
     assert [cell for _, cell in rows] == ["1.0e-10", "1.0e-10", "2.0e-10", "not authenticated", "4.0e-10"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import DesyncError, FrameError, HeliographError
 from heliograph.postprocess.channel.authentication import NO_TAG, check_tag, one_time_tag, round_message
-from heliograph.postprocess.channel.frames import A_TO_B, Frame, FrameReader, MessageType, encode
+from heliograph.postprocess.channel.frames import A_TO_B, B_TO_A, Frame, FrameReader, MessageType, encode
 from heliograph.postprocess.distillation import Alice, Bob, run_in_process
 from heliograph.postprocess.round_tags import OpenTags
 
@@ -196,7 +196,7 @@ class ManInTheMiddle:
         self.readers = (FrameReader(), FrameReader())
         # What each end believes was said, by direction.
         self.believed = ([b"", b""], [b"", b""])
-        self.tag_of_a = NO_TAG
+        self.last_tag = NO_TAG
 
     def __call__(self, end: int, data: bytes) -> Iterable[bytes]:
         for frame in self.readers[end].feed(data):
@@ -204,7 +204,13 @@ class ManInTheMiddle:
             if frame.type is not MessageType.TAG:
                 self.believed[end][frame.direction] += sent
                 self.believed[1 - end][frame.direction] += made
+            else:
+                self._end_of_round(frame)
             yield made
+
+    def _end_of_round(self, frame: Frame) -> None:
+        if frame.direction == B_TO_A:
+            self.believed = ([b"", b""], [b"", b""])
 
     def _made(self, frame: Frame) -> bytes:
         if frame.type is MessageType.PA_SEED:
@@ -217,8 +223,8 @@ class ManInTheMiddle:
 
     def _with_tag(self, frame: Frame) -> bytes:
         receiver = 1 - frame.direction
-        prev = NO_TAG if frame.direction == A_TO_B else self.tag_of_a
-        self.tag_of_a = bytes.fromhex(frame.header["tag"]) if frame.direction == A_TO_B else self.tag_of_a
+        # The tags before the altered message are right as they are, so both ends know the same last tag until then.
+        prev, self.last_tag = self.last_tag, bytes.fromhex(frame.header["tag"])
         tag = self.tags.make(
             frame.direction,
             lambda s_index: round_message(
@@ -258,15 +264,22 @@ def test_secret_tags_stop_a_man_in_the_middle_whom_open_tags_do_not(small):
     assert not bob.finished
 
 
-def test_the_tag_is_that_of_the_frames_as_specified(small):
+def test_the_tags_are_those_of_the_frames_as_specified(small):
     frames: list[tuple[int, bytes]] = []
     run_in_process(small.alice(), small.bob(), tap=lambda direction, raw: frames.append((direction, raw)))
-    said = [b"".join(raw for direction, raw in frames if direction == way and raw[5] != MessageType.TAG) for way in (0, 1)]
-    parsed = [frame for way in (0, 1) for frame in FrameReader().feed(b"".join(raw for direction, raw in frames if direction == way))]
-    tags = [bytes.fromhex(frame.header["tag"]) for frame in parsed if frame.type is MessageType.TAG]
-    opened = OpenTags("A-B")
+    opened, said, prev, rounds = OpenTags("A-B"), [b"", b""], NO_TAG, 0
+    readers = FrameReader(), FrameReader()
 
-    for way, prev in ((0, NO_TAG), (1, tags[0])):
-        message = round_message(direction=way, session=77, round_=5, s_index=0, link_id=opened.link_id, transcripts=(said[0], said[1]), prev=prev)
-        check_tag(*opened._key(way), message, tags[way])
+    for way, raw in frames:
+        (frame,) = readers[way].feed(raw)
+        if frame.type is not MessageType.TAG:
+            said[way] += raw
+            continue
+        tag = bytes.fromhex(frame.header["tag"])
+        message = round_message(direction=way, session=77, round_=rounds, s_index=0, link_id=opened.link_id, transcripts=(said[0], said[1]), prev=prev)
+        check_tag(*opened._key(way), message, tag)
+        prev = tag
+        if way == B_TO_A:
+            said, rounds = [b"", b""], rounds + 1
+    assert rounds == 3
     assert one_time_tag(*opened._key(0), b"") != one_time_tag(*opened._key(1), b"")
