@@ -22,7 +22,7 @@ class SplitPolicy:
     auth_share: float = 0.10
     bulk_share: float = 0.5
     bulk_from: int = 4
-    capacity: dict[Pool, int] = field(default_factory=lambda: {Pool.DATA_AB: 200_000, Pool.DATA_BA: 200_000, Pool.BULK_AB: 16_384, Pool.BULK_BA: 16_384})
+    capacity: dict[Pool, int] = field(default_factory=lambda: {Pool.DATA_AB: 2_000_000, Pool.DATA_BA: 2_000_000, Pool.BULK_AB: 16_384, Pool.BULK_BA: 16_384})
 
     def cut(self, size: int, tags: tuple[int, int]) -> dict[Pool, int]:
         """Return the chunks of each pool.
