@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from ..core import units
-from ..core.errors import InstrumentError, LimitError, WrongIdentity
+from ..core.errors import BadReply, InstrumentError, LimitError, WrongIdentity
 from .roles import Identity, SafeReport, Scalar, WireCount
 from .station_models import InstrumentEntry, Rules
 
@@ -133,6 +133,12 @@ class RoleAdapter:
                 remedy="Nothing was sent.",
             )
         return number
+
+    def reading(self, value: Any, what: str, bounds: Bounds = (-math.inf, math.inf)) -> float:
+        """Return what a driver read as a number; raises BadReply for what is none, is not finite, or lies outside what the device can read."""
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not bounds[0] <= value <= bounds[1]:
+            raise BadReply(f"the {what} came as {value!r}", where=self.place, remedy="Check the device and its cable.")
+        return float(value)
 
 
 def _shown(value: float, unit: str) -> str:
