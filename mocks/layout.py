@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from .optics.light import Carver
+from .optics.line import Line
 from .optics.sagnac import Loop, User
 
 Plain = Mapping[str, Any]
@@ -28,11 +29,29 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """What wanders with bench time, each as rms after a minute, and where it starts; all off by default.
+
+    bias_v, bias_start_v: darkest point of the modulators (largest value at the start).  laser_db: laser power.  polarisation_rad: state before the loop.
+    random_polarisation: it starts anywhere.  warm_up_db, warm_up_s: what the laser lacks when it is switched on, and how fast that decays.
+    """
+
+    bias_v: float = 0.0
+    bias_start_v: float = 0.0
+    laser_db: float = 0.0
+    polarisation_rad: float = 0.0
+    random_polarisation: bool = False
+    warm_up_db: float = 0.0
+    warm_up_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Everything fixed about a bench.
 
     carvers: (waveform source, modulator) in order of the line.  users with the waveform source of their modulator and the name of their attenuator.
-    line_attenuators: variable ones between laser and beam splitter.  fixed_db: fixed ones.  pair_errors: by pair name.
+    line: everything between laser and loop, in order, and its taps.  biases: bias controller of each carver, by the carver's place, where it has one.
+    pair_errors: by pair name.  drift: what wanders.
     """
 
     seed: int
@@ -43,12 +62,13 @@ class Layout:
     users: tuple[User, ...]
     sources: Mapping[str, str]
     attenuators: Mapping[str, str | None]
-    line_attenuators: tuple[str, ...]
-    fixed_db: float
+    line: Line
+    biases: tuple[str | None, ...]
     loop: Loop
     site: Site
     pair_errors: Mapping[str, tuple[float, float]]
     laser_noise_db: float
+    drift: Drift
 
     @property
     def slot_ps(self) -> int:
@@ -83,12 +103,13 @@ class Layout:
             users=tuple(_user(name, entry, optics, sim) for name, entry in sorted(users.items())),
             sources={name: modulators[entry["pm"]]["source"] for name, entry in users.items()},
             attenuators={name: entry["voa"] for name, entry in users.items()},
-            line_attenuators=tuple(name for name in line if name in plain["instruments"] and plain["instruments"][name]["wire"]["role"] == "Attenuator"),
-            fixed_db=float(optics["att_fixed"]["loss_db"]) if "att_fixed" in line else 0.0,
+            line=Line.of(optics, plain["instruments"]),
+            biases=tuple(m.get("bias") for name in line if (m := modulators.get(name))),
             loop=loop,
             site=_site(optics["site"], sim),
             pair_errors={name: (pair["error_x"], pair["error_y"]) for name, pair in (sim.get("pairs") or {}).items()},
             laser_noise_db=float(sim.get("laser_noise_db", 0.02)),
+            drift=_drift(sim),
         )
 
 
@@ -117,4 +138,17 @@ def _site(site: Plain, sim: Plain) -> Site:
         gate_s=site["gate_s"],
         afterpulse=float(sim.get("afterpulse", 0.0)),
         afterpulse_tau_ps=float(sim.get("afterpulse_tau_s", 100e-9)) * 1e12,
+    )
+
+
+def _drift(sim: Plain) -> Drift:
+    warm_up = sim.get("warm_up") or {}
+    return Drift(
+        bias_v=float(sim.get("bias_drift_v", 0.0)),
+        bias_start_v=float(sim.get("bias_start_v", 0.0)),
+        laser_db=float(sim.get("laser_drift_db", 0.0)),
+        polarisation_rad=float(sim.get("polarisation_drift_rad", 0.0)),
+        random_polarisation=sim.get("polarisation_start", "aligned") == "random",
+        warm_up_db=float(warm_up.get("lacking_db", 0.0)),
+        warm_up_s=float(warm_up.get("time_s", 1.0)),
     )

@@ -11,23 +11,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.physics import Floats, dead_time_rate, transmission
+from ..core.physics import Floats, dead_time_rate, pulse_power_w, transmission
 from .layout import Layout
+from .optics import line
+from .optics.bias import Bias
 from .optics.detectors import SWITCHING, Afterpulsing, DeadTime, Times, bias_factor
 from .optics.light import DARK, Carving, Drive, carve, user_photons
+from .optics.line import Edge, Tap
 from .optics.photons import chunk_clicks, histogram
 from .optics.sagnac import arms, detected, phase_and_visibility
 from .optics.tagging import Clicks, Source, SyncEdges
 from .randomness import Seeds
+from .wandering import Wandering
 
 CHUNK_PS = 100_000_000_000
-DETECTORS = ("D1", "D2")
+DETECTORS = line.DETECTORS
 NOMINAL_BIAS_A = 18e-6
 """Bias at which the site's efficiencies hold."""
 PULSE_V = 1.0
 """Height of a pulse at the tagger, detectors and sync alike."""
 WAVELENGTH_M = 1550.12e-9
 CABLE_PS = 2000
+BIAS_LIGHT_W = 1e-6
+"""Power before a modulator from which on its bias controller sees light."""
+_LIGHTS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,14 @@ class Light:
     """What arrives at the detectors at the laser's set power.
 
     pulses: (2, slots) mean detected photons of the pulse of each slot at D1 and D2.  leak: (2,) mean detected photons between pulses, per slot.
-    carving: shape of the light in time.  dark_hz: (2,).
+    carving: shape of the light in time.  dark_hz: (2,).  arriving: (2,) mean photons per slot that reach the detectors' arms.
     """
 
     pulses: Floats
     leak: Floats
     carving: Carving
     dark_hz: Floats
+    arriving: Floats
 
 
 class World:
@@ -77,7 +85,8 @@ class World:
         self._drives: dict[str, Drive] = {}
         self._nanowires = [Nanowire(), Nanowire()]
         self._biased = False
-        self._light: Light | None = None
+        self._lights: dict[int, Light] = {}
+        self._wandering = Wandering(layout, self._seeds)
         self._epochs: dict[str, int] = {}
         self._offsets = {user.name: self._start_offsets(user.name) for user in layout.users}
         self._cables = {name: round(self._seeds.generator(f"cable {name}").uniform(-CABLE_PS, CABLE_PS)) for name in DETECTORS}
@@ -99,29 +108,36 @@ class World:
             before.emission if emission is None else emission,
             before.wavelength_m if wavelength_m is None else wavelength_m,
         )
-        self._light = None
+        self._wandering.switched(self._laser.emission, self.clock_ps)
+        self.turned()
+
+    def turned(self) -> None:
+        """Take note that a knob was turned: light is computed anew, and bias controllers look whether they see any."""
+        self._lights.clear()
+        for k, bias in self._wandering.controlled():
+            bias.see(self._power_w(self.layout.line.before[k]) > BIAS_LIGHT_W, self.clock_ps)
 
     def set_attenuation(self, name: str, attenuation_db: float) -> None:
         """Move a variable attenuator (dB, insertion loss included)."""
         self._attenuation_db[name] = attenuation_db
-        self._light = None
+        self.turned()
 
     def set_drive(self, source: str, drive: Drive) -> None:
         """Change what a waveform output such as `awg_a:1` applies."""
         self._drives[source] = drive
-        self._light = None
+        self.turned()
 
     def set_bias(self, detector: int, bias_a: float) -> None:
         """Bias a nanowire (0: D1, 1: D2); above its switching current it latches until the bias is taken to zero."""
         wire = self._nanowires[detector]
         latched = bias_a > SWITCHING * NOMINAL_BIAS_A or (wire.latched and bias_a > 0.0)
         self._nanowires[detector] = replace(wire, bias_a=bias_a, latched=latched)
-        self._light = None
+        self.turned()
 
     def set_detectors_enabled(self, enabled: bool) -> None:
         """Connect or disconnect the bias of all nanowires."""
         self._biased = enabled
-        self._light = None
+        self.turned()
 
     def is_latched(self, detector: int) -> bool:
         """Say whether a nanowire has become normal-conducting."""
@@ -130,37 +146,92 @@ class World:
     def unplug(self, detector: int) -> None:
         """Take a detector's cable off."""
         self._nanowires[detector] = replace(self._nanowires[detector], plugged=False)
-        self._light = None
+        self.turned()
 
-    def emitted_w(self) -> float:
-        """Return the power the laser emits by its set-point."""
-        return self._laser.power_w if self._laser.emission else 0.0
+    def bias(self, controller: str) -> Bias | None:
+        """Return what a bias controller drives, None if it is on no modulator; call `turned` after changing it."""
+        return self._wandering.bias(controller)
 
-    def light(self) -> Light:
-        """Return what arrives at the detectors now, computed once after each change of a knob."""
-        if self._light is None:
-            self._light = self._propagate()
-        return self._light
+    def turn_paddles(self, name: str, angles_deg: tuple[float, ...]) -> None:
+        """Turn the three paddles of a polarisation controller."""
+        self._wandering.turn_paddles(name, angles_deg)
+        self.turned()
 
-    def _propagate(self) -> Light:
+    def emitted_w(self, time_ps: int | None = None) -> float:
+        """Return the power the laser emits now, or at a bench time: its set-point, warm-up and drift."""
+        factor = self._wandering.power_factor(self.clock_ps if time_ps is None else time_ps)
+        return self._laser.power_w * factor if self._laser.emission else 0.0
+
+    def power_behind_w(self, name: str) -> float:
+        """Return the mean power behind an element of the line now; 0 for one that light does not pass before the loop."""
+        edge = self.layout.line.edges.get(name)
+        return 0.0 if edge is None else self._power_w(edge)
+
+    def tapped_w(self, meter: str) -> float:
+        """Return the mean power that reaches a power meter now, from all taps that lead to it."""
+        return sum(tap.share * self._tapped_from_w(tap) for tap in self.layout.line.taps if tap.meter == meter)
+
+    def meter_noise(self, meter: str, reading: int) -> tuple[float, float]:
+        """Return how the laser fluctuates in a meter's reading (factor), and a standard normal number for the meter's own noise."""
+        name = f"meter {meter}"
+        return self._drift(name, reading, 0), float(self._seeds.generator(f"noise of {name}", reading).standard_normal())
+
+    def _tapped_from_w(self, tap: Tap) -> float:
+        if tap.detector is None:
+            return self._power_w(tap.before)
+        photons = self.light().arriving[tap.detector] * transmission(tap.before.loss_db)
+        return float(pulse_power_w(photons, self._laser.wavelength_m, self.layout.rep_rate_hz))
+
+    def _power_w(self, edge: Edge) -> float:
+        power = self.emitted_w()
+        if power == 0.0:
+            return 0.0
+        carving = self._carve(self.clock_ps, edge.carvers)
+        share = float(carving.pulse.mean() + carving.leak.mean()) if edge.carvers else 1.0
+        return power * share * float(transmission(self._loss_db(edge)))
+
+    def _loss_db(self, edge: Edge) -> float:
+        return edge.loss_db + sum(self._attenuation_db.get(name, 0.0) for name in edge.attenuators)
+
+    def _carve(self, time_ps: int, passed: int) -> Carving:
+        layout, offsets = self.layout, self._wandering.offsets_v(time_ps)[:passed]
+        drives = [self._drives.get(source, DARK) for source, _ in layout.carvers[:passed]]
+        return carve(drives, [c for _, c in layout.carvers[:passed]], layout.slots, layout.loop.slot_s, offsets)
+
+    def light(self, time_ps: int | None = None) -> Light:
+        """Return what arrives at the detectors now, or at a bench time, computed once after each change of a knob and for each step of what drifts."""
+        now = self.clock_ps if time_ps is None else time_ps
+        step = self._wandering.step(now)
+        if step not in self._lights:
+            while len(self._lights) >= _LIGHTS_KEPT:
+                self._lights.pop(next(iter(self._lights)))
+            self._lights[step] = self._propagate(now)
+        return self._lights[step]
+
+    def _propagate(self, time_ps: int) -> Light:
         layout = self.layout
-        carving = carve([self._drives.get(source, DARK) for source, _ in layout.carvers], [c for _, c in layout.carvers], layout.slots, layout.loop.slot_s)
-        loss_db = layout.fixed_db + sum(self._attenuation_db.get(name, 0.0) for name in layout.line_attenuators)
-        power, wavelength = self.emitted_w(), self._laser.wavelength_m
+        carving = self._carve(time_ps, len(layout.carvers))
+        loss_db = self._loss_db(layout.line.entry)
+        power, wavelength = self.emitted_w(time_ps), self._laser.wavelength_m
         pulse, leak = (user_photons(power, share, loss_db, wavelength, layout.rep_rate_hz) for share in (carving.pulse, carving.leak))
         drives = {name: self._drives.get(source, DARK) for name, source in layout.sources.items()}
         arm_db = {user.name: user.loss_db + self._attenuation_db.get(layout.attenuators[user.name] or "", 0.0) for user in layout.users}
         first, last = (float(transmission(arm_db[name])) for name in arms(layout.users, drives, arm_db))
         phase, visibility = phase_and_visibility(layout.users, drives, self._offsets, layout.loop, layout.pair_errors)
+        polarised = self._wandering.visibility(time_ps)
         response = [self._response(k) for k in range(2)]
-        efficiency = (layout.site.efficiency[0] * response[0], layout.site.efficiency[1] * response[1])
+        through = [float(transmission(layout.line.arm_db(k))) for k in range(2)]
+        efficiency = (layout.site.efficiency[0] * response[0] * through[0], layout.site.efficiency[1] * response[1] * through[1])
         # Between the pulses the modulators apply no phase, so what leaks there interferes as unmodulated light does.
-        leaking = detected(leak, (first, last), np.zeros(1), np.ones(1), efficiency)
+        leaking = detected(leak, (first, last), np.zeros(1), np.full(1, polarised), (1.0, 1.0))
+        arriving = detected(pulse, (first, last), phase, visibility * polarised, (1.0, 1.0))
+        scale = np.array(efficiency)[:, None]
         return Light(
-            detected(pulse, (first, last), phase, visibility, efficiency),
-            leaking.mean(axis=1),
+            arriving * scale,
+            (leaking * scale).mean(axis=1),
             carving,
             np.array(layout.site.dark_hz) * response,
+            (arriving + leaking).mean(axis=1),
         )
 
     def _response(self, detector: int) -> float:
@@ -179,10 +250,11 @@ class World:
     def histogram(self, duration_s: float) -> NDArray[np.int64]:
         """Return how often each slot of the frame gave only D1, only D2 or both, (slots, 3); dead time left out, bench time moves on.
 
-        duration_s: rounded to whole frames; 200 s take milliseconds.
+        duration_s: rounded to whole frames; 200 s take milliseconds.  What drifts stands as in the middle of it.
         """
         epoch = self.next_epoch("histogram")
-        light, periods = self.light(), round(duration_s * 1e12 / self.layout.frame_ps)
+        periods = round(duration_s * 1e12 / self.layout.frame_ps)
+        light = self.light(self.clock_ps + periods * self.layout.frame_ps // 2)
         gate = self.layout.site.gate_s
         dark = (float(light.dark_hz[0]) * gate, float(light.dark_hz[1]) * gate)
         self.clock_ps += periods * self.layout.frame_ps
@@ -214,11 +286,11 @@ class World:
         return self._cables.get(name, 0)
 
     def _clicks(self, detector: int, epoch: int) -> Clicks:
-        layout, site, name = self.layout, self.layout.site, DETECTORS[detector]
+        layout, site, name, start_ps = self.layout, self.layout.site, DETECTORS[detector], self.clock_ps
         periods = max(1, CHUNK_PS // layout.frame_ps)
 
         def draw(chunk: int) -> Times:
-            light, drift = self.light(), self._drift("tags", epoch, chunk)
+            light, drift = self.light(start_ps + chunk * periods * layout.frame_ps), self._drift("tags", epoch, chunk)
             generator = self._seeds.generator(name, epoch, chunk)
             noise = (site.jitter_ps, float(light.dark_hz[detector]) * 1e-12)
             return chunk_clicks(light.pulses[detector] * drift, float(light.leak[detector]) * drift, light.carving, periods, layout.slot_ps, noise, generator)

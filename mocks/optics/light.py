@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,15 +63,16 @@ class Carving:
     bright: int
 
 
-def carve(drives: list[Drive], carvers: list[Carver], slots: int, slot_s: float) -> Carving:
+def carve(drives: list[Drive], carvers: list[Carver], slots: int, slot_s: float, offsets_v: Sequence[float] = ()) -> Carving:
     """Return what modulators in series leave of continuous light, sample by sample over a frame.
 
+    offsets_v: what bias and drift add to the drive of each (V); nothing where it is empty.
     The pulse is the sample with the largest mean transmission; all light elsewhere is leak.
     """
     times = (np.arange(slots * SAMPLES) + 0.5) * (slot_s / SAMPLES)
     passed = np.ones(slots * SAMPLES)
-    for drive, carver in zip(drives, carvers, strict=True):
-        passed = passed * modulator_transmission(drive.at(times) * carver.gain, carver.v_pi, extinction_db=carver.extinction_db)
+    for drive, carver, offset in zip(drives, carvers, offsets_v or [0.0] * len(carvers), strict=True):
+        passed = passed * modulator_transmission(drive.at(times) * carver.gain, carver.v_pi, bias_v=-offset, extinction_db=carver.extinction_db)
     share = passed.reshape(slots, SAMPLES) / SAMPLES
     profile = share.mean(axis=0)
     bright = int(np.argmax(profile))
