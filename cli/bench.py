@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ..mocks.faults import NAMES
 from .output import JsonOption, command
 
 app = typer.Typer(no_args_is_help=True, help="The simulated bench.")
@@ -17,8 +16,9 @@ FaultOption = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
-        metavar="NAME",
-        help=f"Something that goes wrong, repeatable: {', '.join(NAMES)}.",
+        "--faults",
+        metavar="NAME|FILE",
+        help="Something that goes wrong, repeatable: a name such as laser-refuses, timeout:voa_in or fibre-cut:A, or a script in TOML.",
     ),
 ]
 

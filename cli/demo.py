@@ -13,7 +13,8 @@ FaultOption = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
-        metavar="NAME",
+        "--faults",
+        metavar="NAME|FILE",
         help="Something that goes wrong, repeatable: what `heliograph bench serve` knows, or flipped-mask-bit, a wrong bit in one key of one party.",
     ),
 ]

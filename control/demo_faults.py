@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..core.errors import ConfigError
-from ..mocks.faults import NAMES
+from ..mocks.faults import NAMES, read
 from ..postprocess.keystore.source import Hold, Key, KeySource
 
 FLIPPED_MASK_BIT = "flipped-mask-bit"
@@ -13,10 +13,12 @@ KNOWN = (*NAMES, FLIPPED_MASK_BIT)
 
 
 def bench_faults(faults: Sequence[str]) -> tuple[str, ...]:
-    """Return those faults that are the bench's. Raises ConfigError for one that nobody knows."""
+    """Return those faults that are the bench's: names, scripts, `Fault.text`. Raises ConfigError for one that nobody knows."""
     heads = {name.partition(":")[0] for name in KNOWN}
     for name in faults:
-        if name.partition(":")[0] not in heads:
+        if name.startswith("{") or name.endswith(".toml"):
+            read((name,))
+        elif name.partition(":")[0] not in heads:
             raise ConfigError(f"no fault {name!r}", where="--fault", remedy=f"Choose one of {', '.join(KNOWN)}.")
     return tuple(name for name in faults if name != FLIPPED_MASK_BIT)
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from ..core.errors import BenchError, StorageError
 from ..instruments.station import Station
-from ..mocks.faults import Faults
+from ..mocks.faults import Fault, Faults
 
 START_SECONDS = 60.0
 
@@ -124,10 +124,10 @@ def find(path: Path) -> Lab | None:
 
 
 @contextmanager
-def running(path: Path, faults: Sequence[str] = ()) -> Iterator[Lab]:
+def running(path: Path, faults: Sequence[str | Fault] = ()) -> Iterator[Lab]:
     """Give the bench of a station: the one that is serving it, else one that lives as long as this context.
 
-    faults: what is to go wrong in a bench started here.  Raises ConfigError for an unknown fault, BenchError if the bench does not come up.
+    faults: what is to go wrong in a bench started here, as names, script files or `Fault`s.  Raises ConfigError for an unknown fault, BenchError if the bench does not come up.
     """
     Faults.parse(faults, [name for name, entry in Station.load(path).instruments.items() if entry.rules.simulated])
     found = find(path)
@@ -144,10 +144,10 @@ def running(path: Path, faults: Sequence[str] = ()) -> Iterator[Lab]:
             _end(process)
 
 
-def _start(path: Path, faults: Sequence[str], complaints: IO[str]) -> subprocess.Popen[str]:
+def _start(path: Path, faults: Sequence[str | Fault], complaints: IO[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "heliograph", "bench", "serve", "--station", str(path.resolve()), "--tethered"]
     for fault in faults:
-        command += ["--fault", fault]
+        command += ["--fault", fault.text() if isinstance(fault, Fault) else fault]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, start_new_session=True)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .faults import Faults
+from ..core.errors import ConfigError
+from .fault_links import Lines
+from .faults import Fault, Faults
 from .layout import Layout, Plain
 from .listeners import Hub
 from .place import Place, Resources
@@ -19,27 +21,45 @@ from .world import World
 class Lab:
     """The simulated instruments of a station.
 
-    plain: the station as a plain dictionary of SI floats, `sim` included.  faults: names of faults, see `faults.NAMES`.
+    plain: the station as a plain dictionary of SI floats, `sim` included.  faults: names of faults, script files or `Fault`s, see `faults.read`.
     Raises ConfigError for a station or a fault that cannot be simulated. Use it once: `start`, `run_forever`, `stop`.
+    resources: addresses by instrument name, once it has started.
     """
 
-    def __init__(self, plain: Plain, faults: Sequence[str] = ()) -> None:
+    def __init__(self, plain: Plain, faults: Sequence[str | Fault] = ()) -> None:
         simulated = {name: entry for name, entry in plain["instruments"].items() if entry.get("rules", {}).get("simulated", True)}
         self.faults = Faults.parse(faults, simulated)
         self.world = World(Layout.of(plain))
         self._instruments: Mapping[str, Any] = simulated
+        self.resources: dict[str, Resources] = {}
         self._hub = Hub()
-        self._place = Place(self.world, self._hub, Seeds(self.world.layout.seed), self.faults)
+        seeds = Seeds(self.world.layout.seed)
+        self._lines = Lines(self.faults, {name: entry["wire"]["driver"] for name, entry in simulated.items()}, seeds)
+        self._place = Place(self.world, self._hub, seeds, self.faults, self._lines)
         if self.faults.detector_unplugged:
             self.world.unplug(0)
 
     def start(self) -> dict[str, Resources]:
         """Switch every device on and return its addresses by instrument name: `resource`, and `counts` or `datalink` where it has them."""
         try:
-            return {name: simulator(entry["wire"]["driver"], where=name)(self._place, name, entry) for name, entry in self._instruments.items()}
+            self.resources = {name: simulator(entry["wire"]["driver"], where=name)(self._place, name, entry) for name, entry in self._instruments.items()}
+            self._lines.check()
         except BaseException:
             self._hub.close()
             raise
+        return self.resources
+
+    def inject(self, kind: str | Fault, target: str = "", **settings: Any) -> None:
+        """Let something go wrong from now on: a `Fault`, or its kind, target and fields; raises ConfigError for what cannot be."""
+        fault = kind if isinstance(kind, Fault) else Fault(kind, target, **settings)
+        Faults.parse((fault,), self._instruments)
+        if fault.layer == "device":
+            raise ConfigError("this fault is built into its device", where=f"fault {fault.kind}", remedy="Name it when the bench is started.")
+        self._lines.inject(fault)
+
+    def heal(self) -> None:
+        """Let the replies of every instrument be right again."""
+        self._lines.heal()
 
     def run_forever(self) -> None:
         """Serve in this thread until `stop` is called from another one or from a signal handler."""

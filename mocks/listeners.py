@@ -10,11 +10,15 @@ import heapq
 import itertools
 import os
 import select
+import shutil
 import socket
+import tempfile
 import time
 import tty
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 import zmq
@@ -55,11 +59,13 @@ class Hub:
         self._closers: list[Callable[[], None]] = []
         self._late: list[tuple[float, int, Callable[[bytes], None], bytes]] = []
         self._order = itertools.count()
+        self._posted: deque[Callable[[], None]] = deque()
+        self._lines: Path | None = None
         self.producers: list[Producer] = []
         self.connections: set[socket.socket] = set()
         self._wake, self._bell = os.pipe()
         self._running = True
-        self.watch(self._wake, lambda: None)
+        self.watch(self._wake, self._woken)
 
     def watch(self, source: object, handler: Callable[[], None]) -> None:
         """Call the handler whenever the source (file descriptor or ZMQ socket) can be read."""
@@ -71,29 +77,32 @@ class Hub:
         self._poller.unregister(source)
         del self._handlers[source]
 
-    def send_all(self, replies: list[Reply], write: Callable[[bytes], None]) -> None:
-        """Write replies now, or when their delay is over."""
+    def post(self, action: Callable[[], None]) -> None:
+        """Have something done by the thread that serves, from any thread."""
+        self._posted.append(action)
+        with suppress(OSError):
+            os.write(self._bell, b"?")
+
+    def _woken(self) -> None:
+        os.read(self._wake, _CHUNK)
+        while self._posted:
+            self._posted.popleft()()
+
+    def send_all(self, replies: list[Reply], write: Callable[[bytes], None], hang_up: Callable[[], None] | None = None) -> None:
+        """Write replies now, or when their delay is over; hang up behind those that say so."""
         for reply in replies:
-            heapq.heappush(self._late, (time.monotonic() + reply.delay_s, next(self._order), write, reply.data))
+            at = time.monotonic() + reply.delay_s
+            heapq.heappush(self._late, (at, next(self._order), write, reply.data))
+            if reply.close and hang_up is not None:
+                heapq.heappush(self._late, (at, next(self._order), _ending(hang_up), b""))
 
     def add_pty(self, link: Link) -> str:
-        """Put a device on a pseudo-terminal in raw mode and return its VISA resource."""
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-
-        def readable() -> None:
-            with suppress(OSError):
-                self.send_all(link.feed(os.read(master, _CHUNK)), write)
-
-        def write(data: bytes) -> None:
-            with suppress(OSError):
-                os.write(master, data)
-
-        self.watch(master, readable)
-        # The slave stays open here, so that the line survives its clients.
-        self._closers += [lambda: os.close(master), lambda: os.close(slave)]
-        return f"ASRL{os.ttyname(slave)}::INSTR"
+        """Put a device on a pseudo-terminal in raw mode and return its VISA resource, which stays the same if the line is cut and plugged in again."""
+        if self._lines is None:
+            self._lines = Path(tempfile.mkdtemp(prefix="heliograph-lines-"))
+        line = _SerialLine(self, link, self._lines / f"tty{next(self._order)}")
+        self._closers.append(line.close)
+        return f"ASRL{line.path}::INSTR"
 
     def _listen(self, accepted: Callable[[socket.socket], None]) -> int:
         server = socket.create_server((HOST, 0))
@@ -115,15 +124,19 @@ class Hub:
         """Put a one-way stream of lines on a TCP port and return the port."""
         return self._listen(lambda connection: _FeedConnection(self, connection, open_feed()).start())
 
-    def add_service(self, answer: Callable[[bytes], bytes]) -> int:
-        """Put a request-reply service on a ZMQ port and return the port."""
-        replier = self._context.socket(zmq.REP)
+    def add_service(self, open_link: Callable[[], Link]) -> int:
+        """Put a request-reply service on a ZMQ port and return the port; every client gets a link of its own, which may leave a request unanswered."""
+        # A REP socket could not receive again before it has answered.
+        replier = self._context.socket(zmq.ROUTER)
         replier.setsockopt(zmq.LINGER, 0)
         port = int(replier.bind_to_random_port(f"tcp://{HOST}"))
+        links: dict[bytes, Link] = {}
 
         def readable() -> None:
             with suppress(zmq.Again):
-                replier.send(answer(replier.recv(zmq.NOBLOCK)))
+                client, *_, message = replier.recv_multipart(zmq.NOBLOCK)
+                link = links.setdefault(client, open_link())
+                self.send_all(link.feed(message), _answering(replier, client))
 
         self.watch(replier, readable)
         self._closers.append(lambda: replier.close(0))
@@ -198,10 +211,23 @@ class Hub:
             connection.close()
         for close in self._closers:
             close()
+        if self._lines is not None:
+            shutil.rmtree(self._lines, ignore_errors=True)
         self._context.destroy(LINGER_MS)
         os.close(self._wake)
         bell, self._bell = self._bell, -1
         os.close(bell)
+
+
+def _ending(hang_up: Callable[[], None]) -> Callable[[bytes], None]:
+    return lambda _data: hang_up()
+
+
+def _answering(replier: zmq.Socket[bytes], client: bytes) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        replier.send_multipart([client, b"", data])
+
+    return write
 
 
 class PairOutlet:
@@ -224,6 +250,48 @@ class PairOutlet:
         self._pair.close()
 
 
+class _SerialLine:
+    """A pseudo-terminal behind a name of its own, so that it can be cut and plugged in again."""
+
+    def __init__(self, hub: Hub, link: Link, path: Path) -> None:
+        self._hub = hub
+        self._link = link
+        self.path = path
+        self._plug()
+
+    def _plug(self) -> None:
+        # The slave stays open here, so that the line survives its clients.
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(self._slave))
+        self._hub.watch(self._master, self._readable)
+
+    def _readable(self) -> None:
+        master = self._master
+
+        def write(data: bytes) -> None:
+            if self._master == master:
+                with suppress(OSError):
+                    os.write(master, data)
+
+        with suppress(OSError):
+            self._hub.send_all(self._link.feed(os.read(master, _CHUNK)), write, lambda: self._cut(master))
+
+    def _cut(self, master: int) -> None:
+        if self._master == master:
+            self._hub.forget(master)
+            before = master, self._slave
+            self._plug()
+            for end in before:
+                os.close(end)
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+
 class _Connection:
     """One TCP client of a device."""
 
@@ -244,7 +312,7 @@ class _Connection:
         except OSError:
             data = b""
         if data:
-            self._hub.send_all(self._link.feed(data), self._write)
+            self._hub.send_all(self._link.feed(data), self._write, self._end)
         else:
             self._end()
 
@@ -254,10 +322,11 @@ class _Connection:
                 self._socket.sendall(data)
 
     def _end(self) -> None:
-        self._alive = False
-        self._hub.forget(self._socket.fileno())
-        self._hub.connections.discard(self._socket)
-        self._socket.close()
+        if self._alive:
+            self._alive = False
+            self._hub.forget(self._socket.fileno())
+            self._hub.connections.discard(self._socket)
+            self._socket.close()
 
 
 class Feed(Protocol):

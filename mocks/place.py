@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .devices.base import Device, Garbage
+from .devices.base import Device, Link, Reply
+from .fault_links import FaultyFeed, FaultyLink, Lines
 from .faults import Faults
 from .listeners import HOST, Feed, Hub
 from .randomness import Seeds
@@ -18,42 +19,58 @@ Resources = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a builder gets.  world: the optical bench.  hub: its ports.  seeds: its randomness.  faults: what goes wrong on it.
+    """What a builder gets.  world: the optical bench.  hub: its ports.  seeds: its randomness.  faults: what goes wrong.  lines: where it meets replies.
 
-    The four methods put a device of the given instrument name behind a real transport, through whatever the faults put before it.
+    The methods put a device of the given instrument name behind a real transport, through whatever the faults put before it.
     """
 
     world: World
     hub: Hub
     seeds: Seeds
     faults: Faults
+    lines: Lines
 
     def serial(self, name: str, device: Device) -> str:
         """Put a device on a pseudo-terminal and return its VISA resource."""
-        return self.hub.add_pty(self._met(name, device).link())
+        return self.hub.add_pty(self._opener(name, device)())
 
     def tcp(self, name: str, device: Device) -> int:
         """Put a device on a TCP port of this machine and return the port; every connection gets a link of its own."""
-        return self.hub.add_tcp(self._met(name, device).link)
+        return self.hub.add_tcp(self._opener(name, device))
 
     def raw_socket(self, name: str, device: Device) -> str:
         """Put a device on a TCP port and return its VISA resource."""
         return f"TCPIP::{HOST}::{self.tcp(name, device)}::SOCKET"
 
-    def feed(self, name: str, open_feed: Callable[[], Feed]) -> str:
-        """Put a one-way stream of lines on a TCP port and return its address."""
-        return f"tcp://{HOST}:{self.hub.add_feed(open_feed)}"
+    def feed(self, name: str, open_feed: Callable[[], Feed], *, port: str = "counts") -> str:
+        """Put a one-way stream of lines on a TCP port and return its address.  port: what faults call it."""
+        line = self.lines.line(name, port)
+        return f"tcp://{HOST}:{self.hub.add_feed(lambda: FaultyFeed(open_feed(), line))}"
 
-    def service(self, name: str, answer: Callable[[bytes], bytes]) -> str:
-        """Put a request-reply service on a ZMQ port and return its address."""
-        mad = self._mad(name)
-        return f"tcp://{HOST}:{self.hub.add_service((lambda _message: mad.message()) if mad else answer)}"
+    def service(self, name: str, answer: Callable[[bytes], bytes], *, device: object = None, port: str = "resource") -> str:
+        """Put a request-reply service on a ZMQ port and return its address.
 
-    def _met(self, name: str, device: Device) -> Device:
-        return self._mad(name) or device
+        device: what a power cycle restarts.  port: what faults call it.
+        """
+        line = self.lines.line(name, port, device)
+        mad = self.lines.mad(name) if port == "resource" else None
+        link: Link = mad.link() if mad else _Exchange(answer)
+        return f"tcp://{HOST}:{self.hub.add_service(lambda: FaultyLink(link, line))}"
 
-    def _mad(self, name: str) -> Garbage | None:
-        return Garbage(self.seeds.generator(f"garbage {name}")) if name in self.faults.garbage else None
+    def _opener(self, name: str, device: Device) -> Callable[[], Link]:
+        line = self.lines.line(name, "resource", device)
+        met = self.lines.mad(name) or device
+        return lambda: FaultyLink(met.link(), line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A service as a link: every message is a request and has one answer."""
+
+    answer: Callable[[bytes], bytes]
+
+    def feed(self, data: bytes) -> list[Reply]:
+        return [Reply(self.answer(data))]
 
 
 Builder = Callable[[Place, str, Mapping[str, Any]], Resources]

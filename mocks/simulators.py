@@ -21,7 +21,7 @@ from .place import Builder, Place, Resources
 
 
 def _basik(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
-    return {"resource": place.serial(name, Basik(place.world, place.seeds.generator(f"requests {name}"), refuses=place.faults.laser_refuses))}
+    return {"resource": place.serial(name, Basik(place.world, place.seeds.generator(f"requests {name}"), refuses=place.faults.has("laser-refuses", name)))}
 
 
 def _dd100(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
@@ -39,11 +39,11 @@ def _websq(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
 
 def _id900(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     signals = {channel: signal for signal, channel in entry["wire"]["channel_map"].items()}
-    device = Id900(place.world, signals, overflow=place.faults.tagger_overflow)
+    device = Id900(place.world, signals, overflow=place.faults.has("tagger-overflow", name) or place.faults.has("tag-overflow", name))
     device.recorder.open_outlet = place.hub.open_pair
     place.hub.producers.append(device.recorder)
-    resource = f"tcp://{HOST}:{_closed_port()}" if place.faults.tagger_port_closed else place.service(name, device.control)
-    return {"resource": resource, "datalink": f"tcp://{HOST}:{place.hub.add_service(device.data_link)}"}
+    resource = f"tcp://{HOST}:{_closed_port()}" if place.faults.has("tagger-port-closed", name) else place.service(name, device.control, device=device)
+    return {"resource": resource, "datalink": place.service(name, device.data_link, port="datalink")}
 
 
 def _closed_port() -> int:

@@ -93,6 +93,11 @@ class Awg81160A:
         """Return a connection."""
         return _Line(self)
 
+    def power_cycle(self) -> None:
+        """Switch the generator off and on: everything is as after `*RST`, the volatile waveforms are gone."""
+        self._errors.clear()
+        self._reset()
+
     def fail(self, error: ScpiError) -> None:
         """Put an error into the queue."""
         self._errors.put(error)

@@ -10,10 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Bytes that leave the device `delay_s` after the ones that caused them."""
+    """Bytes that leave the device `delay_s` after the ones that caused them.  close: the connection ends behind them."""
 
     data: bytes
     delay_s: float = 0.0
+    close: bool = False
 
 
 class Link(Protocol):

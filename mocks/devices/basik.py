@@ -35,10 +35,15 @@ class Basik:
         self._world = world
         self._generator = generator
         self._refuses = refuses
+        self._user = bytes(interbus.MAX_DATA)
+        self.power_cycle()
+
+    def power_cycle(self) -> None:
+        """Switch the module off and on: emission is off, set-points are those it comes with."""
         self._power_mw = 10.0
         self._offset_pm = 0.0
         self._setup = SETUP_CONSTANT_CURRENT
-        self._user = bytes(interbus.MAX_DATA)
+        self._world.set_laser(emission=False)
         self._apply()
 
     def link(self) -> Link:

@@ -28,6 +28,10 @@ class DD100:
         """Return a connection."""
         return _Line(self)
 
+    def power_cycle(self) -> None:
+        """Switch the unit off and on: it stays where it is and forgets where that is."""
+        self._homed = False
+
     def answer(self, command: str) -> Reply:
         """Return the answer to one command."""
         if command == "D":

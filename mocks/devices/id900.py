@@ -63,6 +63,11 @@ class Id900:
             "INPU:COUN": self._count,
         }
 
+    def power_cycle(self) -> None:
+        """Switch the controller off and on: recordings and streams end, every setting is the one it comes with."""
+        self.recorder.close()
+        self._branches.clear()
+
     def control(self, message: bytes) -> bytes:
         """Return the answer to one message of the command port."""
         try:

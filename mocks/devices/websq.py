@@ -27,15 +27,7 @@ class WebSQ:
     def __init__(self, world: World, unplugged: frozenset[int] = frozenset()) -> None:
         self._world = world
         self._unplugged = unplugged
-        self._values: dict[str, Any] = {
-            "NumberOfDetectors": len(DETECTORS),
-            "InptMeasurementPeriod": 100,
-            "BiasCurrent": [0.0, 0.0],
-            "TriggerLevel": [100.0, 100.0],
-            "DetectorEnable": False,
-            "SerialNumber": "SQ-2611",
-            "SoftwareVersion": "3.2.0",
-        }
+        self._values = self._defaults()
         self._bounds = {
             "InptMeasurementPeriod": (wire.MIN_PERIOD_MS, 60_000),
             "BiasCurrent": (0.0, MAX_BIAS_UA),
@@ -47,6 +39,23 @@ class WebSQ:
             "SetAllTriggerLevels": ("TriggerLevel", lambda value: self._list(value, "TriggerLevel")),
             "DetectorEnable": ("DetectorEnable", lambda value: isinstance(value, bool)),
         }
+
+    @staticmethod
+    def _defaults() -> dict[str, Any]:
+        return {
+            "NumberOfDetectors": len(DETECTORS),
+            "InptMeasurementPeriod": 100,
+            "BiasCurrent": [0.0, 0.0],
+            "TriggerLevel": [100.0, 100.0],
+            "DetectorEnable": False,
+            "SerialNumber": "SQ-2611",
+            "SoftwareVersion": "3.2.0",
+        }
+
+    def power_cycle(self) -> None:
+        """Switch the unit off and on: no bias, and the trigger levels it comes with."""
+        self._values = self._defaults()
+        self._apply()
 
     def link(self) -> Link:
         """Return a control connection."""
