@@ -22,11 +22,18 @@ def on_files(files: Any, config: Any) -> Any:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the page `index` and then name and Markdown of the page of every module."""
-    modules = {module_name(path): ast.parse(path.read_text()) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")) if public(path)}
+    modules = {module_name(path): ast.parse(path.read_text()) for path in sources() if public(path)}
     rows = [f"| [{name}]({name}.md) | {first_line(tree)} |" for name, tree in modules.items()]
     yield "index", "\n".join(["# Every public name", "", "| module | what it is |", "|---|---|", *rows, ""])
     for name, tree in modules.items():
         yield name, page(name, tree)
+
+
+def sources() -> Iterator[Path]:
+    """Yield every module of the rooms, and the pytest plugin."""
+    for room in ROOMS:
+        yield from sorted((ROOT / room).rglob("*.py"))
+    yield ROOT / "testing.py"
 
 
 def public(path: Path) -> bool:

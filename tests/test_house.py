@@ -24,7 +24,7 @@ HEAVY = ("torch", "qiskit", "numba", "scipy", "pymeasure", "pyvisa", "PySide6", 
 
 
 def _sources() -> list[Path]:
-    return [*sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")), ROOT / "__init__.py", ROOT / "__main__.py"]
+    return [*sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")), *sorted(ROOT.glob("*.py"))]
 
 
 def _tracked() -> list[Path]:

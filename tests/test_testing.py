@@ -1,0 +1,127 @@
+"""The pytest plugin, in test sessions of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from heliograph.instruments.station import default_text
+
+CONFIGURED = "[pytest]\naddopts = --import-mode=importlib --strict-markers -p no:cacheprovider -p no:xdist -p no:qt -q\nfilterwarnings = error\n"
+
+
+@pytest.fixture
+def session(tmp_path):
+    """Run a test file that knows nothing but the installed plugin; return what pytest said."""
+
+    def run(text, *options, more=""):
+        (tmp_path / "pytest.ini").write_text(CONFIGURED + more)
+        (tmp_path / "test_x.py").write_text("import pytest\n" + text)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+        command = [sys.executable, "-m", "pytest", *options]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return ended.stdout + ended.stderr
+
+    return run
+
+
+def counts(said):
+    found = re.search(r"\d+ (?:passed|failed|skipped|error).*(?= in )", said)
+    assert found is not None, said
+    return found[0]
+
+
+def test_the_plugin_costs_a_session_nothing_heavy(session):
+    text = """
+def test_x():
+    import sys
+    heavy = {"torch", "numpy", "scipy", "pydantic", "pymeasure", "pyvisa", "zmq", "h5py", "matplotlib", "pandas"}
+    assert "heliograph.testing" in sys.modules
+    assert not heavy & set(sys.modules)
+"""
+    assert counts(session(text)) == "1 passed"
+
+
+def test_every_test_gets_a_bench_of_its_own_with_the_same_seed(session):
+    text = """
+SEEN = []
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_x(bench, lab, station, n, tmp_path):
+    assert station.path.parent == tmp_path == bench.folder.parent
+    assert bench["laser"].emission
+    bench["voa_in"].attenuation_db = 33.6
+    SEEN.append(list(bench["snspd"].counts(0.5).n))
+    assert SEEN[0] == SEEN[-1]
+    assert min(SEEN[0]) > 20
+    assert lab.world.clock_ps > 0
+    assert str(lab.resources["voa_in"]["resource"]) in bench["voa_in"].place
+"""
+    assert counts(session(text)) == "2 passed"
+
+
+def test_faults_come_from_the_start_or_while_a_test_runs(session):
+    text = """
+from heliograph.core.errors import BadReply, DeviceFault
+from heliograph import CountRates
+
+@pytest.mark.faults("detector-unplugged")
+def test_from_the_start(bench):
+    with pytest.raises(DeviceFault, match="D1"):
+        bench.run(CountRates(duration_s=0.2))
+
+def test_meanwhile(bench, faults):
+    faults.inject("text", "voa_a")
+    with pytest.raises(BadReply, match="voa_a"):
+        bench["voa_a"].attenuation_db
+    faults.heal()
+    assert bench["voa_a"].attenuation_db == 60.0
+"""
+    assert counts(session(text)) == "2 passed"
+
+
+def test_what_needs_instruments_is_skipped_and_gets_them_where_they_are_named(session, tmp_path):
+    text = """
+@pytest.mark.hardware
+def test_real(station, bench):
+    assert station.path.name == "real.toml"
+    assert bench["voa_a"].identify().vendor == "OZ Optics"
+
+def test_other(station):
+    assert station.path.name == "station.toml"
+"""
+    (tmp_path / "real.toml").write_bytes(default_text())
+
+    assert counts(session(text)) == "1 passed, 1 skipped"
+    assert counts(session(text, "--hardware", "real.toml")) == "2 passed"
+
+
+def test_a_station_file_of_ones_own_and_a_driver_byte_by_byte(session, tmp_path):
+    text = """
+from pymeasure.instruments import Instrument
+
+class Meter(Instrument):
+    level = Instrument.control("L?", "L%d", "Control the level (int).", cast=int)
+
+    def __init__(self, adapter, **kwargs):
+        super().__init__(adapter, "meter", includeSCPI=False)
+
+def test_station(station):
+    assert station.info.name == "mine"
+
+def test_wire(expected_wire):
+    with expected_wire(Meter, [("L3", None), ("L?", "3")]) as meter:
+        meter.level = 3
+        assert meter.level == 3
+
+def test_wrong_wire(expected_wire):
+    with pytest.raises(AssertionError), expected_wire(Meter, [("L3", None), ("L?", "3")]) as meter:
+        meter.level = 4
+"""
+    (tmp_path / "mine.toml").write_bytes(default_text().replace(b"demo-lab", b"mine"))
+
+    assert counts(session(text, more="heliograph_station = mine.toml\n")) == "3 passed"
