@@ -13,8 +13,12 @@
     +- StorageError                     3  the disk is full, or the folder cannot be written
     +- InstrumentLocked                 4  somebody else holds the instrument
     +- BenchError                       4  the simulated bench did not start, or went away
+    +- RunAborted                       4  a run was ended by somebody else, or because the bench was made safe
     +- InterlockError                   4
     |  +- ArmRefused                    4  the bench is not in a state from which light may be switched on
+    |  +- InterlockOpen                 4  the state that would result is not safe; nothing was sent
+    |  +- Tripped                       4  a rule made the bench safe; somebody has to reset it
+    |  +- InsecureLight                 4  the light shows signs of an attack; no key comes of it
     +- InstrumentError                  4
     |  +- Timeout  Disconnected  BadReply  ValueOutOfRange  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault
     |     +- ChecksumError  StaleReply          (both are BadReply)
@@ -133,6 +137,12 @@ class BenchError(HeliographError):
     exit_code = 4
 
 
+class RunAborted(HeliographError):
+    """A run was ended from outside: by another client, by the watchdog, or because the bench was made safe. Its file says `aborted`, and why."""
+
+    exit_code = 4
+
+
 class InterlockError(HeliographError):
     """A safety rule forbids the step."""
 
@@ -141,6 +151,18 @@ class InterlockError(HeliographError):
 
 class ArmRefused(InterlockError):
     """The bench is not in a state from which light may be switched on."""
+
+
+class InterlockOpen(InterlockError):
+    """The state that would result is not safe. Nothing was sent."""
+
+
+class Tripped(InterlockError):
+    """A rule made the bench safe, and it stays so until somebody resets it."""
+
+
+class InsecureLight(InterlockError):
+    """The detectors show signs of an attack or of a fault that looks like one. No key comes of this light."""
 
 
 class InstrumentError(HeliographError):

@@ -13,7 +13,6 @@ from .roles import Identity, Scalar
 from .station_models import InstrumentEntry
 
 TOLERANCE_DB = 0.05
-SETTLING_S = 6.0
 
 
 class OzAttenuator(RoleAdapter):
@@ -27,7 +26,7 @@ class OzAttenuator(RoleAdapter):
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
         """Open the serial port; raises Disconnected."""
-        return cls(name, configured, OzDD100(link(addresses["resource"], name=name), name), station=station)
+        return cls(name, configured, OzDD100(link(addresses["resource"], name=name, timeout_s=configured.rules.timeout_s), name), station=station)
 
     def identify(self) -> Identity:
         """Read the configuration, by which a DD-100-MC is known; raises WrongIdentity."""
@@ -54,10 +53,12 @@ class OzAttenuator(RoleAdapter):
 
     @attenuation_db.setter
     def attenuation_db(self, attenuation_db: float) -> None:
-        asked = self.within(attenuation_db, self.range_db, "dB")
+        self.approach("attenuation_db", self.within(attenuation_db, self.range_db, "dB"), self._go, now=lambda: self.measured_db)
+
+    def _go(self, asked: float) -> None:
         self._driver.attenuation_db = asked
         self._asked_db = asked
-        deadline = time.monotonic() + SETTLING_S
+        deadline = time.monotonic() + self._driver.moving_s
         while not self.settled:
             if time.monotonic() > deadline:
                 raise DeviceFault(

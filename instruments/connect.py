@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, cast
 
 from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError
 from . import catalogue
 from .guard import safe
-from .guard.arming import arm
+from .guard.arbiter import Arbiter
 from .guard.locks import ResourceLock
 from .role_adapter import RoleAdapter
 from .roles import SafeReport, Scalar, TagSource, WireCount
@@ -32,12 +29,14 @@ class Instruments(Mapping[str, Any]):
     A context manager: on any way out everything is made safe, read back, and closed.
 
     Leaving it, or the end of the interpreter, has the same effect. Raises DeviceFault on a normal way out if an instrument could not be made safe.
+    arbiter: judges every command that can do harm, and makes the bench safe by itself where a rule says so.
     """
 
     def __init__(self, station: Station) -> None:
         self.station = station
         self._open: dict[str, RoleAdapter] = {}
         self._locks: list[ResourceLock] = []
+        self.arbiter = Arbiter(station, self._open)
         atexit.register(self._at_exit)
 
     def __getitem__(self, name: str) -> Any:
@@ -64,14 +63,18 @@ class Instruments(Mapping[str, Any]):
     def add(self, name: str, addresses: Mapping[str, str]) -> None:
         """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity or another InstrumentError, its port closed again."""
         configured = self.station.instruments[name]
+        held = {lock.resource for lock in self._locks}
         for address in addresses.values():
-            self._locks.append(ResourceLock(name, address))
+            # The parts of one unit stand at one address, which is held once.
+            if address not in held:
+                self._locks.append(ResourceLock(name, address))
         instrument = catalogue.open_instrument(name, configured, addresses, station=self.station.path.name)
         try:
             instrument.check_identity()
         except BaseException:
             _close(instrument)
             raise
+        instrument.arbiter = self.arbiter
         self._open[name] = instrument
 
     def snapshot(self) -> dict[str, dict[str, Scalar]]:
@@ -83,23 +86,18 @@ class Instruments(Mapping[str, Any]):
         return {name: instrument.wire for name, instrument in self._open.items()}
 
     def arm(self) -> None:
-        """Switch on bias and light in the safe order; on any refusal the bench is made safe and the error raised."""
-        try:
-            arm(self._open.values())
-        except BaseException:
-            self.make_safe()
-            raise
+        """Switch on bias and light in the safe order; on any refusal the bench is made safe and the error raised. After a trip it is refused until a reset."""
+        self.arbiter.arm()
 
     def make_safe(self) -> list[SafeReport]:
         """Bring everything into its safe state, within 2 s, and say for each how it went, as read back."""
-        with _uninterrupted():
-            return safe.make_safe(self._open.values())
+        return self.arbiter.secure()
 
     def close(self) -> list[SafeReport]:
         """Make everything safe, close it and give the locks back; a second call does nothing."""
         atexit.unregister(self._at_exit)
-        with _uninterrupted():
-            reports = safe.make_safe(self._open.values())
+        with safe.uninterrupted():
+            reports = self.arbiter.secure()
             while self._open:
                 _, instrument = self._open.popitem()
                 _close(instrument)
@@ -173,16 +171,3 @@ def _close(instrument: RoleAdapter) -> None:
         instrument.close()
     except (InstrumentError, OSError) as error:
         log.warning("%s did not close: %s", instrument.name, error)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let no second Ctrl-C cut the way to the safe state short."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -30,7 +30,7 @@ class BasikLaser(RoleAdapter):
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
         """Open the serial port; raises Disconnected."""
-        return cls(name, configured, KoherasBasik(link(addresses["resource"], name=name), name), station=station)
+        return cls(name, configured, KoherasBasik(link(addresses["resource"], name=name, timeout_s=configured.rules.timeout_s), name), station=station)
 
     def identify(self) -> Identity:
         """Ask for type and serial number; the model is the type in hexadecimal. Raises WrongIdentity if it is no BASIK."""
@@ -46,6 +46,9 @@ class BasikLaser(RoleAdapter):
 
     @emission.setter
     def emission(self, on: bool) -> None:
+        self.approach("emission", bool(on), self._switch)
+
+    def _switch(self, on: float) -> None:
         self._driver.emission = bool(on)
         if on and not self._driver.status & Status.EMISSION:
             told = ", ".join(self.faults) or "no fault is reported"
@@ -63,7 +66,10 @@ class BasikLaser(RoleAdapter):
 
     @power_setpoint_w.setter
     def power_setpoint_w(self, power_w: float) -> None:
-        self._driver.power_setpoint_mw = self.within(power_w, self.power_range_w, "W") * 1e3
+        self.approach("power_w", self.within(power_w, self.power_range_w, "W"), self._set_power, now=lambda: self.power_setpoint_w)
+
+    def _set_power(self, power_w: float) -> None:
+        self._driver.power_setpoint_mw = power_w * 1e3
 
     @property
     def power_w(self) -> float:

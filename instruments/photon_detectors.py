@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from ..core.errors import BadReply, DeviceFault, InterlockError, LimitError, WrongIdentity
+from ..core.errors import BadReply, DeviceFault, LimitError, WrongIdentity
 from ..core.units import show
 from .role_adapter import RoleAdapter
 from .roles import Counts, Identity, Scalar, WireCount
@@ -30,8 +30,10 @@ class WebSQDetector(RoleAdapter):
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
         """Open the control port; the counts port is opened for each measurement. Raises Disconnected."""
         counts = addresses.get("counts")
-        opener = (lambda: TcpLink(counts, name=f"{name} counts")) if counts else None
-        return cls(name, configured, WebSQ(TcpLink(addresses["resource"], name=name), name, counts_link=opener), station=station)
+        timeout_s = configured.rules.timeout_s or 1.0
+        opener = (lambda: TcpLink(counts, name=f"{name} counts", timeout_s=timeout_s)) if counts else None
+        control = TcpLink(addresses["resource"], name=name, timeout_s=timeout_s)
+        return cls(name, configured, WebSQ(control, name, counts_link=opener), station=station)
 
     @property
     def wire(self) -> WireCount:
@@ -66,6 +68,9 @@ class WebSQDetector(RoleAdapter):
 
     @enabled.setter
     def enabled(self, on: bool) -> None:
+        self.approach("enabled", bool(on), self._switch)
+
+    def _switch(self, on: float) -> None:
         self._driver.enabled = bool(on)
         if self.enabled is not bool(on):
             raise DeviceFault(f"the detectors do not switch {'on' if on else 'off'}", where=self.place, remedy="Check the unit's screen.")
@@ -75,8 +80,11 @@ class WebSQDetector(RoleAdapter):
         return self._of(self._biases_a(), ch)
 
     def set_bias(self, ch: int, x: float) -> None:
-        """Set a detector's bias current (A) and read it back; raises LimitError before anything is sent, DeviceFault."""
+        """Set a detector's bias current (A) and read it back, upwards by tenths; raises LimitError or InterlockError before anything is sent, DeviceFault."""
         asked = self.within(x, self.rules.limits.bias_a or _DEVICE_BIAS_A, "A")
+        self.approach(f"bias:{ch}", asked, lambda level: self._set_bias(ch, level), now=lambda: self.bias(ch))
+
+    def _set_bias(self, ch: int, asked: float) -> None:
         biases = self._biases_a()
         self._of(biases, ch)
         biases[ch - 1] = asked
@@ -93,7 +101,7 @@ class WebSQDetector(RoleAdapter):
     def counts(self, period_s: float) -> Counts:
         """Count for one period (s, 0.01 to 60, set in whole milliseconds), in the order of `channels`; `Counts.period_s` is the one that was set.
 
-        Raises InterlockError, with the detectors made safe, if a rate is above the station's limit.
+        Raises Tripped, with the bench made safe, if a rate is above the limit.
         """
         self.within(period_s, (MIN_PERIOD_MS * 1e-3, MAX_PERIOD_MS * 1e-3), "s", whose="device limit")
         period_ms = round(period_s * 1e3)
@@ -102,14 +110,7 @@ class WebSQDetector(RoleAdapter):
         if len(found) < max(self.channels):
             raise BadReply(f"{len(found)} counts came for {max(self.channels)} detectors", where=self.place, remedy="Check the unit.")
         n = np.array([found[ch - 1] for ch in self.channels], np.int64)
-        limit_hz = self.rules.limits.rate_hz
-        if limit_hz is not None and n.max() > limit_hz * period_s:
-            report = self.to_safe()
-            raise InterlockError(
-                f"{show(float(n.max()) / period_s, 'Hz')} is above the limit of {show(limit_hz, 'Hz')}; bias off: {report.state}",
-                where=self.name,
-                remedy="Attenuate the light, then arm again.",
-            )
+        self.arbiter.observe_rates(self.name, {ch: float(count) / period_s for ch, count in zip(self.channels, n, strict=True)}, period_s)
         return Counts(round(t_s * 1e9), n, period_s)
 
     def snapshot(self) -> dict[str, Scalar]:

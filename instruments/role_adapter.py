@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import isfunction
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 from ..core import units
-from ..core.errors import BadReply, InstrumentError, LimitError, WrongIdentity
-from .roles import Identity, SafeReport, Scalar, WireCount
+from ..core.errors import BadReply, Disconnected, InstrumentError, InterlockOpen, LimitError, Timeout, WrongIdentity
+from .guard import ramp
+from .guard.permits import Guard, Unguarded
+from .links import told
+from .roles import Identity, SafeReport, Scalar, TagBatch, WireCount
 from .station_models import InstrumentEntry, Rules
+from .wire.numbers import finite
 
 Bounds = tuple[float, float]
 
@@ -19,8 +26,10 @@ class RoleAdapter:
     """One instrument as procedures see it: SI units, checked before anything is sent, read back afterwards.
 
     name: in the station file.  configured: its entry there.  driver: PyMeasure instrument.  station: name of the station file, for messages.
+    arbiter: asked before whatever can do harm; the connected bench puts its own here.  Public calls and properties that end in Timeout or Disconnected tell it.
     """
 
+    arbiter: Guard = Unguarded()
     safe_step: ClassVar[int]
     """Place in the order in which a bench is made safe; smaller is earlier."""
 
@@ -29,6 +38,12 @@ class RoleAdapter:
         self._configured = configured
         self._driver = driver
         self._station = station
+        self._last_up: dict[str, float] = {}
+        self._identity: Identity | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _tell_losses(cls)
 
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
@@ -66,6 +81,12 @@ class RoleAdapter:
         count: WireCount = self._driver.adapter.wire
         return count
 
+    def share(self) -> None:
+        """Let several threads use the instrument from now on: one conversation with the device at a time."""
+        from .guard.turns import OneAtATime
+
+        self._driver = OneAtATime(self._driver)
+
     def identify(self) -> Identity:
         """Ask the device who it is."""
         raise NotImplementedError
@@ -75,13 +96,21 @@ class RoleAdapter:
         raise NotImplementedError
 
     def check_identity(self) -> Identity:
-        """Compare who answers with what the station expects; raises WrongIdentity."""
+        """Compare who answers with what the station expects, and with who answered before; raises WrongIdentity.
+
+        It is done again, by the link, whenever the connection was lost and opened anew.
+        """
         found = self.identify()
+        known = self._identity or found
+        if (known.vendor, known.model, known.serial) != (found.vendor, found.model, found.serial):
+            raise WrongIdentity(f"{found} answers, {known} did before", where=self.place, remedy="Check which device is connected.")
         expected = self.rules.expect
         for field in ("vendor", "model", "serial"):
             wanted, got = getattr(expected, field), getattr(found, field)
             if wanted and wanted != got:
                 raise WrongIdentity(f"{field} {got!r} answers, {wanted!r} is expected", where=self.place, remedy=f"Check the address in {self._station}.")
+        self._identity = found
+        self._driver.adapter.after_reopen = self.check_identity
         return found
 
     @property
@@ -91,11 +120,14 @@ class RoleAdapter:
 
     def to_safe(self) -> SafeReport:
         """Make the device safe and read it back; a device that fails is reported, not raised."""
+        self.arbiter.parked(self._name)
         try:
             self._make_safe()
             confirmed = self.is_safe()
         except InstrumentError as error:
             return SafeReport(self._name, "FAILED", str(error))
+        finally:
+            self.arbiter.parked(self._name)
         return SafeReport(self._name, "CONFIRMED") if confirmed else SafeReport(self._name, "SENT", "not read back yet")
 
     def is_safe(self) -> bool:
@@ -112,6 +144,52 @@ class RoleAdapter:
 
     def home(self) -> None:
         """Find the device's position; nothing for what has no motor."""
+
+    @property
+    def operate_bias(self) -> float | None:
+        """Return the bias for normal work, in the device's unit; None where the station names none."""
+        return self.rules.operate.bias_a
+
+    @property
+    def parked_bias(self) -> float:
+        """Return the bias of the safe state, in the device's unit."""
+        return self.rules.safe.bias_a
+
+    def approach(self, quantity: str, target: float, send: Callable[[float], None], *, now: Callable[[], float] | None = None) -> None:
+        """Bring a quantity that can do harm to a target: the arbiter is asked first, and nothing is sent if it refuses.
+
+        quantity: as `Arbiter.permit` knows it.  send: sends one value and reads it back.  now: reads the present value; where it is given, more light on biased
+        detectors comes in steps of 1 dB at most with a look at the counts after each, and a bias goes up by tenths, each resting 0.1 s.
+        The way down is one move.
+        Raises InterlockOpen, Tripped, and what `send` raises.
+        """
+        permit, generation = self.arbiter.permit(self._name, quantity, target), self.arbiter.generation
+        path = [target]
+        if now is not None and (permit.walk or quantity.startswith("bias:")):
+            start = now()
+            if permit.walk or abs(target) > abs(start):
+                path = ramp.levels(quantity, start, target, self.operate_bias)
+        for level in path:
+            if len(path) > 1:
+                self._rest(quantity)
+                permit = self.arbiter.permit(self._name, quantity, level)
+            if self.arbiter.generation != generation:
+                raise InterlockOpen(f"the bench was made safe on the way to {quantity} = {target:g}", where=self._name, remedy="Arm it again.")
+            send(level)
+            self.arbiter.done(self._name, quantity, level)
+            if permit.watch:
+                self.arbiter.check()
+
+    def _rest(self, quantity: str) -> None:
+        """Let a bias rest where it is for as long as its ramp asks for."""
+        if quantity.startswith("bias:"):
+            time.sleep(max(0.0, self._last_up.get(quantity, -math.inf) + ramp.BIAS_PAUSE_S - time.monotonic()))
+            self._last_up[quantity] = time.monotonic()
+
+    def observed(self, channels: Mapping[str, int], batch: TagBatch) -> TagBatch:
+        """Show a batch of tags to the arbiter and return it; raises Tripped if a rate is above its limit.  channels: by what is connected to them."""
+        self.arbiter.observe_tags(self._name, channels, batch)
+        return batch
 
     def close(self) -> None:
         """Give the connection back."""
@@ -136,9 +214,41 @@ class RoleAdapter:
 
     def reading(self, value: Any, what: str, bounds: Bounds = (-math.inf, math.inf)) -> float:
         """Return what a driver read as a number; raises BadReply for what is none, is not finite, or lies outside what the device can read."""
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not bounds[0] <= value <= bounds[1]:
-            raise BadReply(f"the {what} came as {value!r}", where=self.place, remedy="Check the device and its cable.")
-        return float(value)
+        with told(self.place):
+            found = finite(value, what)
+            if not bounds[0] <= found <= bounds[1]:
+                raise BadReply(f"the {what} came as {value!r}", remedy="Check the device and its cable.")
+            return found
+
+
+_TOLD_OTHERWISE = ("open", "close", "to_safe", "is_safe", "identify", "check_identity")
+"""Calls of which whoever makes them tells a loss."""
+
+
+def _tell_losses(cls: type[RoleAdapter]) -> None:
+    """Have the public calls and properties that a class defines tell the arbiter when the device did not answer."""
+    for name, member in list(vars(cls).items()):
+        if name.startswith("_") or name in _TOLD_OTHERWISE:
+            continue
+        if isinstance(member, property):
+            setattr(cls, name, property(_telling(member.fget), _telling(member.fset), member.fdel, member.__doc__))
+        elif isfunction(member):
+            setattr(cls, name, _telling(member))
+
+
+def _telling(call: Callable[..., Any] | None) -> Any:
+    if call is None:
+        return None
+
+    @wraps(call)
+    def telling(self: RoleAdapter, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except (Timeout, Disconnected) as error:
+            self.arbiter.lost(self.name, error)
+            raise
+
+    return telling
 
 
 def _shown(value: float, unit: str) -> str:

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from ..core.errors import ConfigError
 from . import catalogue, layout, station_checks
-from .station_models import Clock, InstrumentEntry, Optics, Pair, Sim, StationInfo, Table
+from .station_models import Clock, InstrumentEntry, Optics, Pair, Safety, Sim, StationInfo, Table
 
 _T = TypeVar("_T", bound=Table)
-_TABLES = {"schema", "topology", "station", "clock", "sim", "instruments", "optics", "pairs"}
+_TABLES = {"schema", "topology", "station", "clock", "sim", "instruments", "optics", "pairs", "safety"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -43,6 +43,7 @@ class Station:
     optics: Optics
     pairs: dict[str, Pair]
     sim: dict[str, Any]
+    safety: Safety = field(default_factory=Safety)
 
     @classmethod
     def load(cls, path: str | Path, *, today: date | None = None) -> Station:
@@ -104,6 +105,7 @@ class Station:
             "instruments": {name: entry.model_dump() for name, entry in self.instruments.items()},
             "optics": self.optics.model_dump(),
             "pairs": {name: pair.model_dump() for name, pair in self.pairs.items()},
+            "safety": self.safety.model_dump(),
         }
 
 
@@ -175,6 +177,7 @@ class _Reader:
             optics=self._optics(self._table("optics")),
             pairs={name: self._model(Pair, given, "pairs", name) for name, given in self._pairs().items()},
             sim={**sim.model_dump(), "users": {name.upper(): errors.model_dump() for name, errors in sim.users.items()}},
+            safety=self._model(Safety, self._data.get("safety", {}), "safety"),
         )
 
     def _instrument(self, name: str, given: Any) -> InstrumentEntry:
@@ -187,12 +190,14 @@ class _Reader:
         return found
 
     def _optics(self, given: dict[str, Any]) -> Optics:
-        parts: dict[str, Any] = {"modulators": {}, "users": {}}
+        parts: dict[str, Any] = {"modulators": {}, "users": {}, "taps": {}}
         for key, value in given.items():
             if key.startswith("user_"):
                 parts["users"][key.removeprefix("user_").upper()] = value
             elif isinstance(value, dict) and "kind" in value:
                 parts["modulators"][key] = value
+            elif isinstance(value, dict) and "meter" in value:
+                parts["taps"][key] = value
             elif key in Optics.model_fields and key not in parts:
                 parts[key] = value
             else:

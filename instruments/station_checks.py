@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..core.errors import ConfigError
+from . import catalogue
 
 if TYPE_CHECKING:
     from .station import Station
@@ -57,6 +58,9 @@ def check(station: Station) -> None:
     _check_gates(station)
     _check_pair_names(station)
     _check_line(station)
+    _check_taps(station)
+    _check_biases(station)
+    _check_interlocks(station)
     if station.pairs:
         _check_roles(station)
         _check_source_of_light(station)
@@ -108,12 +112,60 @@ def _check_users(station: Station) -> None:
 
 
 def _check_addresses(station: Station) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, list[str]] = {}
     for name, entry in station.instruments.items():
         for address in entry.wire.addresses().values():
-            if address in seen:
-                _refuse(station, ("instruments", name), f"{name} and {seen[address]} have the same address {address}", "Give each its own.")
-            seen[address] = name
+            for other in seen.setdefault(address, []):
+                if not _are_one_unit(station, name, other):
+                    _refuse(station, ("instruments", name), f"{name} and {other} have the same address {address}", "Give each its own.")
+            seen[address].append(name)
+
+
+def _are_one_unit(station: Station, name: str, other: str) -> bool:
+    """Say whether two instruments are different parts of one unit."""
+    drivers = [station.instruments[one].wire.driver for one in (name, other)]
+    units = {catalogue.entry(driver).unit for driver in drivers}
+    return drivers[0] != drivers[1] and len(units) == 1 and "" not in units
+
+
+def _check_taps(station: Station) -> None:
+    line, taps, seen = station.optics.line, station.optics.taps, dict[str, str]()
+    for name, tap in taps.items():
+        keys = ("optics", name)
+        if name in station.instruments:
+            _refuse(station, keys, f"{name} is an instrument and a tap", "Call the tap otherwise.")
+        if _role(station, tap.meter) != "PowerMeter":
+            _refuse(station, keys, f"the tap {name} leads to {tap.meter!r}, which is no PowerMeter here", "Name one of [instruments].")
+        if tap.meter in seen:
+            _refuse(station, keys, f"the taps {seen[tap.meter]} and {name} lead to the same meter {tap.meter}", "Give each its own.")
+        seen[tap.meter] = name
+        if name not in line:
+            _refuse(station, keys, f"the line does not pass the tap {name}", "Name it in optics.line, where it stands.")
+        behind = line[line.index(name) :]
+        if not any(_LOOP.fullmatch(one) or one in ("D1", "D2") for one in behind):
+            _refuse(station, ("optics", "line"), f"nothing follows the tap {name}", "Put it before the detector in whose arm it stands.")
+
+
+def _check_biases(station: Station) -> None:
+    seen: dict[str, str] = {}
+    for name, modulator in station.optics.modulators.items():
+        if modulator.bias is None:
+            continue
+        keys = ("optics", name)
+        if _role(station, modulator.bias) != "BiasController":
+            _refuse(station, keys, f"the bias of {name} is {modulator.bias!r}, which is no BiasController here", "Name one of [instruments].")
+        if modulator.kind != "IntensityModulator":
+            _refuse(station, keys, f"{name} has a bias controller and is no IntensityModulator", "Take `bias` away.")
+        if modulator.bias in seen:
+            _refuse(station, keys, f"{name} and {seen[modulator.bias]} have the same bias controller {modulator.bias}", "Give each its own.")
+        seen[modulator.bias] = name
+
+
+def _check_interlocks(station: Station) -> None:
+    for row in station.safety.interlock:
+        if _role(station, row.on) not in ("PhotonDetector", "TagSource"):
+            message = f"the rule {row.rule} is on {row.on!r}, which counts nothing here"
+            _refuse(station, ("safety", "interlock"), message, "Name a PhotonDetector or a TagSource.")
 
 
 def _check_gates(station: Station) -> None:
@@ -143,8 +195,8 @@ def _check_line(station: Station) -> None:
         if loop or _WORD.fullmatch(name):
             continue
         modulator = station.optics.modulators.get(name)
-        if modulator is None and name not in station.instruments and name != "att_fixed":
-            remedy = "It takes names of instruments and modulators, att_fixed, bs, circ:1-2, loop(user_a, user_b), D1 and D2."
+        if modulator is None and name not in station.instruments and name != "att_fixed" and name not in station.optics.taps:
+            remedy = "It takes names of instruments, modulators and taps, att_fixed, bs, circ:1-2, loop(user_a, user_b), D1 and D2."
             _refuse(station, keys, f"the line has {name!r}, which is none of [instruments] and [optics]", remedy)
         if name in seen:
             _refuse(station, keys, f"the line has {name} twice", "Name it once.")
@@ -153,7 +205,9 @@ def _check_line(station: Station) -> None:
             _refuse(station, keys, f"the line has {name}, which is in the arm of user {of_users[name]}", "Users stand in loop(...) only.")
         if modulator is not None and modulator.kind != "IntensityModulator":
             _refuse(station, keys, f"the line has {name}, which is no IntensityModulator", "Name those that carve the pulses; users stand in loop(...).")
-        if behind and _role(station, name) not in ("PhotonDetector", "TagSource", "WaveformSource"):
+        if _role(station, name) in ("BiasController", "PowerMeter"):
+            _refuse(station, keys, f"the line has {name}, through which no light passes", "Name the modulator that it biases, or the tap that leads to it.")
+        if behind and name not in station.optics.taps and _role(station, name) not in ("PhotonDetector", "TagSource", "WaveformSource"):
             _refuse(station, keys, f"{name} stands behind the loop, so what it does to the light comes too late for the users", "Put it before loop(...).")
 
 
@@ -187,6 +241,9 @@ def _check_source_of_light(station: Station) -> None:
     for role in ("Laser", "Attenuator"):
         if role not in roles:
             _refuse(station, keys, f"the line has no {role}", f"Name the {role} of [instruments] that stands before the loop.")
+    drivers = {station.instruments[name].wire.driver for name, role in zip(line, roles, strict=True) if role == "Attenuator"}
+    if drivers == {"ThorlabsMBXVoa"}:
+        _refuse(station, keys, "the only attenuator of the line is that of an MBX, which does 20 dB at most", "Add one that can make the bench dark.")
     # Photons per pulse are computed with the fixed loss, so without it the users would send far more than is believed.
     if station.optics.att_fixed.loss_db and "att_fixed" not in line:
         _refuse(station, keys, f"the line does not pass att_fixed, of {station.optics.att_fixed.loss_db:g} dB", 'Add it, or give it loss = "0 dB".')

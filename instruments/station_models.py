@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import date
+from math import log10
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -29,7 +31,19 @@ Seconds = Annotated[float, BeforeValidator(_quantity("s"))]
 Hertz = Annotated[float, BeforeValidator(_quantity("Hz"))]
 Metres = Annotated[float, BeforeValidator(_quantity("m"))]
 Decibels = Annotated[float, BeforeValidator(_quantity("dB"))]
+Radians = Annotated[float, BeforeValidator(_quantity("rad"))]
 Fraction = Annotated[float, Field(ge=0.0, lt=0.5)]
+
+
+def _share(text: Any) -> float:
+    number = text.strip().removesuffix("%") if isinstance(text, str) and text.strip().endswith("%") else ""
+    try:
+        return parse(f"{number.strip()} m", "m") / 100.0
+    except ConfigError as error:
+        raise ValueError(f'{text!r} is no share. Write it as "1 %"') from error
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0.0, lt=1.0)]
 
 
 class Table(BaseModel):
@@ -72,13 +86,26 @@ class UserErrors(Table):
     error_y: Fraction
 
 
+class WarmUp(Table):
+    """What a laser lacks when it is switched on, and the time in which that falls to 1/e."""
+
+    lacking_db: Decibels = Field(alias="lacking", ge=0)
+    time_s: Seconds = Field(alias="time", gt=0)
+
+
 class Sim(Table):
-    """What only the simulated world reads. It never reaches the acquisition."""
+    """What only the simulated world reads. It never reaches the acquisition. Drifts are rms values after a minute, and grow with the square root of time."""
 
     seed: int = Field(ge=0)
     clock: Literal["lockstep", "paced"] = "lockstep"
     users: dict[str, UserErrors] = {}
     pairs: dict[str, UserErrors] = {}
+    bias_drift_v: Volts = Field(default=0.0, alias="bias_drift", ge=0)
+    bias_start_v: Volts = Field(default=0.0, alias="bias_start", ge=0)
+    laser_drift_db: Decibels = Field(default=0.0, alias="laser_drift", ge=0)
+    warm_up: WarmUp | None = None
+    polarisation_drift_rad: Radians = Field(default=0.0, alias="polarisation_drift", ge=0)
+    polarisation_start: Literal["aligned", "random"] = "aligned"
 
 
 class Wire(Table):
@@ -118,13 +145,17 @@ class Expect(Table):
 
 
 class Limits(Table):
-    """Lowest and highest values anybody may ask for; None where the device's own range is enough."""
+    """Lowest and highest values anybody may ask for; None where the device's own range is enough.
+
+    rate_hz: highest count rate of a channel.  flux_hz: highest rate of detected photons with all modulators open; where it is None, rate_hz is taken.
+    """
 
     power_w: tuple[Watts, Watts] | None = Field(default=None, alias="power")
     attenuation_db: tuple[Decibels, Decibels] | None = Field(default=None, alias="attenuation")
     volts_v: tuple[Volts, Volts] | None = Field(default=None, alias="volts")
     bias_a: tuple[Amperes, Amperes] | None = Field(default=None, alias="bias")
-    rate_hz: Hertz | None = Field(default=None, alias="rate")
+    rate_hz: Hertz | None = Field(default=None, alias="rate", gt=0)
+    flux_hz: Hertz | None = Field(default=None, alias="flux", gt=0)
 
     @field_validator("power_w", "attenuation_db", "volts_v", "bias_a")
     @classmethod
@@ -173,6 +204,7 @@ class Rules(Table):
     """What holds for a device: identity, limits, safe state. `simulated` is copied into every record and changes nothing else."""
 
     simulated: bool = False
+    timeout_s: Seconds | None = Field(default=None, alias="timeout", gt=0, le=60)
     on_loss: Literal["max", "hold", "open"] = "hold"
     expect: Expect = Expect()
     limits: Limits = Limits()
@@ -211,14 +243,28 @@ class InstrumentEntry(Table):
 
 
 class Modulator(Table):
-    """An optical modulator driven by `source` ("instrument:channel") through an amplifier of `gain`."""
+    """An optical modulator driven by `source` ("instrument:channel") through an amplifier of `gain`.
+
+    null_v: at the modulator, where an intensity modulator is darkest.  trains_s: when in the slot the clockwise and the other train pass a phase modulator;
+    without it, by the station's distances.  calibration: records that must be there and valid.
+    """
 
     kind: Literal["IntensityModulator", "PhaseModulator"]
     source: str = Field(pattern=r"^\w+:\d+$")
     v_pi_v: Volts = Field(alias="v_pi", gt=0)
     gain: float = Field(default=1.0, gt=0)
     er_db: Decibels = Field(default=30.0, alias="er")
+    bias: str | None = None
     gate_s: Seconds = Field(default=1e-9, alias="gate", gt=0)
+    null_v: Volts = Field(default=0.0, alias="null")
+    trains_s: tuple[Seconds, Seconds] | None = Field(default=None, alias="trains")
+    calibration: tuple[str, ...] = ()
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _named(cls, names: Any) -> Any:
+        listed = (names,) if isinstance(names, str) else names
+        return tuple(name.removesuffix(".toml") if isinstance(name, str) else name for name in listed) if isinstance(listed, list | tuple) else listed
 
     @property
     def instrument(self) -> str:
@@ -240,12 +286,81 @@ class User(Table):
     loss_db: Decibels = Field(alias="loss", ge=0)
 
 
+class Tap(Table):
+    """A coupler in the line that sends a share of the light to a power meter."""
+
+    meter: str
+    share: Share
+
+    @property
+    def through_db(self) -> float:
+        """Return what the light that goes on loses."""
+        return -10.0 * log10(1.0 - self.share)
+
+
 class FixedLoss(Table):
     """A loss that was measured on a day and is trusted for some."""
 
     loss_db: Decibels = Field(alias="loss", ge=0)
     verified: date
     valid_days: int = Field(ge=1)
+
+
+class Interlock(Table):
+    """A rule of this station's own. rule: `count_rate`.  on: instrument.  limit_hz: counts a second of a channel, on average over window_s.  action: `trip`."""
+
+    rule: Literal["count_rate"]
+    on: str
+    limit_hz: Hertz = Field(alias="limit", gt=0)
+    window_s: Seconds = Field(default=0.1, alias="window", gt=0)
+    action: Literal["trip"] = "trip"
+
+
+SUSPEND_UNITS: dict[str, Dimension | None] = {"qber": None, "qber_x": None, "qber_y": None, "power": "W", "temperature": "degC", "count_rate": "Hz"}
+"""What a run may be suspended on, and in which unit; error rates have none."""
+_BOUNDS = ("above", "below", "resume_below", "resume_above")
+
+
+class Suspend(Table):
+    """When a run pauses, and when it goes on.
+
+    metric: one of SUSPEND_UNITS.  on: instrument, or detector for a count rate; where it is empty, the first there is, and each detector.
+    above or below: where the metric must not be for for_s.  resume_below or resume_above: where it must be for resume_for_s, by default the same limit.
+    """
+
+    metric: Literal["qber", "qber_x", "qber_y", "power", "temperature", "count_rate"]
+    on: str = ""
+    above: float | None = None
+    below: float | None = None
+    resume_below: float | None = None
+    resume_above: float | None = None
+    for_s: Seconds = Field(default=0.0, alias="for", ge=0)
+    resume_for_s: Seconds = Field(default=0.0, alias="resume_for", ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_units(cls, given: Any) -> Any:
+        unit = SUSPEND_UNITS.get(given.get("metric", "")) if isinstance(given, dict) else None
+        return given if unit is None else {key: _quantity(unit)(value) if key in _BOUNDS else value for key, value in given.items()}
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("either above or below is needed")
+        if (self.resume_above if self.above is not None else self.resume_below) is not None:
+            raise ValueError("above goes with resume_below, and below with resume_above")
+        if self.above is not None and self.resume_below is not None and self.resume_below > self.above:
+            raise ValueError("resume_below is higher than above")
+        if self.below is not None and self.resume_above is not None and self.resume_above < self.below:
+            raise ValueError("resume_above is lower than below")
+        return self
+
+
+class Safety(Table):
+    """What makes the bench safe by itself."""
+
+    interlock: tuple[Interlock, ...] = ()
+    suspend: tuple[Suspend, ...] = ()
 
 
 class Loop(Table):
@@ -280,6 +395,13 @@ class Optics(Table):
     loop: Loop
     site: Site
     line: tuple[str, ...]
+    taps: dict[str, Tap] = {}
+
+    @property
+    def input_taps_db(self) -> float:
+        """Return what the taps between laser and loop take from the light that goes on."""
+        before = itertools.takewhile(lambda name: not name.startswith("loop("), self.line)
+        return sum(self.taps[name].through_db for name in before if name in self.taps)
 
 
 class Pair(Table):

@@ -33,8 +33,9 @@ class ID900Source(RoleAdapter):
         """Open control and data link; raises ConfigError without a data link, DependencyMissing without pyzmq."""
         if "datalink" not in addresses:
             raise ConfigError("an ID900 needs the address of its data link", where=f"{station}: instruments.{name}", remedy='Add datalink = "tcp://host:6060".')
-        control = ZmqLink(addresses["resource"], name=name)
-        driver = ID900(control, name, datalink=ZmqLink(addresses["datalink"], name=f"{name} data link"))
+        timeout_s = configured.rules.timeout_s or 1.0
+        control = ZmqLink(addresses["resource"], name=name, timeout_s=timeout_s)
+        driver = ID900(control, name, datalink=ZmqLink(addresses["datalink"], name=f"{name} data link", timeout_s=timeout_s))
         return cls(name, configured, driver, station=station)
 
     @property
@@ -112,7 +113,7 @@ class ID900Source(RoleAdapter):
         recording = self._begin(width_ps, count)
         try:
             while not recording.complete:
-                yield recording.read()
+                yield self.observed(self.channels, recording.read())
             yield from recording.finish()
         finally:
             self._end()
@@ -125,7 +126,7 @@ class ID900Source(RoleAdapter):
         """Return the next batch of the recording that was started; raises Timeout."""
         if self._recording is None:
             raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
-        return self._recording.read(timeout_s)
+        return self.observed(self.channels, self._recording.read(timeout_s))
 
     def stop(self) -> None:
         """End the recording that was started; without one nothing happens. Batches not read are given up."""

@@ -34,14 +34,17 @@ class KeysightSource(RoleAdapter):
         super().__init__(name, configured, driver, station=station)
         self._salt = secrets.token_bytes(16)
         self._loaded: dict[int, tuple[int, str]] = {}
-        self._guarded: set[int] = set()
 
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
         """Open the socket; raises Disconnected."""
         wire = configured.wire
         connection = keysight.link(
-            addresses["resource"], name=name, read_termination=wire.read_termination or "\n", write_termination=wire.write_termination or "\n"
+            addresses["resource"],
+            name=name,
+            read_termination=wire.read_termination or "\n",
+            write_termination=wire.write_termination or "\n",
+            timeout_s=configured.rules.timeout_s,
         )
         return cls(name, configured, Keysight81160A(connection, name), station=station)
 
@@ -102,10 +105,14 @@ class KeysightSource(RoleAdapter):
 
     def output(self, ch: int, on: bool) -> None:
         """Switch an output and read it back; raises DeviceFault if it stays as it was."""
-        if on and ch not in self._guarded:
+        self.approach(f"output:{ch}", bool(on), lambda wanted: self._switch(ch, bool(wanted)))
+
+    def _switch(self, ch: int, on: bool) -> None:
+        if on:
+            # The generator may have been switched off and on since, and then has no limits.
             self.limits_v(ch, *self._volts)
-        self._driver.channel(ch).output = bool(on)
-        if self.output_is_on(ch) is not bool(on):
+        self._driver.channel(ch).output = on
+        if self.output_is_on(ch) is not on:
             raise DeviceFault(f"output {ch} does not switch {'on' if on else 'off'}", where=self.place, remedy="Check for an overload at the output.")
 
     def output_is_on(self, ch: int) -> bool:
@@ -119,16 +126,18 @@ class KeysightSource(RoleAdapter):
 
     def set_offset_v(self, ch: int, volts: float) -> None:
         """Set the offset (V) and read it back; raises LimitError, DeviceFault, Rejected."""
-        channel = self._driver.channel(ch)
         low, high = self._volts
-        channel.offset = self.within(volts, (max(low, -4.995), min(high, 4.995)), "V")
+        self.approach(f"bias_v:{ch}", self.within(volts, (max(low, -4.995), min(high, 4.995)), "V"), lambda level: self._set_offset(ch, level))
+
+    def _set_offset(self, ch: int, volts: float) -> None:
+        channel = self._driver.channel(ch)
+        channel.offset = volts
         self._compare(channel.offset, volts, "offset", 1e-3)
         self._driver.check_errors()
 
     def limits_v(self, ch: int, low: float, high: float) -> None:
         """Set the generator's own voltage limits (V), within those of the station, and switch them on."""
         self._driver.channel(ch).set_limits(self.within(low, self._volts, "V"), self.within(high, self._volts, "V"))
-        self._guarded.add(ch)
 
     def snapshot(self) -> dict[str, Scalar]:
         """Read output state, offset, amplitude and frequency of both outputs; waveforms by length and salted hash."""

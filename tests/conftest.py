@@ -12,6 +12,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from heliograph.instruments.guard import ramp
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -20,6 +22,9 @@ REQUIRE_ALL = bool(os.environ.get("HELIOGRAPH_REQUIRE_ALL"))
 MAY_SKIP = frozenset({"slow", "hardware", "bert"})
 EXTRAS = {"swabian": "TimeTagger", "spcm": "spcm", "flower": "flwr", "text": "sentence_transformers"}
 NO_QT = "Qt's libraries are missing; on Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+
+# A bias rests 0.1 s on each step of its ramp; simulated detectors need not be waited for, except where the pace itself is tested.
+ramp.BIAS_PAUSE_S = 0.002
 
 hypothesis.settings.register_profile("heliograph", deadline=None, derandomize=REQUIRE_ALL, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("heliograph")

@@ -6,9 +6,11 @@ are confirmed or the deadline has passed, and a hanging one delays no other.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Protocol
 
@@ -72,6 +74,19 @@ def _until_confirmed(instrument: Securable, reports: dict[str, SafeReport], dead
         if report.state == "CONFIRMED" or time.monotonic() + _PAUSE_S >= deadline:
             return
         time.sleep(_PAUSE_S)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl-C cut the way to the safe state short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def unconfirmed(reports: Iterable[SafeReport]) -> list[SafeReport]:

@@ -340,7 +340,7 @@ tagger.wire = { role = "TagSource", driver = "ID900", resource = "tcp://x:1", da
 awg.wire = { role = "WaveformSource", driver = "Keysight81160A", resource = "TCPIP::x::1::SOCKET" }
 awg.rules = { limits = { volts = ["-2.5 V", "2.5 V"] } }
 snspd.wire = { role = "PhotonDetector", driver = "WebSQ", resource = "tcp://x:3", counts = "tcp://x:4", channels = [1, 2] }
-snspd.rules = { simulated = true, limits = { bias = ["0 uA", "25 uA"], rate = "1 MHz" }, operate = { bias = "18 uA" } }
+snspd.rules = { simulated = true, limits = { bias = ["0 uA", "25 uA"], rate = "1 MHz", flux = "100 GHz" }, operate = { bias = "18 uA" } }
 voa.wire = { role = "Attenuator", driver = "OzDD100", resource = "ASRL1::INSTR" }
 voa.rules = { limits = { attenuation = ["0.8 dB", "20 dB"] } }
 laser.wire = { role = "Laser", driver = "KoherasBasik", resource = "ASRL2::INSTR" }
@@ -351,7 +351,7 @@ user_a = { pm = "pm_a", voa = "voa", distance = "1000.5 m", loss = "2.80 dB" }
 att_fixed = { loss = "60 dB", verified = 2026-11-01, valid_days = 36500 }
 loop = { length = "6 km" }
 site = { eta = [0.7, 0.8], dark = ["50 Hz", "50 Hz"] }
-line = ["laser", "bs"]
+line = ["laser", "att_fixed", "bs"]
 """
 
 

@@ -16,13 +16,13 @@ from heliograph.core.errors import (
     DeviceFault,
     Disconnected,
     InstrumentLocked,
-    InterlockError,
     LimitError,
     NotHomed,
     Overflow,
     ParameterError,
     StreamMismatch,
     Timeout,
+    Tripped,
     WrongIdentity,
 )
 from heliograph.instruments import roles
@@ -296,18 +296,18 @@ def test_a_period_is_the_one_the_device_was_set_to(bench: Any, running: Any) -> 
 def test_the_limit_holds_for_the_period_that_was_set(bench: Any, running: Any) -> None:
     bench.counts_port._greeting = b"1.5,1000,12400\n"
 
-    with pytest.raises(InterlockError, match=r"1\.033 MHz is above the limit of 1 MHz"):
+    with pytest.raises(Tripped, match=r"1\.033 MHz is above the limit of 800 kHz"):
         running["snspd"].counts(0.0125)
 
 
-def test_a_rate_above_the_limit_parks_the_detectors(bench: Any, running: Any) -> None:
+def test_a_rate_above_the_limit_makes_the_whole_bench_safe(bench: Any, running: Any) -> None:
     running.arm()
     bench.counts_port._greeting = b"1.5,1000,200000\n"
 
-    with pytest.raises(InterlockError, match=r"2 MHz is above the limit of 1 MHz; bias off: CONFIRMED"):
+    with pytest.raises(Tripped, match=r"2 MHz is above the limit of 800 kHz; the bench was made safe"):
         running["snspd"].counts(0.1)
 
-    assert bench.snspd.labels["BiasCurrent"] == [0.0, 0.0]
+    assert_dark(bench)
 
 
 def test_lost_telegrams_are_sent_again(bench: Any, running: Any) -> None:

@@ -1,0 +1,414 @@
+"""One judge for everything that can do harm: asked before every hazardous command, told every count, and able to make the bench safe by itself.
+
+The arbiter reads the instruments back and judges the state that a command would lead to; nothing is sent that the rules of `interlocks` forbid. The way down
+is always open. It also notices what happens unasked: rates above a limit, a detector that fell silent, an instrument that does not answer or has lost its
+settings. Then it trips: everything is made safe, and nothing is permitted until `reset`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Literal, NoReturn, cast
+
+from ...core.errors import InstrumentError, InterlockOpen, LimitError, Tripped
+from ...core.units import show
+from . import blinding, interlocks, latches, readings, safe
+from .arming import arm
+from .interlocks import AttenuatorNow, DetectorNow, LaserNow, Reading, SourceNow
+from .permits import BenchState, Permit
+
+if TYPE_CHECKING:
+    from ..role_adapter import RoleAdapter
+    from ..roles import PhotonDetector, SafeReport, TagBatch
+    from ..station import Station
+
+__all__ = ["Arbiter", "BenchState", "Event", "Permit"]
+
+log = logging.getLogger(__name__)
+
+FRESH_S = 0.25
+"""How long a reading of an instrument is taken for the present while nobody commands it."""
+LOOK_S = 1.0
+"""How often the instruments are read while tags come in."""
+CHECK_S = 0.01
+"""How long counts are looked at after a step towards more light."""
+_QUANTITIES = ("emission", "power_w", "attenuation_db", "bias", "enabled", "output", "bias_v")
+_REMEDY = "Nothing was sent."
+_LESS_DB = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something the arbiter tells.  kind: `state` for a change, `alarm` for what made it trip, `insecure` for a sign of an attack, `info` for the rest."""
+
+    kind: Literal["state", "alarm", "insecure", "info"]
+    name: str
+    text: str
+    state: BenchState
+
+
+class Arbiter:
+    """The arbiter of one open bench.
+
+    station: limits, rules, optics.  instruments: role adapters by name, those that are open now; each asks this arbiter before it sends.
+    today: on which dated losses must be valid.  before_hazard: called before light or bias is permitted; what it raises refuses them.
+    `permit` and its like are for one thread at a time; `trip`, `secure` and `parked` wait for nobody and may be called from any.
+    """
+
+    def __init__(self, station: Station, instruments: Mapping[str, RoleAdapter], *, today: Callable[[], date] = date.today) -> None:
+        self._station, self._instruments, self._today = station, instruments, today
+        self._lock = threading.RLock()
+        self._state, self._cause, self._generation = BenchState.SAFE, "", 0
+        self._read: dict[str, tuple[float, Reading]] = {}
+        self._lost: dict[str, InstrumentError] = {}
+        self._expected: dict[str, dict[str, float]] = {}
+        self._listeners: list[Callable[[Event], None]] = []
+        self._signs: list[str] = []
+        self._limits = latches.rate_limits(station)
+        self._silences = latches.Silences(station)
+        self._looked = -math.inf
+        self._recovering = False
+        self.before_hazard: Callable[[], None] = lambda: None
+
+    @property
+    def state(self) -> BenchState:
+        """Return the state of the bench."""
+        return self._state
+
+    @property
+    def cause(self) -> str:
+        """Return why the bench tripped; empty if it did not."""
+        return self._cause
+
+    @property
+    def generation(self) -> int:
+        """Count how often the bench was made safe."""
+        return self._generation
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """Return every sign of an attack since the bench was opened; a procedure looks at those that came after its start."""
+        return tuple(self._signs)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Have every event told to a callback, in the thread in which it happens; return what ends that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def _tell(self, kind: Literal["state", "alarm", "insecure", "info"], name: str, text: str) -> None:
+        event = Event(kind, name, text, self._state)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                # A listener that fails must not keep the bench from becoming safe.
+                log.exception("a listener of the arbiter failed")
+
+    def _enter(self, state: BenchState) -> None:
+        if state is not self._state:
+            self._state = state
+            self._tell("state", "", state.value)
+
+    # Commands
+
+    def permit(self, name: str, quantity: str, value: float) -> Permit:
+        """Judge a command before anything of it is sent.
+
+        quantity: emission, power_w, attenuation_db, bias, enabled, output (of a modulator's source) or bias_v; a channel follows a colon, as in `bias:2`.
+        Raises LimitError for what is no number, Tripped, InterlockOpen if the state that would result is forbidden. The way down is always permitted.
+        """
+        kind = quantity.partition(":")[0]
+        if kind not in _QUANTITIES or not math.isfinite(value):
+            raise LimitError(f"{quantity} = {value!r} cannot be judged", where=name, remedy=_REMEDY)
+        with self._lock:
+            if kind in ("emission", "enabled", "output") and not value:
+                return Permit()
+            current = self._reading(name)
+            if interlocks.is_way_down(current, quantity, value):
+                return Permit()
+            if self._state is BenchState.TRIPPED:
+                raise self._refusal(name)
+            return Permit() if current is None else self._judge(name, quantity, value)
+
+    def _judge(self, name: str, quantity: str, value: float) -> Permit:
+        before = self._now()
+        self._trip_if_forbidden(name, before)
+        if quantity == "emission" and isinstance(laser := before.get(name), LaserNow) and laser.closed is False:
+            raise InterlockOpen("the interlock loop is open", where=name, remedy="Close it. Nothing was sent.")
+        after = {**before, name: interlocks.applied(before[name], quantity, value)}
+        if reason := interlocks.forbidden(self._station, after, self._today()):
+            raise InterlockOpen(reason, where=name, remedy=f"Attenuate more, or park the detectors. {_REMEDY}")
+        lit, biased = interlocks.is_lit(after), interlocks.is_biased(after)
+        if lit or biased:
+            self.before_hazard()
+        if self._state is BenchState.SAFE and (lit or biased):
+            self._enter(BenchState.ARMED)
+        walk = interlocks.is_lit(before) and interlocks.is_biased(before)
+        return Permit(walk=walk, watch=lit and biased)
+
+    def _trip_if_forbidden(self, name: str, now: interlocks.Readings) -> None:
+        if reason := interlocks.forbidden(self._station, now, self._today()):
+            lost = "; ".join(f"{one}: {readings.meaning(self._instruments[one].role)} ({error.message})" for one, error in self._lost.items())
+            self._trip(name, f"{lost}; {reason}" if lost else reason)
+
+    def done(self, name: str, quantity: str, value: float) -> None:
+        """Note what was sent and read back, so that an instrument that loses its settings is noticed."""
+        self._read.pop(name, None)
+        self._expected.setdefault(name, {})[quantity] = value
+
+    def parked(self, name: str) -> None:
+        """Note that an instrument was sent to its safe state."""
+        self._read.pop(name, None)
+        self._expected.pop(name, None)
+
+    def check(self) -> None:
+        """Count for a moment with every biased detector; raises Tripped above a limit, an InstrumentError if one does not count."""
+        with self._lock:
+            for name in [name for name, one in self._now().items() if isinstance(one, DetectorNow) and one.biased]:
+                cast("PhotonDetector", self._instruments[name]).counts(CHECK_S)
+
+    # What is read
+
+    def _guarded(self) -> Iterator[tuple[str, RoleAdapter]]:
+        return ((name, one) for name, one in list(self._instruments.items()) if readings.guarded(self._station, one))
+
+    def _now(self) -> dict[str, Reading]:
+        return {name: found for name, _ in self._guarded() if (found := self._reading(name)) is not None}
+
+    def _reading(self, name: str) -> Reading | None:
+        """Return what an instrument does, read just now or a moment ago; the worst if it does not answer, None for one that nothing depends on."""
+        adapter = self._instruments.get(name)
+        if adapter is None or not readings.guarded(self._station, adapter):
+            return None
+        at, found = self._read.get(name, (-math.inf, None))
+        if found is None or time.monotonic() - at > FRESH_S:
+            try:
+                found = readings.read(self._station, adapter)
+                self._lost.pop(name, None)
+            except InstrumentError as error:
+                self._lost[name], found = error, readings.worst(adapter)
+            self._read[name] = time.monotonic(), found
+        return found
+
+    def look(self) -> None:
+        """Read every instrument that matters, and trip on what is wrong: no answer, lost settings, an open interlock, too little attenuation.
+
+        Nothing happens on a bench that is neither armed nor on the way to it. Call it now and then while nothing else is commanded.  Raises Tripped.
+        """
+        if self._state not in (BenchState.ARMED, BenchState.ARMING):
+            return
+        with self._lock:
+            self._looked = time.monotonic()
+            self._read.clear()
+            now = self._now()
+            for name, error in list(self._lost.items()):
+                self._read.pop(name, None)
+                now[name] = cast("Reading", self._reading(name))
+                if name in self._lost:
+                    self._trip(name, f"{name}: {readings.meaning(self._instruments[name].role)} ({error.message})")
+            for name, reading in now.items():
+                if told := self._changed(name, reading):
+                    self._trip(name, f"{name}: {told}")
+            self._trip_if_forbidden("", now)
+
+    def _changed(self, name: str, reading: Reading) -> str:
+        """Return in words how an instrument differs from what was last asked of it; empty if it does as it was told."""
+        asked = self._expected.get(name, {})
+        match reading:
+            case LaserNow(closed=False):
+                return "the interlock loop is open"
+            case LaserNow() if "emission" in asked and bool(asked["emission"]) is not reading.emission:
+                return "the light went out by itself" if not reading.emission else "it shines although it was switched off"
+            case AttenuatorNow(measured_db=None):
+                return "it does not know its position, as after a power cycle, and counts as open"
+            case AttenuatorNow() if (reading.measured_db or 0.0) < asked.get("attenuation_db", 0.0) - _LESS_DB:
+                return f"{reading.measured_db:.2f} dB read back, {asked['attenuation_db']:.2f} dB were set"
+            case DetectorNow():
+                return self._bias_changed(name, reading, asked)
+            case SourceNow():
+                off = [ch for ch, on in reading.on.items() if asked.get(f"output:{ch}") and not on]
+                return f"output {off[0]} went off by itself, so the modulator counts as open" if off else ""
+        return ""
+
+    def _bias_changed(self, name: str, reading: DetectorNow, asked: Mapping[str, float]) -> str:
+        for ch, bias in reading.biases.items():
+            wanted = asked.get(f"bias:{ch}")
+            if wanted is not None and abs(bias) > abs(wanted) * 1.05 + reading.tolerance:
+                self.report(name, f"detector {ch} carries {bias:g}, {wanted:g} were set")
+            elif wanted is not None and abs(bias) < abs(wanted) * 0.95 - reading.tolerance:
+                return f"the bias of detector {ch} went away by itself"
+        return ""
+
+    def lost(self, name: str, error: InstrumentError) -> None:
+        """Note that an instrument did not answer. If light or bias depend on it, it is asked once more, and the bench trips if it stays silent."""
+        adapter = self._instruments.get(name)
+        if self._state not in (BenchState.ARMED, BenchState.ARMING) or self._recovering or adapter is None or not readings.guarded(self._station, adapter):
+            return
+        with self._lock:
+            self._recovering = True
+            try:
+                self._read.pop(name, None)
+                self._reading(name)
+            finally:
+                self._recovering = False
+            if name in self._lost:
+                self._make_trip(name, f"{name}: {readings.meaning(adapter.role)} ({error.message})")
+
+    # What is counted
+
+    def observe_rates(self, name: str, rates_hz: Mapping[int | str, float], window_s: float | None = None) -> None:
+        """Judge the count rates (1/s) of an instrument's channels, on average over window_s (by default the limit's own).
+
+        A rate above the limit trips the bench. A biased detector from which not even darks come is biased anew, at most three times, then the bench trips.
+        Raises Tripped.
+        """
+        limit = self._limits.get(name)
+        for ch, rate_hz in rates_hz.items():
+            if limit is not None and limit.exceeded(rate_hz, limit.window_s if window_s is None else window_s):
+                self._trip(name, f"channel {ch}: {show(rate_hz, 'Hz')} is above the limit of {show(limit.limit_hz, 'Hz')}")
+            detector = self._behind(name, ch)
+            if window_s is not None and detector is not None:
+                self._notice_silence(*detector, rate_hz, window_s)
+
+    def _behind(self, name: str, ch: int | str) -> tuple[str, int] | None:
+        """Return detector and channel whose counts these are: a tagger's D1 is the first channel of the station's detectors."""
+        if self._role(name) == "PhotonDetector":
+            return name, int(ch)
+        return next((place for place in self._detectors() if self._called(*place) == ch), None)
+
+    def _detectors(self) -> list[tuple[str, int]]:
+        return [(name, ch) for name, one in self._station.instruments.items() if one.wire.role == "PhotonDetector" for ch in one.wire.channels]
+
+    def _called(self, name: str, ch: int) -> str:
+        """Return what a detector is called on the line: D1, D2, in the order of the station."""
+        places = self._detectors()
+        return f"D{places.index((name, ch)) + 1}" if (name, ch) in places else f"detector {ch}"
+
+    def _notice_silence(self, name: str, ch: int, rate_hz: float, window_s: float) -> None:
+        silence = self._silences.of(name, ch)
+        if self._recovering or not silence.latched(rate_hz, window_s):
+            return
+        with self._lock:
+            reading = self._reading(name)
+            if not isinstance(reading, DetectorNow) or not reading.biased or not reading.enabled:
+                return
+            silence.silent_s = 0.0
+            if silence.tries >= latches.MOST_TRIES:
+                told = f"{self._called(name, ch)} gives no counts at its bias, though it was biased anew {latches.MOST_TRIES} times"
+                self._trip(name, f"{told}: latched, or its cable is off")
+            silence.tries += 1
+            self._tell("info", name, f"{self._called(name, ch)} gives no counts and is biased anew, try {silence.tries} of {latches.MOST_TRIES}")
+            self._bias_anew(name, ch, reading.biases[ch])
+
+    def _bias_anew(self, name: str, ch: int, bias: float) -> None:
+        detector, parked = cast("PhotonDetector", self._instruments[name]), self._instruments[name].parked_bias
+        self._recovering = True
+        try:
+            detector.set_bias(ch, parked)
+            detector.set_bias(ch, bias)
+        finally:
+            self._recovering = False
+
+    def observe_tags(self, name: str, channels: Mapping[str, int], batch: TagBatch) -> None:
+        """Judge a batch of tags: rates, dead time, double clicks; now and then, look at the instruments. Raises Tripped.
+
+        channels: of the tagger, by what is connected to them; `sync` is no detector.
+        """
+        detectors = {what: ch for what, ch in channels.items() if what != blinding.SYNC}
+        limit = self._limits.get(name)
+        expected = blinding.Expected.of(self._station, latches.WINDOW_S if limit is None else limit.window_s)
+        found, window_s = blinding.rates_hz(batch, detectors, expected.window_s)
+        self.observe_rates(name, {**found}, window_s or None)
+        for sign in blinding.signs(batch, detectors, expected):
+            self.report(name, sign)
+        if time.monotonic() - self._looked > LOOK_S:
+            self.look()
+
+    def report(self, name: str, sign: str) -> None:
+        """Note a sign of an attack, and raise the alarm. The bench stays as it is; no key may come of the light from now on."""
+        self._signs.append(f"{name}: {sign}")
+        log.warning("%s: %s", name, sign)
+        self._tell("insecure", name, sign)
+
+    def _role(self, name: str) -> str:
+        entry = self._station.instruments.get(name)
+        return entry.wire.role if entry else ""
+
+    # Safe, tripped, armed
+
+    def arm(self) -> None:
+        """Switch bias and light on in the safe order, the light at its weakest.
+
+        Raises Tripped after a trip, ArmRefused, InterlockOpen or an InstrumentError if it cannot be; then the bench is safe again.
+        """
+        if self._state is BenchState.TRIPPED:
+            raise self._refusal("")
+        self.before_hazard()
+        self._enter(BenchState.ARMING)
+        try:
+            arm(self._instruments.values())
+            self.look()
+        except BaseException:
+            self.secure()
+            raise
+        self._enter(BenchState.ARMED)
+
+    def secure(self) -> list[SafeReport]:
+        """Bring everything into its safe state, within 2 s, and say for each how it went. A bench that tripped stays so; one trips whose laser is not off."""
+        self._generation += 1
+        with safe.uninterrupted():
+            reports = safe.make_safe(self._instruments.values())
+        self._read.clear()
+        self._silences.forget()
+        lit = [report for report in reports if self._role(report.name) == "Laser" and report.state != "CONFIRMED"]
+        if lit and self._state is not BenchState.TRIPPED:
+            self._cause = f"not confirmed dark: {safe.summary(lit)}"
+            self._enter(BenchState.TRIPPED)
+            self._tell("alarm", lit[0].name, self._cause)
+        elif self._state is not BenchState.TRIPPED:
+            self._enter(BenchState.SAFE)
+        return reports
+
+    def trip(self, cause: str, *, name: str = "") -> list[SafeReport]:
+        """Make the bench safe because of a cause, and permit nothing until `reset`; return how it went for each instrument."""
+        return self._make_trip(name, cause)
+
+    def _make_trip(self, name: str, cause: str) -> list[SafeReport]:
+        if self._state is not BenchState.TRIPPED:
+            self._cause = cause
+            self._enter(BenchState.TRIPPED)
+        reports = self.secure()
+        bad = safe.unconfirmed(reports)
+        told = f"{cause}; {f'not confirmed safe: {safe.summary(bad)}' if bad else 'the bench was made safe'}"
+        log.error("tripped: %s", told)
+        self._tell("alarm", name, told)
+        return reports
+
+    def _trip(self, name: str, cause: str) -> NoReturn:
+        if self._state is BenchState.TRIPPED:
+            raise self._refusal(name)
+        bad = safe.unconfirmed(self._make_trip(name, cause))
+        told = f"not confirmed safe: {safe.summary(bad)}" if bad else "the bench was made safe"
+        raise Tripped(f"{cause.removeprefix(f'{name}: ')}; {told}", where=name, remedy="Find the cause, then reset the bench.")
+
+    def _refusal(self, name: str) -> Tripped:
+        return Tripped(f"the bench has tripped ({self._cause})", where=name or str(self._station.path), remedy="Find the cause, then reset the bench.")
+
+    def reset(self) -> None:
+        """Leave TRIPPED for SAFE, on the word of somebody who knows the cause.
+
+        Everything is made safe once more and read back; raises Tripped, and stays, if anything is not CONFIRMED or does not know its position.
+        """
+        if self._state is not BenchState.TRIPPED:
+            return
+        bad = [report for report in self.secure() if report.state != "CONFIRMED"]
+        if bad:
+            raise Tripped(f"not confirmed safe: {safe.summary(bad)}; it tripped because of: {self._cause}", remedy="Repair that first.")
+        self._cause = ""
+        self._enter(BenchState.SAFE)
