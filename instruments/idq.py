@@ -8,14 +8,38 @@ from typing import Any
 from pymeasure.instruments import Channel, Instrument
 from pymeasure.instruments.validators import strict_discrete_set
 
-from ..core.errors import Rejected
+from ..core.errors import BadReply, Rejected
 from .links import told, where_of
 from .roles import Edge
 from .wire import id900, scpi
 
 
 def _on(text: str) -> bool:
-    return text.strip().upper() in ("ON", "1")
+    word = text.strip().upper()
+    if word not in ("ON", "OFF", "1", "0"):
+        raise BadReply(f"{text[:40]!r} is neither ON nor OFF", remedy="Check the device.")
+    return word in ("ON", "1")
+
+
+def _word(text: str) -> str:
+    word = text.strip().upper()
+    if not word.isalpha():
+        raise BadReply(f"{text[:40]!r} is no word", remedy="Check the device.")
+    return word
+
+
+def _edge(text: str) -> str:
+    word = _word(text)
+    if word not in ("RISING", "FALLING"):
+        raise BadReply(f"{word[:40]!r} is no edge", remedy="Check the device.")
+    return word
+
+
+def _reference(text: str) -> str:
+    word = _word(text)
+    if not word.startswith(("INT", "EXT")):
+        raise BadReply(f"{word[:40]!r} is no clock", remedy="Check the device.")
+    return word
 
 
 class TagInput(Channel):
@@ -32,6 +56,7 @@ class TagInput(Channel):
         "INPU{ch}:EDGE %s",
         "Control the edge (str, RISING or FALLING).",
         cast=str,
+        get_process=_edge,
         validator=strict_discrete_set,
         values=("RISING", "FALLING"),
     )
@@ -79,9 +104,9 @@ class ID900(Instrument):
         self.datalink = datalink
         super().__init__(adapter, name, includeSCPI=False, **kwargs)
 
-    stage = Instrument.measurement("REC:STAGe?", "Get the stage of the recording (str).", cast=str, get_process=lambda text: text.strip().upper())
+    stage = Instrument.measurement("REC:STAGe?", "Get the stage of the recording (str).", cast=str, get_process=_word)
 
-    reference = Instrument.measurement("DEVI:SYNC?", "Get the clock in use (str, INT or EXT).", cast=str, get_process=lambda text: text.strip().upper())
+    reference = Instrument.measurement("DEVI:SYNC?", "Get the clock in use (str, INT or EXT).", cast=str, get_process=_reference)
 
     def ask(self, command: str, query_delay: float | None = None) -> str:
         """Send a question and return its answer; raises Rejected for a refusal."""
@@ -95,6 +120,8 @@ class ID900(Instrument):
         with told(where_of(self.adapter, self.name)):
             self.adapter.write(command)
             answer = str(self.adapter.read()).strip()
+            if not answer.isascii() or not answer:
+                raise BadReply(f"{command}: {answer[:40]!r} is no answer", remedy="Check that an ID900 is at this address.")
             if answer.lower().startswith("error"):
                 raise Rejected(f"{command}: {answer}", remedy="The device does not allow this now, or its firmware does not know it.")
             return answer

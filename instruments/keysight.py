@@ -21,7 +21,9 @@ from pymeasure.instruments.validators import strict_discrete_set
 from ..core.errors import BadReply, DeviceFault, ParameterError, Rejected
 from .links import VisaLink, identity_answer, told, where_of
 from .wire import scpi
+from .wire.numbers import finite
 
+TIMEOUT_S = 2.0
 MOST_ERRORS = 32
 MIN_AMPLITUDE_VPP: float = AMPLITUDE_RANGE[0]
 MAX_AMPLITUDE_VPP: float = AMPLITUDE_RANGE[1]
@@ -30,16 +32,17 @@ MAX_POINTS = 262_144
 MAX_RATE_HZ = 2.5e9
 
 
-def link(resource: str, *, name: str, read_termination: str = "\n", write_termination: str = "\n") -> VisaLink:
+def link(resource: str, *, name: str, read_termination: str = "\n", write_termination: str = "\n", timeout_s: float | None = None) -> VisaLink:
     """Open an 81160A; after a timeout its identity is asked for, to find the place in the stream."""
     return VisaLink(
         resource,
         name=name,
         line_end=read_termination,
         command_end=write_termination,
-        timeout_s=2.0,
+        timeout_s=timeout_s or TIMEOUT_S,
         probe="*IDN?",
         is_answer=identity_answer("81160A"),
+        alone=True,
     )
 
 
@@ -129,6 +132,5 @@ class Keysight81160A(_Original):
 
 def finite_number(value: object, what: str, where: str) -> float:
     """Return a reply as a finite float; raises BadReply for text, lists, NaN and overflow marks."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 9.9e37:
-        raise BadReply(f"{what} came as {value!r}", where=where, remedy="Check the device.")
-    return float(value)
+    with told(where):
+        return finite(value, what)

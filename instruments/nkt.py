@@ -15,16 +15,17 @@ from .links import VisaLink, told, where_of
 from .wire import interbus
 from .wire.interbus import Kind, Register, Status, Telegram
 
+TIMEOUT_S = 1.0
 MOST_RESENDS = 10
 BUSY_PAUSE_S = 0.05
 _READ_BACK = (Register.EMISSION, Register.POWER_SET, Register.POWER_SET_DBM)
 
 
-def link(resource: str, *, name: str) -> VisaLink:
+def link(resource: str, *, name: str, timeout_s: float | None = None) -> VisaLink:
     """Open the serial port of a BASIK: 115200 8N1, hardware handshake, telegrams end with 0A."""
     from pyvisa.constants import ControlFlow
 
-    return VisaLink(resource, name=name, command_end="", timeout_s=1.0, baud_rate=115200, flow_control=ControlFlow.rts_cts)
+    return VisaLink(resource, name=name, command_end="", timeout_s=timeout_s or TIMEOUT_S, baud_rate=115200, flow_control=ControlFlow.rts_cts)
 
 
 class KoherasBasik(Instrument):
@@ -154,7 +155,7 @@ class KoherasBasik(Instrument):
     def hurried(self, timeout_s: float = 0.4) -> Iterator[None]:
         """Try once only and wait less, while the bench must become safe."""
         before = self.resends, getattr(self.adapter, "timeout_s", 1.0)
-        self.resends, self.adapter.timeout_s = 0, timeout_s
+        self.resends, self.adapter.timeout_s = 0, min(timeout_s, before[1])
         try:
             yield
         finally:

@@ -9,17 +9,30 @@ from pymeasure.instruments import Instrument
 from pymeasure.instruments.validators import strict_range
 
 from ..core.errors import BadReply, NotHomed, Rejected, Timeout
-from .links import VisaLink, told, where_of
+from .links import VisaLink, ended, told, where_of
 from .wire import oz
 
-HOMING_S = 40.0
-MOVING_S = 6.0
+TIMEOUT_S = 1.0
+HOMING = 40.0
+"""How long homing may take, in timeouts of a reply."""
+MOVING = 6.0
+"""How long a move may take, in timeouts of a reply."""
 
 
-def link(resource: str, *, name: str) -> VisaLink:
+def link(resource: str, *, name: str, timeout_s: float | None = None) -> VisaLink:
     """Open the serial port of a DD-100: 9600 8N1; every command is answered, the answer to `CD` is known."""
     return VisaLink(
-        resource, name=name, line_end="\r\n", command_end=oz.COMMAND_END, timeout_s=1.0, baud_rate=9600, probe="CD", is_answer=_is_configuration, owes=bool
+        resource,
+        name=name,
+        line_end="\r\n",
+        command_end=oz.COMMAND_END,
+        timeout_s=timeout_s or TIMEOUT_S,
+        baud_rate=9600,
+        probe="CD",
+        is_answer=_is_configuration,
+        owes=bool,
+        alone=True,
+        many_lines=True,
     )
 
 
@@ -34,6 +47,7 @@ class OzDD100(Instrument):
     """
 
     def __init__(self, adapter: Any, name: str = "DD-100-MC", **kwargs: Any) -> None:
+        self._timeout_s = getattr(adapter, "timeout_s", TIMEOUT_S)
         super().__init__(adapter, name, includeSCPI=False, **kwargs)
 
     position = Instrument.measurement("D DPos", "Measure the motor position (int, steps).", get_process=int)
@@ -51,9 +65,14 @@ class OzDD100(Instrument):
 
     max_attenuation_db = Instrument.measurement("CD MAX ATTEN", "Get the highest attenuation (float, dB).")
 
+    @property
+    def moving_s(self) -> float:
+        """How long a move may take (s)."""
+        return MOVING * self._timeout_s
+
     def home(self) -> None:
         """Find the motor's zero; takes up to 40 s."""
-        self._asked("H", HOMING_S)
+        self._asked("H", HOMING)
 
     def restart(self) -> None:
         """Restart the unit; it must be homed afterwards."""
@@ -74,12 +93,13 @@ class OzDD100(Instrument):
 
     def write(self, command: str, **kwargs: Any) -> None:
         """Send a command that moves the motor and wait for its end."""
-        self._asked(command, MOVING_S)
+        self._asked(command, MOVING)
 
-    def _asked(self, command: str, budget_s: float) -> oz.Reply:
+    def _asked(self, command: str, timeouts: float) -> oz.Reply:
         with told(where_of(self.adapter, self.name)):
             self.adapter.write(command)
-            reply = oz.parse_reply(self._text(budget_s), command)
+            reply = oz.parse_reply(self._text(timeouts * self._timeout_s), command)
+            ended(self.adapter)
             if "homed" in reply.error:
                 raise NotHomed(f"{command}: {reply.error}", remedy="Home it.")
             if reply.error:
@@ -88,7 +108,6 @@ class OzDD100(Instrument):
 
     def _text(self, budget_s: float) -> str:
         deadline, text = time.monotonic() + budget_s, ""
-        before = getattr(self.adapter, "timeout_s", 1.0)
         try:
             # A complete reply has a line of its own for its end; without that line, what came is garbage and not a slow answer.
             while not oz.is_complete(text):
@@ -101,5 +120,5 @@ class OzDD100(Instrument):
                 raise BadReply(f"{text.strip()[:40]!r} is no reply") from error
             raise
         finally:
-            self.adapter.timeout_s = before
+            self.adapter.timeout_s = self._timeout_s
         return text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pymeasure.instruments import Instrument
@@ -18,7 +19,7 @@ from .wire import websq
 REPLY_S = 1.0
 MAX_PERIOD_MS = 60_000
 COUNTS_BUDGET_S = 10.0
-"""A simulated bench may need longer for a period than the period."""
+"""A simulated bench may need longer for a period than the period. This and `REPLY_S` hold for a timeout of 1 s."""
 
 
 def _setter(name: str, label: str) -> str:
@@ -40,6 +41,7 @@ class WebSQ(Instrument):
         self._counts_link = counts_link
         self._decoder = websq.Decoder()
         self._counts_bytes = (0, 0)
+        self._timeout_s = getattr(adapter, "timeout_s", 1.0)
         super().__init__(adapter, name, includeSCPI=False, **kwargs)
 
     number_of_detectors = Instrument.measurement("NumberOfDetectors", "Get the number of detectors (int).", cast=int)
@@ -84,10 +86,10 @@ class WebSQ(Instrument):
         optional: labels that may be missing; they are returned if they came before the last of the wanted ones.
         Raises Timeout if one of the wanted labels does not come, DeviceFault for an error label, BadReply.
         """
-        with told(where_of(self.adapter, self.name)):
-            self.adapter.write(json.dumps(websq.LABEL_PROPERTIES))
+        with told(where_of(self.adapter, self.name)), self._or_anew():
+            self._ask(json.dumps(websq.LABEL_PROPERTIES))
             found: dict[str, Any] = {}
-            deadline = time.monotonic() + REPLY_S
+            deadline = time.monotonic() + REPLY_S * self._timeout_s
             while not set(wanted) <= set(found):
                 found.update(self._broadcasts(deadline, ", ".join(wanted)))
             return {label: _plain(found[label]) for label in (*wanted, *optional) if label in found}
@@ -95,13 +97,30 @@ class WebSQ(Instrument):
     def write(self, command: str, **kwargs: Any) -> None:
         """Send a command and wait until the device broadcasts the value."""
         asked = json.loads(command)
-        with told(where_of(self.adapter, self.name)):
-            self.adapter.write(command)
-            deadline = time.monotonic() + REPLY_S
+        with told(where_of(self.adapter, self.name)), self._or_anew():
+            self._ask(command)
+            deadline = time.monotonic() + REPLY_S * self._timeout_s
             while True:
                 heard = self._broadcasts(deadline, asked["label"])
                 if asked["label"] in heard and _same(_plain(heard[asked["label"]]), asked["value"]):
                     return
+
+    def _ask(self, message: str) -> None:
+        # The link drops what came before; the beginning of an object among it goes with the rest.
+        self._decoder = websq.Decoder()
+        self.adapter.write(message)
+
+    @contextmanager
+    def _or_anew(self) -> Iterator[None]:
+        """Give the connection up after a failure: on a new one no answer belongs to an older question."""
+        try:
+            yield
+        except (Timeout, BadReply):
+            if isinstance(self.adapter, TcpLink):
+                self.adapter.renew()
+            raise
+        finally:
+            self.adapter.timeout_s = self._timeout_s
 
     def _broadcasts(self, deadline: float, what: str) -> dict[str, Any]:
         left_s = deadline - time.monotonic()
@@ -124,7 +143,7 @@ class WebSQ(Instrument):
         port = self._counts_link()
         try:
             with told(port.where):
-                return websq.parse_counts(port.read_line(period_ms * 1e-3 + COUNTS_BUDGET_S))
+                return websq.parse_counts(port.read_line(period_ms * 1e-3 + COUNTS_BUDGET_S * self._timeout_s))
         finally:
             port.close()
             self._counts_bytes = (self._counts_bytes[0] + port.wire.sent, self._counts_bytes[1] + port.wire.received)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from pymeasure.adapters import Adapter
 
-from ..core.errors import ConfigError, DependencyMissing, Disconnected, Timeout
+from ..core.errors import ConfigError, DependencyMissing, Disconnected, InstrumentError, Timeout
 from .roles import WireCount
+
+_PIECE = 1 << 16
 
 
 def host_and_port(address: str, *, where: str = "") -> tuple[str, int]:
@@ -41,6 +43,8 @@ class TcpLink(Adapter):
     """A TCP stream read piece by piece.
 
     address: `tcp://host:port`.  name: instrument, for messages.  timeout_s: for one piece.
+    A connection that is lost or given up with `renew` is opened again, once, by the next write; `after_reopen` then has to find the right device. What came
+    before a write and nobody read is dropped.
     Raises Disconnected if nobody listens.
     """
 
@@ -48,34 +52,73 @@ class TcpLink(Adapter):
         super().__init__()
         self.where = f"{name} ({address})"
         self.timeout_s = timeout_s
+        self.reopened = 0
+        self.after_reopen: Callable[[], object] | None = None
+        self._target = host_and_port(address, where=name)
         self._sent = self._received = 0
+        self._lost = self._unknown = False
+        self._connect()
+
+    def _connect(self) -> None:
         with _socket_errors(self.where):
-            self.connection = socket.create_connection(host_and_port(address, where=name), timeout=timeout_s)
+            self.connection = socket.create_connection(self._target, timeout=self.timeout_s)
 
     @property
     def wire(self) -> WireCount:
         """Return the bytes sent and received so far."""
         return WireCount(self._sent, self._received)
 
+    def renew(self) -> None:
+        """Give the connection up: whatever is still to come on it is never read."""
+        self._lost = self._unknown = True
+        self.connection.close()
+
+    def _begin(self) -> None:
+        if self._lost:
+            self._connect()
+            self._lost = False
+            self.reopened += 1
+        if self._unknown and self.after_reopen is not None:
+            self._unknown = False
+            try:
+                self.after_reopen()
+            except InstrumentError:
+                self.renew()
+                raise
+        self.connection.setblocking(False)
+        with suppress(OSError):
+            while self.connection.recv(_PIECE):
+                pass
+
     def _write(self, command: str, **kwargs: Any) -> None:
         self._write_bytes(command.encode())
 
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
-        with _socket_errors(self.where):
+        self._begin()
+        with self._noticing():
             self.connection.settimeout(self.timeout_s)
             self.connection.sendall(content)
         self._sent += len(content)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            with _socket_errors(self.where):
+                yield
+        except Disconnected:
+            self.renew()
+            raise
 
     def _read(self, **kwargs: Any) -> str:
         return self._read_bytes(-1).decode("utf-8", "replace")
 
     def _read_bytes(self, count: int, break_on_termchar: bool = False, **kwargs: Any) -> bytes:
         """Return the next piece, at most `count` bytes (any for -1)."""
-        with _socket_errors(self.where):
+        with self._noticing():
             self.connection.settimeout(max(self.timeout_s, 0.001))
-            piece = self.connection.recv(65536 if count < 0 else count)
-        if not piece:
-            raise Disconnected("the device closed the connection", where=self.where, remedy="Check that it is on.")
+            piece = self.connection.recv(_PIECE if count < 0 else count)
+            if not piece:
+                raise ConnectionResetError("the device closed it")
         self._received += len(piece)
         return piece
 
@@ -94,7 +137,7 @@ class ZmqLink(Adapter):
     """One ZMQ request/reply connection: a string there, a string back.
 
     After a timeout, or a question that was never answered, the socket is thrown away: a REQ socket cannot be used again, and a new one never receives an old
-    reply.
+    reply. `after_reopen` then has to find the right device, before the next question is sent.
     Raises DependencyMissing without pyzmq, Disconnected for an impossible address. Nothing is noticed of a dead device before the first question.
     """
 
@@ -103,6 +146,8 @@ class ZmqLink(Adapter):
         self.where = f"{name} ({address})"
         self.timeout_s = timeout_s
         self.reopened = 0
+        self.after_reopen: Callable[[], object] | None = None
+        self._unknown = False
         self._address = address
         self._sent = self._received = 0
         self._owed = False
@@ -139,6 +184,7 @@ class ZmqLink(Adapter):
         self.connection.close(linger=0)
         self.connection = self._new_socket()
         self.reopened += 1
+        self._unknown = True
         self._owed = False
 
     def _write(self, command: str, **kwargs: Any) -> None:
@@ -147,6 +193,13 @@ class ZmqLink(Adapter):
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
         if self._owed:
             self._reopen()
+        if self._unknown and self.after_reopen is not None:
+            self._unknown = False
+            try:
+                self.after_reopen()
+            except InstrumentError:
+                self._unknown = True
+                raise
         with self._errors():
             self.connection.send(content, self._zmq.NOBLOCK)
         self._owed = True

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import BadReply, Rejected
+from .numbers import finite
 
 Path = tuple[str, ...]
 MIN_DEAD_PS = 40_000
@@ -114,10 +115,7 @@ def integer(text: str) -> int:
 
 def volts(text: str) -> float:
     """Return a voltage such as `-0.4V`; raises BadReply for anything else."""
-    try:
-        return float(text.strip().upper().removesuffix("V"))
-    except ValueError as error:
-        raise BadReply(f"{text[:40]!r} is no voltage") from error
+    return finite(text.strip().upper().removesuffix("V"), "voltage")
 
 
 def input_command(channel: int, threshold_v: float, edge: str) -> str:

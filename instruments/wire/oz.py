@@ -18,11 +18,11 @@ command as first line is tolerated. Before homing ``D`` answers ``DPos:?`` and `
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...core.errors import BadReply
+from .numbers import finite
 
 COMMAND_END = "\r"
 LINE_END = "\r\n"
@@ -38,14 +38,7 @@ class Reply:
 
     def number(self, field: str) -> float:
         """Return a field as float; raises BadReply if it is missing or no finite number."""
-        text = self.fields.get(field, "nothing")
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise BadReply(f"the reply holds no number {field!r}: {text!r}")
-        return value
+        return finite(self.fields.get(field, "nothing"), field)
 
 
 def is_complete(text: str) -> bool:

@@ -80,7 +80,7 @@ class Decoder:
         text = bytes(self._rest)
         self._forget()
         try:
-            found = json.loads(text)
+            found = json.loads(text, parse_constant=_no_number)
         except ValueError as error:
             raise BadReply(f"{text[:40]!r} is no JSON object") from error
         if not isinstance(found, dict):
@@ -90,6 +90,10 @@ class Decoder:
     def _forget(self) -> None:
         self._rest.clear()
         self._depth, self._quoted, self._escaped = 0, False, False
+
+
+def _no_number(word: str) -> float:
+    raise BadReply(f"the device says {word} where a number is due")
 
 
 def counts_line(t_s: float, counts: Sequence[int]) -> bytes:
