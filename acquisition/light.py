@@ -56,7 +56,8 @@ def carved_share(station: Station) -> float:
 
 def _unattenuated(station: Station, laser: Laser) -> float:
     """Return the photons per pulse that would leave each user with the line's attenuators at 0 dB; the splitter halves the light."""
-    bright = _emitted(laser) * carved_share(station) * float(transmission(station.optics.att_fixed.loss_db)) / 2.0
+    fixed_db = station.optics.att_fixed.loss_db + station.optics.input_taps_db
+    bright = _emitted(laser) * carved_share(station) * float(transmission(fixed_db)) / 2.0
     return float(photons_per_pulse(bright, laser.wavelength_m, station.clock.rep_rate_hz))
 
 

@@ -33,12 +33,17 @@ class Entry:
     vendor: str = ""
     model: str = ""
     transport: str = ""
+    unit: str = ""
+    """What drivers of one unit share; they may stand at the same address."""
 
 
 DRIVERS: dict[str, Entry] = {
     "KoherasBasik": Entry("Laser", ".lasers", "BasikLaser", "NKT Photonics", "Koheras BASIK", "serial, Interbus"),
     "Keysight81160A": Entry("WaveformSource", ".waveform_sources", "KeysightSource", "Keysight", "81160A", "TCP, SCPI"),
     "OzDD100": Entry("Attenuator", ".attenuators", "OzAttenuator", "OZ Optics", "DD-100-MC", "serial, text"),
+    "ThorlabsMBX": Entry("BiasController", ".bias_controllers", "MbxBias", "Thorlabs", "MBX", "serial, text", unit="MBX"),
+    "ThorlabsMBXVoa": Entry("Attenuator", ".mbx_attenuators", "MbxVoa", "Thorlabs", "MBX", "serial, text", unit="MBX"),
+    "ThorlabsPM100": Entry("PowerMeter", ".power_meters", "Pm100Meter", "Thorlabs", "PM100", "USBTMC, SCPI"),
     "WebSQ": Entry("PhotonDetector", ".photon_detectors", "WebSQDetector", "Single Quantum", "WebSQ", "TCP, JSON"),
     "ID900": Entry("TagSource", ".tag_sources", "ID900Source", "ID Quantique", "ID900", "ZMQ, SCPI"),
 }

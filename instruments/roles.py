@@ -12,6 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .wire.mbx import BiasMode
+
 Scalar = float | int | str | bool | None
 Edge = Literal["RISING", "FALLING"]
 
@@ -230,6 +232,72 @@ class Attenuator(Instrument, Protocol):
     @property
     def on_loss(self) -> Literal["max", "hold", "open"]:
         """Return what the device does when power or connection is lost."""
+        ...
+
+
+@runtime_checkable
+class BiasController(Instrument, Protocol):
+    """What holds the working point of an intensity modulator."""
+
+    mode: BiasMode
+    bias_v: float
+
+    def calibrate(self) -> None:
+        """Find the working point anew."""
+        ...
+
+    @property
+    def stable(self) -> bool:
+        """Say whether the bias is where the mode wants it."""
+        ...
+
+    @property
+    def tap_w(self) -> float:
+        """Measure the power behind the modulator."""
+        ...
+
+
+@runtime_checkable
+class PowerMeter(Instrument, Protocol):
+    """An optical power meter."""
+
+    wavelength_m: float
+
+    @property
+    def power_w(self) -> float:
+        """Measure the power, for the wavelength set."""
+        ...
+
+    @property
+    def range_w(self) -> tuple[float, float]:
+        """Return the full scale of the most and of the least sensitive range."""
+        ...
+
+
+@runtime_checkable
+class PolarisationController(Instrument, Protocol):
+    """Paddles that turn the polarisation in a fibre, numbered from 0 in the order of the light."""
+
+    @property
+    def angles_deg(self) -> tuple[float, ...]:
+        """Read the angle of every paddle."""
+        ...
+
+    @property
+    def range_deg(self) -> tuple[float, float]:
+        """Return the lowest and highest angle allowed."""
+        ...
+
+    def move(self, i: int, deg: float) -> None:
+        """Turn a paddle and wait until it is there."""
+        ...
+
+    def home(self, i: int | None = None) -> None:
+        """Find the zero of a paddle, or of all."""
+        ...
+
+    def moving(self, i: int) -> bool:
+        """Say whether a paddle turns now."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .devices.base import Device, Link, Reply
@@ -29,6 +29,8 @@ class Place:
     seeds: Seeds
     faults: Faults
     lines: Lines
+    units: dict[str, tuple[object, Resources]] = field(default_factory=dict)
+    """Units that are several instruments of the station, by their address there, with their addresses here."""
 
     def serial(self, name: str, device: Device) -> str:
         """Put a device on a pseudo-terminal and return its VISA resource."""

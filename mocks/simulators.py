@@ -15,6 +15,8 @@ from .devices.awg81160a import Awg81160A
 from .devices.basik import Basik
 from .devices.dd100 import DD100
 from .devices.id900 import Id900
+from .devices.mbx import Mbx
+from .devices.pm100 import Pm100
 from .devices.websq import WebSQ
 from .listeners import HOST
 from .place import Builder, Place, Resources
@@ -26,6 +28,22 @@ def _basik(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
 
 def _dd100(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
     return {"resource": place.serial(name, DD100(place.world, name))}
+
+
+def _mbx(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
+    """Switch a unit on at its first instrument; its second is another name of the same. Faults meet it by the name of the first."""
+    address = entry["wire"].get("resource") or name
+    unit, resources = place.units.get(address, (None, {}))
+    if isinstance(unit, Mbx):
+        unit.serve(name)
+        return resources
+    device = Mbx(place.world, place.seeds, name)
+    place.units[address] = device, {"resource": place.serial(name, device)}
+    return place.units[address][1]
+
+
+def _pm100(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
+    return {"resource": place.raw_socket(name, Pm100(place.world, name))}
 
 
 def _awg81160a(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
@@ -54,6 +72,9 @@ def _closed_port() -> int:
 SIMULATORS: dict[str, Builder] = {
     "KoherasBasik": _basik,
     "OzDD100": _dd100,
+    "ThorlabsMBX": _mbx,
+    "ThorlabsMBXVoa": _mbx,
+    "ThorlabsPM100": _pm100,
     "Keysight81160A": _awg81160a,
     "WebSQ": _websq,
     "ID900": _id900,

@@ -167,6 +167,18 @@ class World:
         edge = self.layout.line.edges.get(name)
         return 0.0 if edge is None else self._power_w(edge)
 
+    def power_before_w(self, name: str) -> float:
+        """Return the mean power before a variable attenuator of the line now; 0 for what is none."""
+        edge = self.layout.line.edges.get(name)
+        return 0.0 if edge is None or edge.attenuators[-1:] != (name,) else self._power_w(replace(edge, attenuators=edge.attenuators[:-1]))
+
+    def behind_modulator_w(self, controller: str) -> float:
+        """Return the mean power behind the modulator that a bias controller holds now; 0 for a controller that holds none."""
+        if controller not in self.layout.biases:
+            return 0.0
+        place = self.layout.biases.index(controller)
+        return self._power_w(replace(self.layout.line.before[place], carvers=place + 1))
+
     def tapped_w(self, meter: str) -> float:
         """Return the mean power that reaches a power meter now, from all taps that lead to it."""
         return sum(tap.share * self._tapped_from_w(tap) for tap in self.layout.line.taps if tap.meter == meter)

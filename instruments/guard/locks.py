@@ -33,6 +33,7 @@ class ResourceLock:
     """
 
     def __init__(self, name: str, resource: str) -> None:
+        self.resource = resource
         path, self._file = lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", -1
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -20,6 +20,12 @@ LONG = {
     "OUTPUT": "OUTP",
     "SYSTEM": "SYST",
     "ERROR": "ERR",
+    "SENSE": "SENS",
+    "CORRECTION": "CORR",
+    "WAVELENGTH": "WAV",
+    "MEASURE": "MEAS",
+    "POWER": "POW",
+    "RANGE": "RANG",
 }
 QUEUE = 30
 _NODE = re.compile(r"([A-Z*]+)(\d*)\Z")

@@ -50,14 +50,19 @@ class Bias:
         target = self._target()
         if target is None or not self.follows():
             return self.held_v
-        return max(-MOST_BIAS_V, min(MOST_BIAS_V, self.null_at(time_ps - LAG_PS) + target * self.v_pi))
+        wanted = self.null_at(time_ps - LAG_PS) + target * self.v_pi
+        # A working point that drifts out of reach comes again after two half-wave voltages.
+        return wanted if abs(wanted) <= MOST_BIAS_V else self._wrapped(wanted)
 
     def error(self, time_ps: int) -> float:
         """Return by how much (V) the working point is off the one wanted; infinite where there is none, or no light to find it by."""
         target = self._target()
         if target is None or not self.sees_light:
             return inf
-        return self.voltage(time_ps) - self.null_at(time_ps) - target * self.v_pi
+        return self._wrapped(self.voltage(time_ps) - self.null_at(time_ps) - target * self.v_pi)
+
+    def _wrapped(self, volts: float) -> float:
+        return volts - 2.0 * self.v_pi * round(volts / (2.0 * self.v_pi))
 
     def offset(self, time_ps: int) -> float:
         """Return what the bias adds to the modulator's drive (V) as seen from its darkest point."""

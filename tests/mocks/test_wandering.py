@@ -115,6 +115,17 @@ def test_a_manual_bias_and_a_held_one_stay_where_they_are() -> None:
     assert bias.voltage(world.clock_ps) == 0.0
 
 
+def test_a_working_point_out_of_reach_is_found_again_two_half_waves_away() -> None:
+    world = lit(controlled(bias_start_v=30.0))
+    found = bias_of(world, "mbx1")
+    found.set_mode(BiasMode.PEAK, 0)
+    world.turned()
+    assert abs(found.voltage(0)) <= 10.0
+    assert found.error(0) == pytest.approx(0.0, abs=1e-9)
+    world.set_drive("awg_im:1", Drive(np.zeros(1), 1.0, False))
+    assert world.power_behind_w("im1") == pytest.approx(10e-3)
+
+
 def test_a_power_ratio_is_held_on_either_slope() -> None:
     world = lit(controlled())
     world.set_drive("awg_im:1", Drive(np.zeros(1), 1.0, False))

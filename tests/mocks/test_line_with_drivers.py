@@ -1,0 +1,315 @@
+"""Bias controllers, attenuator, power meter and paddles of the line: the real drivers on the simulated devices, from the knob to the tags."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.core.errors import DeviceFault, LimitError
+from heliograph.instruments.bias_controllers import MbxBias
+from heliograph.instruments.connect import connect
+from heliograph.instruments.mbx_attenuators import MbxVoa
+from heliograph.instruments.power_meters import Pm100Meter
+from heliograph.instruments.roles import Attenuator, BiasController, PowerMeter
+from heliograph.instruments.station import Station
+from heliograph.instruments.thorlabs import ThorlabsMBX, ThorlabsPM100, mbx_link, pm100_link
+from heliograph.instruments.wire.mbx import BiasMode
+from heliograph.mocks.devices.mbx import Mbx
+from heliograph.mocks.devices.pm100 import Pm100
+from heliograph.mocks.lab import Lab
+from heliograph.mocks.layout import Layout
+from heliograph.mocks.listeners import Hub
+from heliograph.mocks.randomness import Seeds
+from heliograph.mocks.world import World
+
+from .in_process import InProcess
+
+TEXT = (Path(__file__).parents[1] / "full_station.toml").read_text()
+MINUTE_PS = 60 * 10**12
+
+
+def station(sim: str = "") -> Station:
+    return Station.parse(TEXT.replace("[sim]\n", f"[sim]\n{sim}\n").encode(), Path("full_station.toml"))
+
+
+@contextmanager
+def opened(sim: str = "") -> Iterator[tuple[Any, World]]:
+    configured = station(sim)
+    lab = Lab(configured.plain())
+    with lab.in_thread() as resources, connect(configured, resources.__getitem__, home=True) as instruments:
+        yield instruments, lab.world
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Any, World]]:
+    with opened() as bench:
+        yield bench
+
+
+@pytest.fixture
+def bench(shared: Any) -> Any:
+    return shared[0]
+
+
+def carve(bench: Any) -> None:
+    volts = np.zeros(10)
+    volts[5] = 2.5
+    for output in (1, 2):
+        bench["awg_im"].load(output, volts, 1e9)
+        bench["awg_im"].output(output, True)
+
+
+def light_up(bench: Any) -> None:
+    """Light on the detectors, about 2e5 clicks a second, in the arms of A and B."""
+    bench["laser"].emission = False
+    carve(bench)
+    bench["voa_in"].attenuation_db = 39.0
+    bench["voa_mbx"].attenuation_db = 1.0
+    for name in ("voa_a", "voa_b"):
+        bench[name].attenuation_db = 1.0
+    for channel in (1, 2):
+        bench["snspd"].set_bias(channel, 18e-6)
+    bench["snspd"].enabled = True
+    bench["laser"].power_setpoint_w = 10e-3
+    bench["laser"].emission = True
+
+
+def clicks(bench: Any, seconds: float = 0.4) -> np.ndarray:
+    """Tags of D1 and D2 in a recording."""
+    batches = list(bench["tagger"].record(seconds))
+    return np.array([sum(int((batch.ch == ch).sum()) for batch in batches) for ch in (1, 2)], float)
+
+
+def test_each_instrument_has_its_role_and_says_who_it_is(bench: Any) -> None:
+    for name, role, model in (("mbx_1", BiasController, "MBX3"), ("voa_mbx", Attenuator, "MBX3"), ("meter", PowerMeter, "PM100D")):
+        assert isinstance(bench[name], role)
+        assert bench[name].identify().model == model
+        assert bench[name].snapshot()
+
+
+def test_the_bench_is_safe_with_every_modulator_at_its_darkest_and_every_attenuator_closed(bench: Any) -> None:
+    bench["mbx_1"].mode = BiasMode.PEAK
+    bench["voa_mbx"].attenuation_db = 3.0
+    assert not bench["mbx_1"].is_safe()
+    assert not bench["voa_mbx"].is_safe()
+
+    reports = {report.name: report.state for report in bench.make_safe()}
+
+    assert set(reports.values()) == {"CONFIRMED"}
+    assert bench["mbx_1"].mode is BiasMode.NULL
+    assert bench["voa_mbx"].measured_db == pytest.approx(20.0, abs=0.06)
+
+
+def test_two_instruments_of_one_unit_share_its_port_and_its_bytes_are_counted_once(bench: Any) -> None:
+    assert bench["mbx_1"].driver is bench["voa_mbx"].driver
+    before = bench["mbx_1"].wire.sent
+    bench["voa_mbx"].measured_db  # noqa: B018
+    assert bench["mbx_1"].wire.sent > before
+    assert bench["voa_mbx"].wire.sent == 0
+
+
+def test_both_instruments_of_a_unit_may_be_asked_at_once(bench: Any) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: bench["mbx_1"].mode if k % 2 else bench["voa_mbx"].measured_db, range(60)))
+
+    assert set(found[1::2]) == {BiasMode.NULL}
+    assert found[::2] == pytest.approx([20.0] * 30, abs=0.06)
+
+
+def test_what_station_or_device_forbids_is_refused_before_anything_is_sent(bench: Any) -> None:
+    before = bench["mbx_1"].wire.sent, bench["meter"].wire.sent
+    for name, quantity, value in (
+        ("mbx_1", "bias_v", 8.1),
+        ("mbx_1", "bias_v", float("nan")),
+        ("voa_mbx", "attenuation_db", 20.5),
+        ("voa_mbx", "attenuation_db", 0.4),
+    ):
+        with pytest.raises(LimitError):
+            setattr(bench[name], quantity, value)
+    assert (bench["mbx_1"].wire.sent, bench["meter"].wire.sent) == before
+    with pytest.raises(LimitError, match="limit of the sensor"):
+        bench["meter"].wavelength_m = 300e-9
+
+
+def test_the_tap_is_dark_before_emission_and_reads_the_laser_s_law_after(bench: Any) -> None:
+    bench.make_safe()
+    assert abs(bench["meter"].power_w) < 1e-9
+    light_up(bench)
+    bench["meter"].wavelength_m = 1550.12e-9
+    assert bench["meter"].wavelength_m == pytest.approx(1550.12e-9)
+    readings = [bench["meter"].power_w for _ in range(20)]
+    assert np.mean(readings) == pytest.approx(0.01 * 0.1 * 10e-3, rel=0.01)
+    bench["laser"].power_setpoint_w = 5e-3
+    assert bench["meter"].power_w == pytest.approx(0.5 * 0.01 * 0.1 * 10e-3, rel=0.03)
+
+
+def test_ten_decibels_at_the_mbx_leave_a_tenth_of_the_tags(bench: Any) -> None:
+    light_up(bench)
+    before, low = clicks(bench)[0], bench["voa_mbx"].measured_db
+    bench["voa_mbx"].attenuation_db = 11.0
+    after = clicks(bench)[0]
+
+    factor = 10 ** (-(bench["voa_mbx"].measured_db - low) / 10)
+
+    assert abs(after - factor * before) <= 5 * np.sqrt(after + factor**2 * before) + 0.01 * factor * before
+
+
+def test_a_manual_bias_moves_the_light_as_the_sine_squared_says(bench: Any) -> None:
+    bench.make_safe()
+    bench["laser"].emission = True
+    taps = []
+    for bias_v in (0.0, 2.5, 5.0):
+        bench["mbx_1"].bias_v = bias_v
+        assert bench["mbx_1"].mode is BiasMode.MANUAL
+        taps.append(bench["mbx_1"].tap_w)
+    assert taps == pytest.approx([1e-3 * 10e-3, 0.5005 * 10e-3, 10e-3], rel=1e-6)
+
+
+def outside_share(bench: Any, seconds: float = 0.4) -> float:
+    """Share of the clicks of D1 that lie outside the pulses, as a gated receiver would throw away or, worse, take for signal."""
+    batches = list(bench["tagger"].record(seconds))
+    tags = np.concatenate([batch.t_ps[batch.ch == 1] for batch in batches])
+    phase = np.angle(np.exp(2j * np.pi * tags / 10_000).mean()) / (2 * np.pi) * 10_000
+    return float((np.abs((tags - phase + 5000) % 10_000 - 5000) > 1000).mean())
+
+
+def test_a_bias_that_drifts_unheld_spoils_the_extinction_and_a_controller_holds_it() -> None:
+    with opened('bias_drift = "0.3 V"') as (bench, world):
+        light_up(bench)
+        fresh = outside_share(bench)
+        world.clock_ps += 60 * MINUTE_PS
+        held = outside_share(bench)
+        for name in ("mbx_1", "mbx_2"):
+            bench[name].bias_v = bench[name].bias_v
+        world.clock_ps += 240 * MINUTE_PS
+        adrift = outside_share(bench)
+
+        assert fresh < 1e-3
+        assert held < 5e-3
+        assert adrift > 10 * max(fresh, held)
+        for name in ("mbx_1", "mbx_2"):
+            bench[name].mode = BiasMode.NULL
+            bench[name].calibrate()
+            assert bench[name].stable
+        assert outside_share(bench) < 5e-3
+
+
+def test_a_laser_that_warms_up_is_seen_by_laser_meter_and_tags_alike() -> None:
+    with opened('warm_up = { lacking = "1 dB", time = "60 s" }') as (bench, world):
+        light_up(bench)
+        before = bench["laser"].power_w, np.mean([bench["meter"].power_w for _ in range(20)]), clicks(bench)[0]
+        world.clock_ps += 10 * MINUTE_PS
+        after = bench["laser"].power_w, np.mean([bench["meter"].power_w for _ in range(20)]), clicks(bench)[0]
+
+    assert np.divide(after, before) == pytest.approx([10**0.1] * 3, rel=0.015)
+
+
+# One body a role, on every transport
+
+
+@pytest.fixture
+def world() -> World:
+    return World(Layout.of(station().plain()))
+
+
+@contextmanager
+def on_transport(device: Any, transport: str) -> Iterator[str]:
+    """Serve a device and give its VISA resource."""
+    hub = Hub()
+    resource = hub.add_pty(device.link()) if transport == "pty" else f"TCPIP::127.0.0.1::{hub.add_tcp(device.link)}::SOCKET"
+    thread = threading.Thread(target=hub.run, daemon=True)
+    thread.start()
+    try:
+        yield resource
+    finally:
+        hub.stop()
+        thread.join()
+
+
+@contextmanager
+def meter_on(world: World, transport: str) -> Iterator[Pm100Meter]:
+    device = Pm100(world, "meter")
+    entry = station().instruments["meter"]
+    if transport == "in process":
+        yield Pm100Meter("meter", entry, ThorlabsPM100(InProcess(device)), station="full_station.toml")
+        return
+    with on_transport(device, transport) as resource:
+        link = pm100_link(resource, name="meter")
+        yield Pm100Meter("meter", entry, ThorlabsPM100(link), station="full_station.toml")
+        link.close()
+
+
+@contextmanager
+def mbx_on(world: World, transport: str) -> Iterator[ThorlabsMBX]:
+    device = Mbx(world, Seeds(1), "mbx_1")
+    device.serve("voa_mbx")
+    if transport == "in process":
+        yield ThorlabsMBX(InProcess(device, command_end="\r", line_end="\r"))
+        return
+    with on_transport(device, transport) as resource:
+        link = mbx_link(resource, name="mbx_1")
+        yield ThorlabsMBX(link)
+        link.close()
+
+
+TRANSPORTS = ("in process", "pty", "tcp")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_power_meter_on_any_transport(world: World, transport: str) -> None:
+    world.set_laser(power_w=10e-3, emission=True)
+    with meter_on(world, transport) as meter:
+        assert type(meter.driver) is ThorlabsPM100
+        assert meter.identify().serial == "P2611001"
+        meter.wavelength_m = 1550.12e-9
+        assert meter.wavelength_m == pytest.approx(1550.12e-9)
+        assert meter.range_w == (1e-9, 3e-3)
+        assert meter.wavelength_range_m == pytest.approx((800e-9, 1700e-9))
+        assert meter.power_w == pytest.approx(world.tapped_w("meter"), abs=1e-10, rel=0.03)
+        assert meter.to_safe().state == "CONFIRMED"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_bias_controller_on_any_transport(world: World, transport: str) -> None:
+    world.set_laser(power_w=10e-3, emission=True)
+    with mbx_on(world, transport) as driver:
+        bias = MbxBias("mbx_1", station().instruments["mbx_1"], driver, station="full_station.toml")
+        assert type(bias.driver) is ThorlabsMBX
+        bias.mode = BiasMode.QUAD_POS
+        bias.calibrate()
+        assert (bias.mode, bias.stable) == (BiasMode.QUAD_POS, True)
+        assert bias.bias_v == pytest.approx(2.5)
+        assert bias.tap_w == pytest.approx(0.5005 * 10e-3)
+        bias.bias_v = -2.5
+        assert (bias.mode, bias.bias_v) == (BiasMode.MANUAL, -2.5)
+        assert bias.to_safe().state == "CONFIRMED"
+        assert bias.mode is BiasMode.NULL
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_attenuator_of_an_mbx_on_any_transport(world: World, transport: str) -> None:
+    with mbx_on(world, transport) as driver:
+        voa = MbxVoa("voa_mbx", station().instruments["voa_mbx"], driver, station="full_station.toml")
+        driver.voa.enabled = False
+        voa.attenuation_db = 7.25
+        assert voa.measured_db == pytest.approx(7.25, abs=0.02)
+        assert voa.settled
+        assert driver.voa.enabled is True
+        assert voa.range_db == (0.5, 20.0)
+        assert voa.to_safe().state == "CONFIRMED"
+        assert voa.measured_db > 19.9
+
+
+def test_a_mode_that_does_not_hold_is_a_fault(world: World) -> None:
+    device = Mbx(world, Seeds(1), "mbx_1")
+    device._settings["MZM:MODE"] = lambda _: None
+    bias = MbxBias("mbx_1", station().instruments["mbx_1"], ThorlabsMBX(InProcess(device, command_end="\r", line_end="\r")), station="x")
+    with pytest.raises(DeviceFault, match="PEAK was asked for, OFF reads back"):
+        bias.mode = BiasMode.PEAK
