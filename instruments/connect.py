@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError
-from . import catalogue
+from . import catalogue, recording
 from .guard import safe
 from .guard.arbiter import Arbiter
 from .guard.locks import ResourceLock
@@ -68,6 +68,7 @@ class Instruments(Mapping[str, Any]):
             # The parts of one unit stand at one address, which is held once.
             if address not in held:
                 self._locks.append(ResourceLock(name, address))
+        recording.expect(name, configured.wire.role, addresses)
         instrument = catalogue.open_instrument(name, configured, addresses, station=self.station.path.name)
         try:
             instrument.check_identity()

@@ -18,6 +18,7 @@ from pymeasure.adapters import VISAAdapter
 from serial import SerialException
 
 from ..core.errors import BadReply, ConfigError, Disconnected, InstrumentError, StaleReply, Timeout
+from .recording import tape
 from .roles import WireCount
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class VisaLink(VISAAdapter):
         self.after_reopen: Callable[[], object] | None = None
         self._line_end, self._probe, self._is_answer, self._owes, self._alone = line_end.encode(), probe, is_answer, owes, alone
         self._many_lines = many_lines
+        self._command_end = command_end.encode()
         self._owed = self._lost = self._unknown = False
         self._sent = self._received = 0
         self._settings = {"timeout": timeout_s * 1000, "read_termination": line_end[-1], "write_termination": command_end, "open_timeout": OPEN_MS, **settings}
@@ -93,6 +95,7 @@ class VisaLink(VISAAdapter):
             with visa_errors(self.where):
                 super().__init__(resource, visa_library="@py", **self._settings)
                 self._send_at_once()
+            self._tape = tape(resource, "serial" if resource.upper().startswith("ASRL") else "socket")
         except ValueError as error:
             raise ConfigError(
                 f"{resource!r} is no VISA resource", where=name, remedy="Write it as ASRL/dev/ttyUSB0::INSTR or TCPIP::host::port::SOCKET."
@@ -119,6 +122,7 @@ class VisaLink(VISAAdapter):
             self._send_at_once()
         self._owed = self._lost = False
         self.reopened += 1
+        self._tape.opened()
 
     def _socket(self) -> socket.socket | None:
         """Return the socket below, None for a serial port."""
@@ -162,11 +166,13 @@ class VisaLink(VISAAdapter):
         self._owed = self._owes(command)
         with self._noticing():
             self._sent += self.connection.write(command, **kwargs)
+        self._tape.sent(command.encode() + self._command_end)
 
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
         self._begin()
         with self._noticing():
             self._sent += self.connection.write_raw(content, **kwargs)
+        self._tape.sent(content)
 
     def _begin(self) -> None:
         """Before a command: the connection is there, the right device is at it, and nothing stands in it that an answer could be taken for."""
@@ -206,6 +212,7 @@ class VisaLink(VISAAdapter):
         with self._noticing():
             content = bytes(super()._read_bytes(count, **kwargs))
         self._received += len(content)
+        self._tape.received(content)
         return content
 
     def _line(self) -> bytes:
@@ -229,6 +236,7 @@ class VisaLink(VISAAdapter):
                 self.connection.timeout = max(1.0, (deadline - time.monotonic()) * 1000)
                 piece = bytes(self.connection.read_raw())
             self._received += len(piece)
+            self._tape.received(piece)
             line += piece
         return line
 
@@ -250,6 +258,7 @@ class VisaLink(VISAAdapter):
             self.discard()
             with self._noticing():
                 self._sent += self.connection.write(self._probe)
+            self._tape.sent(self._probe.encode() + self._command_end)
             while not self._is_answer(lines):
                 if time.monotonic() > deadline or len(lines) > _MOST_LINES:
                     raise StaleReply("the known answer did not come", where=self.where)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pymeasure.adapters import Adapter
 
 from ..core.errors import ConfigError, DependencyMissing, Disconnected, InstrumentError, Timeout
+from .recording import tape
 from .roles import WireCount
 
 _PIECE = 1 << 16
@@ -58,6 +59,7 @@ class TcpLink(Adapter):
         self._sent = self._received = 0
         self._lost = self._unknown = False
         self._connect()
+        self._tape = tape(address, "tcp")
 
     def _connect(self) -> None:
         with _socket_errors(self.where):
@@ -78,6 +80,7 @@ class TcpLink(Adapter):
             self._connect()
             self._lost = False
             self.reopened += 1
+            self._tape.opened()
         if self._unknown and self.after_reopen is not None:
             self._unknown = False
             try:
@@ -99,6 +102,7 @@ class TcpLink(Adapter):
             self.connection.settimeout(self.timeout_s)
             self.connection.sendall(content)
         self._sent += len(content)
+        self._tape.sent(content)
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
@@ -120,6 +124,7 @@ class TcpLink(Adapter):
             if not piece:
                 raise ConnectionResetError("the device closed it")
         self._received += len(piece)
+        self._tape.received(piece)
         return piece
 
     def read_line(self, budget_s: float) -> bytes:
@@ -157,6 +162,7 @@ class ZmqLink(Adapter):
         # One context for the process: one of its own would, when collected with its socket, wait for it for ever.
         self._context = zmq.Context.instance()
         self.connection = self._new_socket()
+        self._tape = tape(address, "zmq")
 
     @property
     def wire(self) -> WireCount:
@@ -184,6 +190,7 @@ class ZmqLink(Adapter):
         self.connection.close(linger=0)
         self.connection = self._new_socket()
         self.reopened += 1
+        self._tape.opened()
         self._unknown = True
         self._owed = False
 
@@ -204,6 +211,7 @@ class ZmqLink(Adapter):
             self.connection.send(content, self._zmq.NOBLOCK)
         self._owed = True
         self._sent += len(content)
+        self._tape.sent(content)
 
     def _read(self, **kwargs: Any) -> str:
         return self._read_bytes(-1).decode("utf-8", "replace")
@@ -217,6 +225,7 @@ class ZmqLink(Adapter):
             raise Timeout("no reply in time", where=self.where, remedy="Check that the device is on and its address is right.")
         self._owed = False
         self._received += len(reply)
+        self._tape.received(reply)
         return reply
 
     @contextmanager

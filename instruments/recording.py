@@ -1,0 +1,176 @@
+"""A session with real instruments as a file: every byte that passed a link, in which direction, at what time. It can be replayed as devices (`mocks.replay`).
+
+    with recording("session.jsonl", station), open_bench(station.path) as bench:
+        ...
+
+One JSON object a line; bytes are text in Latin-1. What could be secret never reaches the file: of waveforms (they are phases) and of long messages of waveform
+sources and taggers (they are key in the making) only the length is kept. Streams of tags do not pass a link and are not recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from ..core.errors import BenchError, StorageError
+from .station import Station
+
+SCHEMA = "heliograph-session/1"
+SECRET_ROLES = ("WaveformSource", "TagSource")
+LONGEST = 512
+"""Bytes of a message of a secret role that are surely no samples."""
+SHOWN = 64
+"""Bytes of a longer one that are shown."""
+_BLOCK = re.compile(rb"#([1-9])")
+
+Segment = bytes | int
+"""Bytes, or how many were masked."""
+
+
+class Mask:
+    """Cuts secrets out of what passes in one direction: the payload of every block `#<d><length>`, however it is cut, and the rest of long messages."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def segments(self, data: bytes) -> Iterator[Segment]:
+        """Yield what may be seen, and the length of what may not."""
+        while data:
+            if self._left:
+                hidden = min(self._left, len(data))
+                self._left -= hidden
+                yield hidden
+                data = data[hidden:]
+                continue
+            shown, self._left = _until_block(data)
+            yield from _shortened(data[:shown])
+            data = data[shown:]
+
+
+def _until_block(data: bytes) -> tuple[int, int]:
+    """Return how many bytes end with the header of the first block, and the length of its payload; all of them and 0 where there is none."""
+    for match in _BLOCK.finditer(data):
+        digits = data[match.end() : match.end() + int(match[1])]
+        if len(digits) == int(match[1]) and digits.isdigit():
+            return match.end() + len(digits), int(digits)
+    return len(data), 0
+
+
+def _shortened(data: bytes) -> Iterator[Segment]:
+    if len(data) <= LONGEST:
+        yield data
+    else:
+        yield from (data[:SHOWN], len(data) - SHOWN)
+
+
+class Tape:
+    """What one link tells about its bytes; outside a recording, nobody."""
+
+    def opened(self) -> None:
+        """Say that the connection was opened, or opened anew."""
+
+    def sent(self, data: bytes) -> None:
+        """Say what went to the device."""
+
+    def received(self, data: bytes) -> None:
+        """Say what came from the device."""
+
+
+class _Recording(Tape):
+    def __init__(self, recorder: Recorder, name: str, port: str, role: str, transport: str) -> None:
+        self._recorder, self._place = recorder, {"name": name, "port": port}
+        self._opens = {"opens": transport, "role": role}
+        self._secret = role in SECRET_ROLES
+        self._masks: dict[str, Mask] = {}
+        self.opened()
+
+    def opened(self) -> None:
+        self._masks = {"sent": Mask(), "received": Mask()}
+        self._recorder.write({**self._place, **self._opens})
+
+    def sent(self, data: bytes) -> None:
+        self._passed("sent", data)
+
+    def received(self, data: bytes) -> None:
+        self._passed("received", data)
+
+    def _passed(self, way: str, data: bytes) -> None:
+        for segment in self._masks[way].segments(data) if self._secret else (data,):
+            self._recorder.write({**self._place, way: segment.decode("latin-1") if isinstance(segment, bytes) else {"masked": segment}})
+
+
+class Recorder:
+    """Writes a session file.  lines: written so far, without the head."""
+
+    def __init__(self, file: IO[str], station: Station) -> None:
+        self._file = file
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._places: dict[str, tuple[str, str, str]] = {}
+        self.lines = 0
+        drivers = {name: entry.wire.driver for name, entry in station.instruments.items()}
+        head = {"schema": SCHEMA, "recorded": datetime.now(UTC).isoformat(timespec="seconds"), "station_sha256": station.sha256, "drivers": drivers}
+        file.write(json.dumps(head) + "\n")
+
+    def expect(self, name: str, role: str, addresses: Mapping[str, str]) -> None:
+        """Say whose links the next ones to these addresses are."""
+        for port, address in addresses.items():
+            self._places.setdefault(address, (name, port, role))
+
+    def tape(self, address: str, transport: str) -> Tape:
+        """Return what a link to an address tells its bytes; of an address that nobody expects nothing is recorded."""
+        return _Recording(self, *self._places[address], transport) if address in self._places else Tape()
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line with the time (s) since the beginning."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(json.dumps({"t_s": round(time.monotonic() - self._began, 6), **line}) + "\n")
+                self.lines += 1
+
+
+_current: list[Recorder] = []
+
+
+@contextmanager
+def recording(path: str | Path, station: Station) -> Iterator[Recorder]:
+    """Record all links that are opened by `connect` or `open_bench` in this process meanwhile, into a new file that only its user can read.
+
+    Raises StorageError if the file is there or cannot be written; BenchError if a recording is going on already, and at the end if nothing was recorded.
+    """
+    if _current:
+        raise BenchError("a session is being recorded already", where=str(path), remedy="End that one first.")
+    try:
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="ascii", buffering=1)
+    except OSError as error:
+        raise StorageError(f"the session cannot be written ({error.strerror})", where=str(path), remedy="Choose another name, or remove the file.") from error
+    with file:
+        recorder = Recorder(file, station)
+        _current.append(recorder)
+        try:
+            yield recorder
+        finally:
+            _current.remove(recorder)
+    if not recorder.lines:
+        raise BenchError("nothing was recorded: another process owns the bench, or nothing was opened", where=str(path), remedy="End the owner first.")
+
+
+def expect(name: str, role: str, addresses: Mapping[str, str]) -> None:
+    """Tell the recording that goes on, if any, whose links the next ones to these addresses are."""
+    for recorder in _current:
+        recorder.expect(name, role, addresses)
+
+
+def tape(address: str, transport: str) -> Tape:
+    """Return what a link that is just opened tells its bytes.  transport: `serial`, `socket`, `tcp` or `zmq`."""
+    for recorder in _current:
+        return recorder.tape(address, transport)
+    return Tape()
