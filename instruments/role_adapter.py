@@ -243,7 +243,8 @@ def _telling(call: Callable[..., Any] | None) -> Any:
     @wraps(call)
     def telling(self: RoleAdapter, *args: Any, **kwargs: Any) -> Any:
         try:
-            return call(self, *args, **kwargs)
+            with told(self.place):
+                return call(self, *args, **kwargs)
         except (Timeout, Disconnected) as error:
             self.arbiter.lost(self.name, error)
             raise

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.validators import strict_discrete_set, strict_range
 
-from ..core.errors import BadReply, DeviceFault, Timeout
+from ..core.errors import BadReply, DeviceFault, Disconnected, Timeout
 from .links import told, where_of
 from .socket_links import TcpLink
 from .wire import websq
 
 REPLY_S = 1.0
+QUIET_S = 0.05
+"""After this a label that did not come is one that the unit does not have."""
 MAX_PERIOD_MS = 60_000
 COUNTS_BUDGET_S = 10.0
-"""A simulated bench may need longer for a period than the period. This and `REPLY_S` hold for a timeout of 1 s."""
+"""A simulated bench may need longer for a period than the period. This, `REPLY_S` and `QUIET_S` hold for a timeout of 1 s."""
 
 
 def _setter(name: str, label: str) -> str:
@@ -40,6 +42,7 @@ class WebSQ(Instrument):
     def __init__(self, adapter: Any, name: str = "WebSQ", *, counts_link: Callable[[], TcpLink] | None = None, **kwargs: Any) -> None:
         self._counts_link = counts_link
         self._decoder = websq.Decoder()
+        self._first = ""
         self._counts_bytes = (0, 0)
         self._timeout_s = getattr(adapter, "timeout_s", 1.0)
         super().__init__(adapter, name, includeSCPI=False, **kwargs)
@@ -83,7 +86,7 @@ class WebSQ(Instrument):
     def labels(self, *wanted: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
         """Get the values of labels, fresh from the device.
 
-        optional: labels that may be missing; they are returned if they came before the last of the wanted ones.
+        optional: labels that may be missing; they are waited for until nothing comes for a while.
         Raises Timeout if one of the wanted labels does not come, DeviceFault for an error label, BadReply.
         """
         with told(where_of(self.adapter, self.name)), self._or_anew():
@@ -91,8 +94,18 @@ class WebSQ(Instrument):
             found: dict[str, Any] = {}
             deadline = time.monotonic() + REPLY_S * self._timeout_s
             while not set(wanted) <= set(found):
-                found.update(self._broadcasts(deadline, ", ".join(wanted)))
+                self._collect(found, deadline, ", ".join(wanted))
+            with suppress(Timeout):
+                while not set(optional) <= set(found):
+                    self._collect(found, time.monotonic() + QUIET_S * self._timeout_s, "an optional label")
             return {label: _plain(found[label]) for label in (*wanted, *optional) if label in found}
+
+    def _collect(self, found: dict[str, Any], deadline: float, what: str) -> None:
+        for label, value in self._broadcasts(deadline, what):
+            # The rest of an earlier answer may still come; each begins with the same label, and only answers tell bounds.
+            if isinstance(value, dict) and (found or label == (self._first or label)):
+                self._first = self._first or label
+                found[label] = value
 
     def write(self, command: str, **kwargs: Any) -> None:
         """Send a command and wait until the device broadcasts the value."""
@@ -102,37 +115,50 @@ class WebSQ(Instrument):
             deadline = time.monotonic() + REPLY_S * self._timeout_s
             while True:
                 heard = self._broadcasts(deadline, asked["label"])
-                if asked["label"] in heard and _same(_plain(heard[asked["label"]]), asked["value"]):
+                if any(label == asked["label"] and _same(_plain(value), asked["value"]) for label, value in heard):
                     return
 
     def _ask(self, message: str) -> None:
-        # The link drops what came before; the beginning of an object among it goes with the rest.
-        self._decoder = websq.Decoder()
+        if isinstance(self.adapter, TcpLink):
+            self._settle(self.adapter)
         self.adapter.write(message)
+
+    def _settle(self, link: TcpLink) -> None:
+        """Take what still came of earlier answers; where it stops in the middle of an object, the connection is of no use any more."""
+        try:
+            self._decoder.feed(link.waiting())
+            while self._decoder.pending:
+                self._decoder.feed(link.read_bytes(-1))
+        except (Timeout, BadReply, Disconnected):
+            self._anew(link)
 
     @contextmanager
     def _or_anew(self) -> Iterator[None]:
         """Give the connection up after a failure: on a new one no answer belongs to an older question."""
         try:
             yield
-        except (Timeout, BadReply):
+        except (Timeout, BadReply, Disconnected):
             if isinstance(self.adapter, TcpLink):
-                self.adapter.renew()
+                self._anew(self.adapter)
             raise
         finally:
             self.adapter.timeout_s = self._timeout_s
 
-    def _broadcasts(self, deadline: float, what: str) -> dict[str, Any]:
+    def _anew(self, link: TcpLink) -> None:
+        link.renew()
+        self._decoder, self._first = websq.Decoder(), ""
+
+    def _broadcasts(self, deadline: float, what: str) -> list[tuple[str, Any]]:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise Timeout(f"{what} was not reported", remedy="Check that the unit is not controlled by another program.")
         self.adapter.timeout_s = left_s
-        heard: dict[str, Any] = {}
+        heard = []
         for item in self._decoder.feed(self.read_bytes(-1)):
             label = str(item.get("label", ""))
             if "Error" in label:
                 raise DeviceFault(f"{label}: {_plain(item.get('value'))}", remedy="See the unit's own screen.")
-            heard[label] = item.get("value")
+            heard.append((label, item.get("value")))
         return heard
 
     def count(self, period_ms: int) -> tuple[float, tuple[int, ...]]:

@@ -44,8 +44,7 @@ class TcpLink(Adapter):
     """A TCP stream read piece by piece.
 
     address: `tcp://host:port`.  name: instrument, for messages.  timeout_s: for one piece.
-    A connection that is lost or given up with `renew` is opened again, once, by the next write; `after_reopen` then has to find the right device. What came
-    before a write and nobody read is dropped.
+    A connection that is lost or given up with `renew` is opened again, once, by the next write; `after_reopen` then has to find the right device.
     Raises Disconnected if nobody listens.
     """
 
@@ -88,10 +87,16 @@ class TcpLink(Adapter):
             except InstrumentError:
                 self.renew()
                 raise
-        self.connection.setblocking(False)
-        with suppress(OSError):
-            while self.connection.recv(_PIECE):
-                pass
+
+    def waiting(self) -> bytes:
+        """Take what has come and nobody read, and return it."""
+        found = b""
+        if not self._lost:
+            self.connection.setblocking(False)
+            with suppress(OSError):
+                while piece := self.connection.recv(_PIECE):
+                    found += piece
+        return found
 
     def _write(self, command: str, **kwargs: Any) -> None:
         self._write_bytes(command.encode())

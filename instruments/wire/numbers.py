@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from numbers import Real
 
 from ...core.errors import BadReply
@@ -13,13 +14,9 @@ OVERFLOW = 9.9e37
 def finite(value: object, what: str) -> float:
     """Return a reply, as text or parsed, as a float; raises BadReply for other text, lists, switches, NaN, infinity and overflow marks."""
     found = None
-    if isinstance(value, str):
-        try:
+    if isinstance(value, str | Real) and value is not True and value is not False:
+        with suppress(ValueError):
             found = float(value)
-        except ValueError:
-            found = None
-    elif isinstance(value, Real) and not isinstance(value, bool):
-        found = float(value)
     if found is None or not abs(found) < OVERFLOW:
         raise BadReply(f"the {what} came as {value!r}"[:100], remedy="Check the device and its cable.")
     return found

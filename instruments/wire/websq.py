@@ -53,6 +53,11 @@ class Decoder:
         self._quoted = False
         self._escaped = False
 
+    @property
+    def pending(self) -> bool:
+        """Say whether an object has begun and not ended."""
+        return bool(self._rest)
+
     def feed(self, piece: bytes) -> list[dict[str, Any]]:
         """Return the objects completed by a piece; raises BadReply for anything that is no JSON object, and forgets it."""
         objects: list[dict[str, Any]] = []

@@ -1,0 +1,231 @@
+"""The fault matrix as data: which fault meets which driver, and what must come of it. `test_fault_matrix` runs it, `docs/fault_matrix_page.py` prints it.
+
+A cell is a tuple: what the call gives, error classes or `right`, any of which will do; or a text, the reason why there is nothing to test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TIMEOUT_S = 0.1
+"""Timeout of one reply in the test station."""
+PERSISTENT = 40
+"""Replies in a row that a fault falls on which outlasts every retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fault.  what: in words.  kind, settings: as `mocks.faults.Fault`; by default it strikes until the query is over.  test: how it is run."""
+
+    what: str
+    kind: str
+    settings: dict[str, Any] = field(default_factory=lambda: {"times": PERSISTENT})
+    test: str = "query"
+
+
+ONCE = {"times": 1}
+
+ROWS: dict[str, Row] = {
+    "one lost": Row("one reply lost", "timeout", ONCE),
+    "ten lost": Row("ten replies in a row lost", "timeout", {"times": 10}),
+    "lost": Row("every reply lost", "timeout"),
+    "stale": Row("the reply comes with the next one", "stale", ONCE),
+    "partial": Row("half a reply", "partial"),
+    "trickle": Row("the reply comes byte by byte", "trickle"),
+    "latency": Row("replies take ten times as long", "latency"),
+    "terminator": Row("the reply does not end as it should", "terminator"),
+    "garbage": Row("meaningless bytes", "garbage"),
+    "crc": Row("wrong check sum", "crc"),
+    "glued": Row("two replies in one read", "glued"),
+    "unsolicited": Row("a message nobody asked for comes first", "unsolicited"),
+    "nan": Row("NaN for a number", "nan"),
+    "overflow": Row("9.9E37 for a number", "overflow"),
+    "text": Row("a word for a number", "text"),
+    "empty": Row("an empty reply", "empty"),
+    "nack": Row("the device refuses", "nack"),
+    "busy once": Row("the device is busy once", "busy", ONCE),
+    "busy": Row("the device is always busy", "busy"),
+    "error": Row("an entry in the error queue", "error-queue", ONCE, "errors"),
+    "endless": Row("an error queue that never empties", "error-queue", {}, "errors"),
+    "disconnect": Row("the connection ends", "disconnect", ONCE),
+    "in block": Row("the connection ends inside a block", "disconnect-in-block", ONCE, "block"),
+    "identity": Row("another device at opening", "identity", {}, "identity"),
+    "changed": Row("another device after a reconnection", "identity", {}, "changed"),
+    "restart": Row("the device was switched off and on", "power-cycle", ONCE, "restart"),
+    "second": Row("a second master", "", {}, "second"),
+}
+
+DATAGRAM = "a ZMQ message arrives whole or not at all"
+BINARY = "registers are binary numbers, which are always finite"
+NO_BUSY = "the protocol knows no BUSY"
+NO_QUEUE = "the protocol has no error queue"
+NO_SUM = "the protocol has no check sum"
+ASKED = "speaks only when asked"
+NO_BLOCK = "no block of more than one message is exchanged"
+
+Cell = tuple[str, ...] | str
+RIGHT = ("right",)
+LOST = ("Timeout",)
+BAD = ("BadReply",)
+
+FULL: dict[str, dict[str, Cell]] = {
+    "OzDD100": {
+        "one lost": LOST,
+        "ten lost": LOST,
+        "lost": LOST,
+        "stale": LOST,
+        "partial": ("Timeout", "BadReply"),
+        "trickle": RIGHT,
+        "latency": RIGHT,
+        "terminator": ("Timeout", "BadReply"),
+        "garbage": ("Timeout", "BadReply"),
+        "crc": NO_SUM,
+        "glued": BAD,
+        "unsolicited": ASKED,
+        "nan": BAD,
+        "overflow": BAD,
+        "text": BAD,
+        "empty": BAD,
+        "nack": ("Rejected",),
+        "busy once": NO_BUSY,
+        "busy": NO_BUSY,
+        "error": NO_QUEUE,
+        "endless": NO_QUEUE,
+        "disconnect": ("Disconnected",),
+        "in block": ("Disconnected",),
+        "identity": ("WrongIdentity",),
+        "changed": ("WrongIdentity",),
+        "restart": ("NotHomed",),
+        "second": ("InstrumentLocked",),
+    },
+    "KoherasBasik": {
+        "one lost": RIGHT,
+        "ten lost": RIGHT,
+        "lost": LOST,
+        "stale": RIGHT,
+        "partial": LOST,
+        "trickle": RIGHT,
+        "latency": RIGHT,
+        "terminator": LOST,
+        "garbage": BAD,
+        "crc": ("ChecksumError",),
+        "glued": RIGHT,
+        "unsolicited": RIGHT,
+        "nan": BINARY,
+        "overflow": BINARY,
+        "text": BINARY,
+        "empty": BAD,
+        "nack": ("Rejected",),
+        "busy once": RIGHT,
+        "busy": ("Busy",),
+        "error": NO_QUEUE,
+        "endless": NO_QUEUE,
+        "disconnect": ("Disconnected",),
+        "in block": ("Disconnected",),
+        "identity": ("WrongIdentity",),
+        "changed": ("WrongIdentity",),
+        "restart": RIGHT,
+        "second": ("InstrumentLocked",),
+    },
+    "Keysight81160A": {
+        "one lost": LOST,
+        "ten lost": LOST,
+        "lost": LOST,
+        "stale": LOST,
+        "partial": LOST,
+        "trickle": RIGHT,
+        "latency": RIGHT,
+        "terminator": LOST,
+        "garbage": BAD,
+        "crc": NO_SUM,
+        "glued": BAD,
+        "unsolicited": ASKED,
+        "nan": BAD,
+        "overflow": BAD,
+        "text": BAD,
+        "empty": BAD,
+        "nack": "refusals stand in the error queue",
+        "busy once": NO_BUSY,
+        "busy": NO_BUSY,
+        "error": ("Rejected",),
+        "endless": ("DeviceFault",),
+        "disconnect": ("Disconnected",),
+        "in block": ("Disconnected",),
+        "identity": ("WrongIdentity",),
+        "changed": ("WrongIdentity",),
+        "restart": RIGHT,
+        "second": ("InstrumentLocked",),
+    },
+    "WebSQ": {
+        "one lost": LOST,
+        "ten lost": LOST,
+        "lost": LOST,
+        "stale": LOST,
+        "partial": LOST,
+        "trickle": RIGHT,
+        "latency": RIGHT,
+        "terminator": RIGHT,
+        "garbage": BAD,
+        "crc": NO_SUM,
+        "glued": RIGHT,
+        "unsolicited": RIGHT,
+        "nan": BAD,
+        "overflow": BAD,
+        "text": BAD,
+        "empty": LOST,
+        "nack": ("DeviceFault",),
+        "busy once": NO_BUSY,
+        "busy": NO_BUSY,
+        "error": NO_QUEUE,
+        "endless": NO_QUEUE,
+        "disconnect": ("Disconnected",),
+        "in block": ("Disconnected", "Timeout"),
+        "identity": ("WrongIdentity",),
+        "changed": ("WrongIdentity",),
+        "restart": RIGHT,
+        "second": ("InstrumentLocked",),
+    },
+    "ID900": {
+        "one lost": LOST,
+        "ten lost": LOST,
+        "lost": LOST,
+        "stale": LOST,
+        "partial": DATAGRAM,
+        "trickle": DATAGRAM,
+        "latency": RIGHT,
+        "terminator": DATAGRAM,
+        "garbage": BAD,
+        "crc": NO_SUM,
+        "glued": DATAGRAM,
+        "unsolicited": "a REQ socket takes one answer to its question and nothing else",
+        "nan": BAD,
+        "overflow": BAD,
+        "text": BAD,
+        "empty": BAD,
+        "nack": ("Rejected",),
+        "busy once": NO_BUSY,
+        "busy": NO_BUSY,
+        "error": NO_QUEUE,
+        "endless": NO_QUEUE,
+        "disconnect": "ZMQ connects again by itself; what was lost is a lost reply",
+        "in block": DATAGRAM,
+        "identity": ("WrongIdentity",),
+        "changed": ("WrongIdentity",),
+        "restart": RIGHT,
+        "second": ("InstrumentLocked",),
+    },
+}
+"""Every row for one driver of each family of transports."""
+
+SHORT_ROWS = ("lost", "stale", "garbage")
+SHORT: dict[str, dict[str, Cell]] = {}
+"""Three rows for every other driver."""
+
+FAMILIES = {
+    "OzDD100": "serial text",
+    "KoherasBasik": "framed binary",
+    "Keysight81160A": "SCPI",
+    "WebSQ": "JSON stream",
+    "ID900": "ZMQ",
+}

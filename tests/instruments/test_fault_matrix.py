@@ -1,0 +1,367 @@
+"""Every driver meets every fault: an error of the right class, in time, and the next query gets its own answer.
+
+The drivers are the real ones on real transports; the faults stand between the simulated device and its port. The cells are in `fault_cells`.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.core.errors import Disconnected, HeliographError, InstrumentError, InstrumentLocked, Timeout, WrongIdentity
+from heliograph.instruments import catalogue
+from heliograph.instruments.connect import Instruments
+from heliograph.instruments.links import VisaLink
+from heliograph.instruments.role_adapter import RoleAdapter
+from heliograph.instruments.socket_links import TcpLink, ZmqLink
+from heliograph.instruments.station import Station, default_text
+from heliograph.mocks.lab import Lab
+from heliograph.mocks.world import World
+
+from . import fault_cells as cells
+
+SPARE_S = 0.5
+"""What a call may take beyond its budget."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One driver in the matrix.
+
+    name: in the station.  prepare: sets distinct values.  first, second: two questions with different answers.  answers: the right ones.
+    budget_s: of one query at a timeout of 1 s, retries included.  dark: reads from the world whether the device is safe; None for one that cannot do harm.
+    restarted: what the first question gives after a power cycle.
+    """
+
+    name: str
+    prepare: Callable[[Any], None]
+    first: Callable[[Any], float]
+    second: Callable[[Any], float]
+    answers: tuple[float, float]
+    budget_s: float = 1.0
+    dark: Callable[[World], bool] | None = None
+    restarted: float | None = None
+    on: str = ""
+
+
+def _laser(laser: Any) -> None:
+    laser.power_setpoint_w = 7e-3
+    laser.emission = True
+
+
+def _attenuator(voa: Any) -> None:
+    if not voa.homed:
+        voa.home()
+    voa.driver.attenuation_db = 12.34
+
+
+def _generator(awg: Any) -> None:
+    awg.set_offset_v(1, 0.25)
+    awg.set_offset_v(2, -0.5)
+    awg.output(1, True)
+
+
+def _detector(snspd: Any) -> None:
+    snspd.driver.enabled = True
+    snspd.driver.biases_ua = [5.0, 6.0]
+    snspd.driver.trigger_levels_mv = [120.0, 90.0]
+
+
+def _tagger(tagger: Any) -> None:
+    tagger.configure(1, -0.4, "FALLING", 1500, True)
+
+
+SUBJECTS = {
+    "KoherasBasik": Subject(
+        "laser",
+        _laser,
+        lambda laser: laser.power_setpoint_w,
+        lambda laser: laser.temperature_degc,
+        (7e-3, 26.5),
+        budget_s=11 * 1.05,
+        dark=lambda world: not world.laser.emission,
+        restarted=10e-3,
+    ),
+    "OzDD100": Subject(
+        "voa_in",
+        _attenuator,
+        lambda voa: voa.measured_db,
+        lambda voa: voa.driver.position,
+        (12.34, 4039.0),
+        dark=lambda world: world.attenuation_db("voa_in") == 60.0,
+    ),
+    "Keysight81160A": Subject(
+        "awg_im",
+        _generator,
+        lambda awg: awg.offset_v(1),
+        lambda awg: awg.offset_v(2),
+        (0.25, -0.5),
+        budget_s=2.0,
+        dark=lambda world: not world.drive("awg_im:1").on,
+        restarted=0.0,
+    ),
+    "WebSQ": Subject(
+        "snspd",
+        _detector,
+        # The labels of an answer have an order, and this one stands in its second half.
+        lambda snspd: snspd.threshold_v(1),
+        lambda snspd: snspd.bias(2),
+        (0.12, 6e-6),
+        dark=lambda world: not any(world.nanowire(k).bias_a for k in range(2)),
+        restarted=0.1,
+    ),
+    "ID900": Subject(
+        "tagger",
+        _tagger,
+        lambda tagger: tagger.snapshot()["D1_threshold_v"],
+        lambda tagger: tagger.snapshot()["D1_delay_ps"],
+        (-0.4, 1500.0),
+        restarted=0.1,
+    ),
+}
+
+
+class Rig:
+    """One lab with every device, and adapters opened on it one at a time."""
+
+    def __init__(self, lab: Lab, timeout: str | None) -> None:
+        self.lab = lab
+        self.station = Station.parse(_with_timeouts(default_text().decode(), timeout).encode(), Path("matrix.toml"))
+
+    def open(self, name: str) -> Any:
+        return catalogue.open_instrument(name, self.station.instruments[name], self.lab.resources[name], station="matrix.toml")
+
+
+def _with_timeouts(text: str, timeout: str | None) -> str:
+    if timeout is None:
+        return text
+    text = re.sub(r"^(\w+\.rules = \{) ", rf'\1 timeout = "{timeout}", ', text, flags=re.MULTILINE)
+    return re.sub(r"^(\w+)\.rules\.simulated = true$", rf'\1.rules.simulated = true\n\1.rules.timeout = "{timeout}"', text, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab(Station.parse(default_text(), Path("matrix.toml")).plain())
+    with lab.in_thread():
+        yield lab
+
+
+@pytest.fixture
+def rig(lab: Lab) -> Iterator[Rig]:
+    yield Rig(lab, f"{cells.TIMEOUT_S} s")
+    lab.heal()
+
+
+def outcome(call: Callable[[], float], right: float) -> tuple[set[str], float]:
+    """Return what a call gave, `right`, its wrong value or the classes of its error, and how long it took."""
+    begin = time.monotonic()
+    try:
+        value = call()
+        given = {"right"} if value == pytest.approx(right) else {f"wrong: {value}"}
+    except HeliographError as error:
+        given = {kind.__name__ for kind in type(error).__mro__ if issubclass(kind, HeliographError)} if error.where else {"an error without a place"}
+    return given, time.monotonic() - begin
+
+
+def check(subject: Subject, adapter: Any, rig: Rig, given: set[str], took_s: float, allowed: cells.Cell, timeout_s: float = cells.TIMEOUT_S) -> None:
+    """Compare an outcome with its cell; then the next queries must answer themselves, and a device that can do harm must still become safe."""
+    rig.lab.heal()
+    assert given & set(allowed), f"{given} came, {allowed} is due"
+    assert took_s <= subject.budget_s * timeout_s + SPARE_S
+    assert subject.second(adapter) == pytest.approx(subject.answers[1])
+    assert subject.first(adapter) == pytest.approx(subject.answers[0])
+    check_safe(subject, adapter, rig)
+
+
+def check_safe(subject: Subject, adapter: RoleAdapter, rig: Rig) -> None:
+    if subject.dark is not None:
+        assert not subject.dark(rig.lab.world)
+        assert adapter.to_safe().state == "CONFIRMED"
+        assert subject.dark(rig.lab.world)
+
+
+def run_query(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    rig.lab.inject(row.kind, subject.name, **row.settings)
+    given, took_s = outcome(lambda: subject.first(adapter), subject.answers[0])
+    check(subject, adapter, rig, given, took_s, allowed)
+
+
+def run_errors(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    rig.lab.inject(row.kind, subject.name, **row.settings)
+    given, took_s = outcome(lambda: float(bool(adapter.driver.check_errors())), 0.0)
+    check(subject, adapter, rig, given, took_s, allowed)
+
+
+def run_block(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    """A generator is sent a block; all others send their replies."""
+    if subject.name != "awg_im":
+        run_query(subject, adapter, rig, row, allowed)
+        return
+    rig.lab.inject(row.kind, subject.name, on=":DATA1", **row.settings)
+    before = rig.lab.world.drive("awg_im:1")
+    given, took_s = outcome(lambda: float(adapter.load(1, np.linspace(-1.0, 1.0, 50_000), 1e9).n), 50_000.0)
+    assert len(rig.lab.world.drive("awg_im:1").volts) == len(before.volts)
+    check(subject, adapter, rig, given, took_s, allowed)
+
+
+def run_identity(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    """Opened as a station opens it: the port is closed again, and the right device is let in afterwards."""
+    adapter.close()
+    rig.lab.inject(row.kind, subject.name, **row.settings)
+    instruments = Instruments(rig.station)
+    with pytest.raises(WrongIdentity):
+        instruments.add(subject.name, rig.lab.resources[subject.name])
+    assert len(instruments) == 0
+    instruments.close()
+    rig.lab.heal()
+    again = Instruments(rig.station)
+    again.add(subject.name, rig.lab.resources[subject.name])
+    assert subject.first(again[subject.name]) == pytest.approx(subject.answers[0])
+    again.close()
+    assert allowed == ("WrongIdentity",)
+
+
+def run_changed(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    adapter.check_identity()
+    rig.lab.inject("timeout" if isinstance(adapter.driver.adapter, ZmqLink) else "disconnect", subject.name, times=1)
+    with pytest.raises((Disconnected, Timeout)):
+        subject.first(adapter)
+    rig.lab.inject(row.kind, subject.name, **row.settings)
+    for _ in range(2):
+        given, took_s = outcome(lambda: subject.first(adapter), subject.answers[0])
+        assert given & set(allowed), given
+    check(subject, adapter, rig, given, took_s, allowed)
+
+
+def run_restart(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    """Settings are read from the device again, not remembered; what the device no longer knows is an error."""
+    rig.lab.inject(row.kind, subject.name, **row.settings)
+    given, _ = outcome(lambda: subject.first(adapter), subject.restarted or 0.0)
+    if "Timeout" in given:
+        given, _ = outcome(lambda: subject.first(adapter), subject.restarted or 0.0)
+    assert given & set(allowed), given
+    if "NotHomed" in allowed:
+        assert adapter.to_safe().state == "FAILED"
+        adapter.home()
+    subject.prepare(adapter)
+    check(subject, adapter, rig, set(allowed), 0.0, allowed)
+
+
+def run_second(subject: Subject, adapter: Any, rig: Rig, row: cells.Row, allowed: cells.Cell) -> None:
+    adapter.close()
+    first, second = Instruments(rig.station), Instruments(rig.station)
+    first.add(subject.name, rig.lab.resources[subject.name])
+    with pytest.raises(InstrumentLocked):
+        second.add(subject.name, rig.lab.resources[subject.name])
+    second.close()
+    assert subject.second(first[subject.name]) == pytest.approx(subject.answers[1])
+    first.close()
+    assert allowed == ("InstrumentLocked",)
+
+
+RUN = {
+    "query": run_query,
+    "errors": run_errors,
+    "block": run_block,
+    "identity": run_identity,
+    "changed": run_changed,
+    "restart": run_restart,
+    "second": run_second,
+}
+TESTED = [(driver, row) for driver, column in {**cells.FULL, **cells.SHORT}.items() for row, cell in column.items() if not isinstance(cell, str)]
+
+
+def run_cell(rig: Rig, driver: str, row: str) -> None:
+    """Run one cell of the matrix."""
+    subject, column = SUBJECTS[driver], {**cells.FULL, **cells.SHORT}[driver]
+    adapter = rig.open(subject.name)
+    try:
+        subject.prepare(adapter)
+        RUN[cells.ROWS[row].test](subject, adapter, rig, cells.ROWS[row], column[row])
+    finally:
+        adapter.close()
+
+
+@pytest.fixture(autouse=True)
+def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+@pytest.mark.parametrize(("driver", "row"), TESTED)
+def test_a_fault_is_one_typed_error_in_time_and_the_next_query_is_right(rig: Rig, driver: str, row: str) -> None:
+    run_cell(rig, driver, row)
+
+
+def test_no_cell_is_empty_without_a_reason() -> None:
+    for column in cells.FULL.values():
+        assert list(column) == list(cells.ROWS)
+    assert all(set(cells.SHORT_ROWS) <= set(column) for column in cells.SHORT.values())
+    assert all(cell for column in (*cells.FULL.values(), *cells.SHORT.values()) for cell in column.values())
+
+
+def test_every_driver_with_a_simulator_is_in_the_matrix() -> None:
+    assert {*cells.FULL, *cells.SHORT} >= set(SUBJECTS)
+
+
+@pytest.mark.parametrize(("driver", "row"), [("OzDD100", "stale"), ("Keysight81160A", "stale"), ("Keysight81160A", "glued"), ("OzDD100", "glued")])
+def test_a_driver_that_does_not_find_its_place_again_fails_its_cell(rig: Rig, monkeypatch: pytest.MonkeyPatch, driver: str, row: str) -> None:
+    monkeypatch.setattr(VisaLink, "_resynchronise", lambda self: setattr(self, "_owed", False))
+    monkeypatch.setattr(VisaLink, "discard", lambda self: b"")
+
+    with pytest.raises((AssertionError, InstrumentError)):
+        run_cell(rig, driver, row)
+
+
+def test_a_stream_that_is_not_begun_anew_fails_its_cell(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TcpLink, "renew", lambda self: None)
+
+    with pytest.raises((AssertionError, InstrumentError)):
+        run_cell(rig, "WebSQ", "disconnect")
+
+
+def test_labels_that_come_late_are_not_taken_for_fresh_ones(rig: Rig) -> None:
+    snspd = rig.open("snspd")
+    snspd.driver.biases_ua = [5.0, 6.0]
+    rig.lab.inject("trickle", "snspd", times=1)
+    assert snspd.identify().serial == "SQ-2611"
+
+    other = rig.open("snspd")
+    other.driver.biases_ua = [7.0, 8.0]
+
+    assert snspd.bias(1) == pytest.approx(7e-6)
+    snspd.close()
+    other.close()
+
+
+def test_the_page_of_the_matrix_is_up_to_date() -> None:
+    root = Path(__file__).parents[2]
+
+    made = runpy.run_path(str(root / "docs" / "fault_matrix_page.py"))["page"]()
+
+    assert made == (root / "docs" / "reference" / "fault-matrix.md").read_text(), "run `python docs/fault_matrix_page.py`"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", list(cells.FULL))
+def test_with_the_timeouts_of_production_a_lost_reply_ends_in_time(lab: Lab, driver: str) -> None:
+    rig, subject = Rig(lab, None), SUBJECTS[driver]
+    adapter = rig.open(subject.name)
+    try:
+        subject.prepare(adapter)
+        lab.inject("timeout", subject.name, times=cells.PERSISTENT)
+        given, took_s = outcome(lambda: subject.first(adapter), subject.answers[0])
+        lab.heal()
+        assert "Timeout" in given
+        # Ruling of the architecture: its own budget, retries included, and a second to find the place again.
+        assert took_s <= subject.budget_s + 1.0 + SPARE_S
+        assert subject.second(adapter) == pytest.approx(subject.answers[1])
+    finally:
+        adapter.close()
