@@ -86,8 +86,10 @@ class OzAttenuator(RoleAdapter):
         return True
 
     def home(self) -> None:
-        """Find the motor's zero, needed after power-up; up to 40 s."""
+        """Find the motor's zero, needed after power-up; up to 40 s. On the way it may be open: raises InterlockOpen where that would do harm."""
+        self.arbiter.permit(self.name, "attenuation_db", 0.0)
         self._driver.home()
+        self.arbiter.parked(self.name)
 
     @property
     def on_loss(self) -> Literal["max", "hold", "open"]:
