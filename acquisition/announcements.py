@@ -48,7 +48,8 @@ def decode_events(announcement: bytes | memoryview, first_slot: int, n_slots: in
     if np.any(gaps[1:] == 0):
         raise AnnouncementError("a slot is announced twice", remedy="The block is aborted.")
     slot = first_slot + np.cumsum(gaps)
-    if slot[-1] >= first_slot + n_slots:
+    # A sum of gaps that wraps around passes through negative slots.
+    if slot.max() >= first_slot + n_slots or slot.min() < first_slot:
         raise AnnouncementError(f"slot {int(slot[-1])} lies outside the block of {n_slots} slots from {first_slot}", remedy="The block is aborted.")
     return Events(slot, (values & np.uint64(1)).astype(np.uint8))
 

@@ -60,8 +60,10 @@ class Run(Mapping[str, NDArray[Any]]):
 
     def __init__(self, file: h5py.File, path: Path) -> None:
         self._file, self.path = file, path
-        self.run_id, self.part, self.simulated = str(file.attrs["run_id"]), int(file.attrs["part"]), bool(file.attrs["simulated"])
+        self.run_id, self.part = str(file.attrs["run_id"]), int(file.attrs["part"])
         self.start: dict[str, Any] = json.loads(file.attrs["start"])
+        # The attribute of this name serves other readers; the start document is covered by the digest.
+        self.simulated = bool(self.start["simulated"])
         self.complete = "stop" in file.attrs
         self.stop: dict[str, Any] = json.loads(file.attrs["stop"]) if self.complete else {"reason": "crash", "summary": {}}
         self.instruments: dict[str, dict[str, Any]] = json.loads(bytes(file["snapshot/instruments"][()]))

@@ -1,7 +1,7 @@
 """The file in which a party keeps what it sent in a run, until the run is distilled.
 
 It lies beside the party's key store, mode 0600, never in a run file, and is erased after use. It holds the pattern, and what the site that announces the events
-must not be believed about: how bright the pulses were, and how many.
+must not be believed about: how bright the pulses were, how many, where their bits came from, and whether there was any light at all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.entropy import Origin
 from ..core.errors import RunFileError, StorageError
 from ..core.files import erase, write_private
 from .patterns import Pattern
@@ -27,6 +28,7 @@ class Sent:
     """What one party knows of its own sending.
 
     mu: mean photons per pulse that left it, at most.  pulses: number of pulses, at least.
+    origin: of the pattern's bits, as `RandomSource.origin`.  hardware: whether the pulses were light, not simulated.
     """
 
     pattern: Pattern
@@ -34,6 +36,8 @@ class Sent:
     party: str
     mu: float
     pulses: int
+    origin: Origin = "simulated"
+    hardware: bool = False
 
 
 def save_sent(path: Path, sent: Sent) -> None:
@@ -41,6 +45,7 @@ def save_sent(path: Path, sent: Sent) -> None:
     pattern = sent.pattern
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": sent.party, "run_id": sent.run_id, "mu": sent.mu.hex(), "pulses": sent.pulses}
+    about |= {"origin": sent.origin, "hardware": sent.hardware}
     head = json.dumps(about | {"sha256": _digest(about, planes)}, sort_keys=True).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +67,9 @@ def load_sent(path: Path, *, run_id: str | None = None, party: str | None = None
             raise RunFileError(f"{name} is {about[name]!r} here, {wanted!r} is needed", where=str(path), remedy="Give the pattern file of this run and party.")
     n, half = about["n"], len(planes) // 2
     basis, bit = (np.unpackbits(np.frombuffer(part, np.uint8), count=n, bitorder="little") for part in (planes[:half], planes[half:]))
-    return Sent(Pattern(basis, bit, about["mode"]), about["run_id"], about["party"], float.fromhex(about["mu"]), about["pulses"])
+    # Files of earlier versions do not say where their bits come from.
+    origin, hardware = about.get("origin", "simulated"), about.get("hardware", False)
+    return Sent(Pattern(basis, bit, about["mode"]), about["run_id"], about["party"], float.fromhex(about["mu"]), about["pulses"], origin, hardware)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -62,7 +62,8 @@ def distil(
         out.table(f"Pair {made.pair}, key block {made.block}", ["quantity", "value"], rows)
         out.table("Said in public (bits)", *disclosed_rows(made.disclosed))
         out.table("Probability that a claim fails", *epsilon_rows(made.epsilons))
-        out.result({**made.as_dict(), **used}, simulated=made.statement.provenance.simulated, security=made.statement)
+        simulated = made.statement.provenance.simulated
+        out.result({**made.as_dict(), **used, "secure": not simulated}, simulated=simulated, security=made.statement)
 
 
 def _show(bar: Bar, what: str, percent: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ..acquisition.runs import Run
 from ..acquisition.sent import Sent, erase_sent, load_sent
-from ..core.entropy import OsRandom, RandomSource
+from ..core.entropy import Origin, OsRandom, RandomSource
 from ..core.errors import AlreadyDistilled, RunFileError, StorageError
 from ..core.ledger import Ledger, records
 from ..core.physics import transmission
@@ -43,6 +43,10 @@ PAPER_F = {"A-B": 1.19131, "A-C": 1.18058}
 """f of error correction in the published rows (arXiv:2501.12709, Tables 1 and 7)."""
 OTHER_F = 1.19284
 """f of the published third pair, which here stands for all others."""
+MOST_SLOTS = 2**52
+"""More slots than any run has: a year at 100 MHz."""
+_ORIGINS: tuple[Origin, ...] = ("simulated", "os", "qrng")
+"""Origins of random bits, the weakest first."""
 _TYPE_AT = 5
 """Place of the message type in a frame: behind length and version."""
 _AT = {"sifted": 10.0, "corrected": 80.0, "laying down": 90.0}
@@ -207,42 +211,47 @@ def _announced(run: Run) -> dict[str, Any]:
     # Only the last part says of which block the events are.
     if not parts or "pair" not in parts[-1]:
         raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
+    pairs = Station.parse(run.station_text, run.path).pairs
     match parts[-1]:
-        case {"pair": str(pair), "first_slot": int(), "n_slots": int(), "pattern": [str(), str()]} if pair.count("-") == 1:
+        case {"pair": str(pair), "first_slot": 0, "n_slots": int(slots)} if pair in pairs and type(slots) is int and 0 < slots < MOST_SLOTS:
             return parts[-1]
     raise RunFileError("what belongs to the announcement is malformed", where=str(run.path), remedy="Acquire another run.")
 
 
 def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, bound: Bound) -> BlockSettings:
-    """Return what the parties agree on; brightness and number of pulses are what they know themselves, not what the site says."""
+    """Return what the parties agree on: what they know themselves wherever the site could gain by lying, and the more careful word of the two."""
     station = Station.parse(run.station_text, run.path)
     pair = station.pairs[meta["pair"]]
     mu = (sent[0].mu, sent[1].mu)
-    most = max(one.pulses for one in sent)
-    if meta["n_slots"] < most:
-        raise RunFileError(f"the site announces events of {meta['n_slots']:,} pulses, {most:,} were sent", where=str(run.path), remedy="Acquire another run.")
     arm, site = float(transmission(pair.arm_loss_db)), station.optics.site
     dark = (site.dark_hz[0] * site.gate_s, site.dark_hz[1] * site.gate_s)
     slots = station.clock.pattern_slots
     shares = SlotShares.pattern(slots, round(Y_SHARE * slots), pair.yy_overlap)
-    expected = expected_counts(PairBench(mu, (arm, arm), pair.error_x, pair.error_y, site.eta, dark), meta["n_slots"], shares)
-    mode, randomness = meta["pattern"]
+    pulses = max(one.pulses for one in sent)
+    # Kato's parameters come from what the users know before the announcement: a site that chooses the number of slots must not choose them.
+    expected = expected_counts(PairBench(mu, (arm, arm), pair.error_x, pair.error_y, site.eta, dark), pulses, shares)
     return BlockSettings(
         pair=meta["pair"],
         block=block,
-        n_sent=meta["n_slots"],
+        # Pulses in slots of which the site says nothing were sent all the same.
+        n_sent=max(pulses, meta["n_slots"]),
         mu=mu,
         bound=bound,
         kato=kato_parameters(expected.block(), mu) if bound == "kato" else None,
         q_est=pair.error_x,
         first_slot=meta["first_slot"],
         p_x=1.0 - Y_SHARE,
-        pattern_mode=mode,
-        pattern_randomness=randomness,
-        hardware=not run.simulated,
+        pattern_mode="qrng" if all(one.pattern.mode == "qrng" for one in sent) else "demo",
+        pattern_randomness=_weakest(one.origin for one in sent),
+        hardware=not run.simulated and all(one.hardware for one in sent),
         configuration=hashlib.sha256(run.station_text).hexdigest(),
         session=time.time_ns(),
     )
+
+
+def _weakest(origins: Iterable[Origin]) -> Origin:
+    found = set(origins)
+    return next((weak for weak in _ORIGINS if weak in found), "simulated")
 
 
 def _machines(

@@ -7,6 +7,7 @@ is finished is in the stores, and the stores say who is next.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
@@ -14,23 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.entropy import OsRandom, RandomSource
-from ..core.errors import ParameterError
+from ..core.errors import AnnouncementError, DesyncError, FrameError, ParameterError, RunFileError
 from ..core.statement import SecurityStatement
-from ..postprocess.procedures.key_exchange import KeyExchange, pattern_path
+from ..postprocess.procedures.key_exchange import KeyExchange, pattern_path, recorded_s
 from .node import network
-from .worker import Distiller
+from .worker import Distiller, Outcome
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ..acquisition.runs import Run
     from .bench import Bench
     from .bench import Progress as LightProgress
 
+_SPOILT = (RunFileError, AnnouncementError, DesyncError, FrameError, ParameterError)
+"""What is wrong with one run, not with stores or bench."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block of a walk.
 
-    summary: of its run.  key, statement, why: as in `worker.Outcome`; nothing where it was not distilled.
+    summary: of its run.  left_over: by a walk that was killed.  key, statement, why: as in `worker.Outcome`; nothing where it was not distilled.
     """
 
     pair: str
@@ -38,6 +44,7 @@ class Block:
     run_id: str
     simulated: bool
     summary: dict[str, Any]
+    left_over: bool = False
     key: dict[str, Any] | None = None
     statement: SecurityStatement | None = None
     why: str = ""
@@ -113,10 +120,10 @@ class Walk:
             yield block
 
     def _by_turns(self, turns: Turns, light_s: float) -> Iterator[Block]:
-        sent = 0.0
-        while not sent or sent + self.seconds <= light_s * (1.0 + 1e-9):
+        sent, seconds = 0.0, recorded_s(self.seconds)
+        while not sent or sent + seconds <= light_s * (1.0 + 1e-9):
             yield self._lit(turns.next())
-            sent += self.seconds
+            sent += seconds
 
     def _lit(self, pair: str) -> Block:
         """Send one block of light for a pair."""
@@ -131,11 +138,22 @@ class Walk:
             yield from blocks
             return
         for before, block in pairwise(chain([None], blocks, [None])):
-            outcome = self.distiller.collect()
+            outcome = self._collected(before)
             if block is not None:
                 self.distiller.hand_over(block.run)
             if before is not None and outcome is not None:
                 yield replace(before, key=outcome.key, statement=outcome.statement, why=outcome.why)
+
+    def _collected(self, block: Block | None) -> Outcome | None:
+        """Return what came of a block. A spoilt one that an earlier walk left behind gives no key, and does not end this walk."""
+        if self.distiller is None:
+            return None
+        try:
+            return self.distiller.collect()
+        except _SPOILT as error:
+            if block is None or not block.left_over:
+                raise
+            return Outcome(why=str(error))
 
     def _left_over(self, pairs: Sequence[str]) -> Iterator[Block]:
         """Yield the blocks of a walk that was killed between light and key: runs of these pairs in the bench's folder whose patterns wait."""
@@ -145,9 +163,14 @@ class Walk:
             run_id = path.name.removesuffix("-p0.h5")
             for pair in pairs:
                 if all(pattern_path(self.store, user, run_id).exists() for user in pair.split("-")):
-                    with Run.open(path) as run:
-                        if run.complete and run.stop["reason"] == "done":
-                            yield _block(pair, run)
+                    try:
+                        with Run.open(path) as run:
+                            block = _block(pair, run, left_over=True) if run.complete and run.stop["reason"] == "done" else None
+                    except RunFileError as error:
+                        log.warning("left alone: %s", error)
+                        continue
+                    if block is not None:
+                        yield block
 
     def _held(self, pairs: Sequence[str]) -> dict[str, float]:
         """Return the key bits in the stores of each pair, provisioning those that are new."""
@@ -159,5 +182,5 @@ class Walk:
             return held
 
 
-def _block(pair: str, run: Run) -> Block:
-    return Block(pair, run.path, run.run_id, run.simulated, run.summary)
+def _block(pair: str, run: Run, *, left_over: bool = False) -> Block:
+    return Block(pair, run.path, run.run_id, run.simulated, run.summary, left_over)

@@ -21,7 +21,16 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from ..core import errors
-from ..core.errors import AlreadyDistilled, HeliographError, NoKeyError, ParameterError, ReconciliationError, StorageError, StoreLocked, VerificationError
+from ..core.errors import (
+    AlreadyDistilled,
+    HeliographError,
+    NoKeyError,
+    ParameterError,
+    ReconciliationError,
+    StorageError,
+    StoreLocked,
+    VerificationError,
+)
 from ..core.statement import Provenance, SecurityStatement
 from .node import Bound
 

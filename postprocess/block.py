@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import NoKeyError, ParameterError
 from ..core.statement import Provenance, SecurityStatement
 from .finite_key import BlockCounts, Epsilons, KatoParameters, KeyLength
+from .reconciliation.schedule import frame_sizes
 
 LeakRule = Literal["alice_parities", "both_directions"]
 Y_ERROR_LIMIT = 0.11
@@ -56,10 +57,13 @@ class BlockSettings:
 
     def __post_init__(self) -> None:
         for name, holds in (
-            ("pair", len(self.pair.split("-")) == 2),
+            ("pair", len(set(self.pair.split("-"))) == self.pair.count("-") + 1 == 2 and all(self.pair.split("-"))),
             ("block", 0 <= self.block < 2**32),
-            ("n_sent", 0 < self.n_sent < 2**53),
-            ("mu", len(self.mu) == 2 and all(isfinite(mu) and mu > 0 for mu in self.mu)),
+            ("n_sent", isinstance(self.n_sent, int) and 0 < self.n_sent < 2**53),
+            ("first_slot", isinstance(self.first_slot, int) and 0 <= self.first_slot < 2**53),
+            ("mu", len(self.mu) == 2 and all(isfinite(mu) and 0 < mu < 1 for mu in self.mu)),
+            *((name, getattr(self, name) in allowed) for name, allowed in _CHOICES.items()),
+            ("frame_bits", self.frame_bits in frame_sizes()),
             ("kato", self.bound == "azuma" or (self.kato is not None and not self.kato.regression_only)),
             ("q_est", self.q_est is None or 0 <= self.q_est < 0.5),
             ("p_x", 0 < self.p_x < 1),
@@ -78,6 +82,15 @@ class BlockSettings:
     def agreed(self) -> dict[str, Any]:
         """Return all fields but the session in the form in which they are compared: integers, strings, and reals as `float.hex()`."""
         return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "session"}
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "bound": ("azuma", "kato"),
+    "schedule": ("opt7",),
+    "leak_rule": get_args(LeakRule),
+    "pattern_mode": ("demo", "qrng"),
+    "pattern_randomness": ("os", "qrng", "simulated"),
+}
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,14 +24,15 @@ from ...acquisition.run_writer import RunLayout, RunWriter
 from ...acquisition.sent import Sent, erase_sent, save_sent
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
-from ...core.errors import ParameterError
-from ...core.physics import train_fractions
+from ...core.errors import InsecureLight, ParameterError
 from ...instruments.station_checks import POINTS_PER_SLOT, Y_SHARE
 
 if TYPE_CHECKING:
     from ...instruments.roles import TagBatch, TagSource
 
 ALIGNMENT_S = 0.2
+SUB_S = 0.2
+"""Light is recorded in whole pieces of this length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Aligned:
     phases: Phases
     offsets: dict[str, Offset]
     errors: JointErrors
+
+
+def recorded_s(seconds: float) -> float:
+    """Return how long a block of so much light is recorded: whole pieces, and so many pulses are sent."""
+    return ceil(seconds / SUB_S - 1e-9) * SUB_S
 
 
 def pattern_path(store: Path, party: str, run_id: str) -> Path:
@@ -52,8 +59,8 @@ class KeyExchange(BenchProcedure):
 
     store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
     Events are announced while they come in, one part a batch; the last part says of which block they are.
-    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read: then the announcement has no last part, and the
-    patterns are erased.
+    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read, InsecureLight if the detectors show signs of an
+    attack, Tripped if the bench tripped: then the announcement has no last part, and the patterns are erased.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
@@ -67,6 +74,10 @@ class KeyExchange(BenchProcedure):
         super().__init__(**parameters)
         self.store = Path(store) if store is not None else None
         self.source = source if source is not None else OsRandom()
+
+    def carried(self) -> dict[str, Any]:
+        """Return the folder of the key stores and the source of the pattern bits."""
+        return {"store": self.store.resolve() if self.store is not None else None, "source": self.source}
 
     def run_layout(self) -> RunLayout:
         """Return the tag stream, the event rate, and the announcement."""
@@ -87,6 +98,7 @@ class KeyExchange(BenchProcedure):
         self._users = tuple(self.pair.split("-"))
         self._timing = SlotTiming.of(self._station, self._tagger_name())
         self._tagger = cast("TagSource", self.instruments[self._tagger_name()])
+        self._signs = len(self.instruments.arbiter.signs)
         pair = self._station.pairs[self.pair]
         self._light = prepare_light(self.instruments, pair.mu, dict.fromkeys(self._users, pair.arm_loss_db))
 
@@ -95,8 +107,9 @@ class KeyExchange(BenchProcedure):
         aligned = self._align()
         patterns = self._patterns()
         self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
-        self._keep(patterns, round(self.seconds * self._station.clock.rep_rate_hz))
+        self._keep(patterns, round(recorded_s(self.seconds) * self._station.clock.rep_rate_hz))
         try:
+            self._refuse_insecure()
             selector = self._receive(aligned)
         except BaseException:
             for user in self._users:
@@ -106,7 +119,7 @@ class KeyExchange(BenchProcedure):
         if self.should_stop():
             self._keep(patterns, n_slots)
         # Without this last part there is no announcement.
-        self._announce(selector.flush().between(0, n_slots), pair=self.pair, first_slot=0, n_slots=n_slots, pattern=["demo", self.source.origin])
+        self._announce(selector.flush().between(0, n_slots), pair=self.pair, first_slot=0, n_slots=n_slots)
         self.writer.summary.update(
             pair=self.pair,
             mu=self._light.mu,
@@ -139,7 +152,7 @@ class KeyExchange(BenchProcedure):
         for user, pattern in patterns.items():
             place = self._station.optics.users[user]
             modulator = self._station.optics.modulators[place.pm]
-            fractions = train_fractions(place.distance_m, self._station.optics.loop.length_m, self._station.clock.slot_s)
+            fractions = self.train_fractions(user)
             phases = pattern.phases_from(offsets[user])
             volts = gate_waveform(phases, fractions[self._users.index(user)], modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
             self._source(user).load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
@@ -173,20 +186,33 @@ class KeyExchange(BenchProcedure):
         """Put what each user sends where only that user looks."""
         for user, pattern in patterns.items():
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
-            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses))
+            hardware = not self._station.simulated
+            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware))
 
     def _receive(self, aligned: Aligned) -> EventSelector:
         """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""
         selector, self._last_slot = EventSelector(self._timing, aligned.phases.pair), 0
-        with closing(self._tagger.record(self.seconds)) as batches:
+        with closing(self._tagger.record(self.seconds, SUB_S)) as batches:
             for batch in batches:
                 self.writer.tags(self._tagger_name(), batch)
                 events = selector.feed(batch)
+                self._refuse_insecure()
                 self._announce(events)
                 self._report(batch, events)
                 if self.should_stop():
                     break
+        self.instruments.arbiter.look()
+        self._refuse_insecure()
         return selector
+
+    def _refuse_insecure(self) -> None:
+        """Raise InsecureLight, and mark the run, if there were signs of an attack since the start: nothing of such light is distilled."""
+        signs = self.instruments.arbiter.signs[self._signs :]
+        if signs:
+            self.writer.event("error", "arbiter", signs[0])
+            self.writer.summary.update(insecure=signs[0])
+            where, _, sign = signs[0].partition(": ")
+            raise InsecureLight(f"signs of an attack on the detectors: {sign}", where=where, remedy="No key comes of this light. Find the cause first.")
 
     def _announce(self, events: Events, **meta: Any) -> None:
         self.writer.announcement(encode_events(events, self._last_slot), meta)

@@ -40,7 +40,7 @@ class CascadeParameters:
             ("q_est", 0.0 <= self.q_est <= 1.0, "Give an error rate from 0 to 1."),
             ("seed", len(self.seed) == 32, "Give 32 bytes."),
             ("block", 0 <= self.block < 2**32, "Give 0 to 2^32 - 1."),
-            ("frame_bits", self.frame_bits in _sizes(), "Give a power of two from 4096 to 131072."),
+            ("frame_bits", self.frame_bits in frame_sizes(), "Give a power of two from 4096 to 131072."),
             ("schedule", self.schedule == "opt7", "Use opt7."),
             ("in_flight", 1 <= self.in_flight <= 1024, "Give 1 to 1024 frames."),
         ):
@@ -68,7 +68,7 @@ class FrameLayout:
             raise ParameterError("there is no bit to correct", where="n_bits", remedy="Give a sifted key.")
         full, rest = divmod(n_bits, frame_bits)
         least = max(rest, min(SMALLEST_TAIL, frame_bits))
-        return cls(n_bits, frame_bits, full, next(size for size in _sizes() if size >= least) if rest else 0)
+        return cls(n_bits, frame_bits, full, next(size for size in frame_sizes() if size >= least) if rest else 0)
 
     @property
     def frames(self) -> int:
@@ -104,5 +104,6 @@ def block_exponents(first: int, n: int) -> tuple[int, ...]:
     return (min(first, half), min(first + 2, half), *[half] * 12)
 
 
-def _sizes() -> tuple[int, ...]:
+def frame_sizes() -> tuple[int, ...]:
+    """Return the allowed sizes of a frame (bits), the smallest first."""
     return tuple(1 << power for power in range(SMALLEST_FRAME.bit_length() - 1, LARGEST_FRAME.bit_length()))

@@ -16,14 +16,15 @@ from typing import Any, Self, cast
 
 import pytest
 
+from heliograph.acquisition.run_writer import RunLayout, RunWriter
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench
 from heliograph.control.walk import Turns, Walk
 from heliograph.control.worker import Distiller, Outcome
-from heliograph.core.errors import HeliographError, ParameterError, StorageError
+from heliograph.core.errors import HeliographError, ParameterError, RunFileError, StorageError
 from heliograph.core.ledger import records
-from heliograph.instruments.station import default_text
-from heliograph.postprocess.procedures.key_exchange import KeyExchange
+from heliograph.instruments.station import Station, default_text
+from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
 
 
 def taken(had: dict[str, float], gains: dict[str, list[float]], blocks: int) -> list[str]:
@@ -160,6 +161,40 @@ def test_a_store_that_refuses_ends_the_walk(tmp_path):
 def test_without_stores_the_pair_with_the_least_light_is_next(tmp_path):
     blocks = walk_of(Place(tmp_path), distil=False).along(["A-B", "A-C", "B-C"], 9.0)
     assert [block.pair for block in blocks] == ["A-B", "A-C", "B-C", "A-B"]
+
+
+def left_behind(folder: Path, *users: str) -> Path:
+    """Write a finished run of no light, and something where its users keep their patterns."""
+    station = Station.parse(default_text(), folder / "station.toml")
+    with RunWriter.create(folder, "KeyExchange", {}, station, {}, layout=RunLayout()) as writer:
+        pass
+    for user in users:
+        path = pattern_path(folder, user, writer.run_id)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"left")
+    return writer.path
+
+
+def test_a_spoilt_block_of_an_earlier_walk_is_told_and_ends_nothing(tmp_path, caplog):
+    old = left_behind(tmp_path, "A", "B")
+    torn = tmp_path / "20000101T000000Z-000000-p0.h5"
+    torn.write_bytes(b"no run")
+    for user in "AB":
+        pattern_path(tmp_path, user, "20000101T000000Z-000000").write_bytes(b"left")
+    place = Place(tmp_path, RunFileError("no pattern fits", where=str(old)), key(7), key(7))
+
+    blocks = list(walk_of(place).along(["A-B"], 4.0))
+
+    assert [block.run for block in blocks] == [old, Path("A-B-0"), Path("A-B-1")]
+    assert [block.key for block in blocks] == [None, {"key_bits": 7}, {"key_bits": 7}]
+    assert "no pattern fits" in blocks[0].why
+    assert torn.name in caplog.text
+
+
+def test_a_spoilt_block_of_this_walk_ends_it(tmp_path):
+    place = Place(tmp_path, RunFileError("no pattern fits"))
+    with pytest.raises(RunFileError):
+        list(walk_of(place).along(["A-B"], 4.0))
 
 
 def command(folder: Path, *words: str) -> list[str]:

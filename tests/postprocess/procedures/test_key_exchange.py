@@ -217,18 +217,69 @@ def test_what_the_store_holds_from_before_is_part_of_what_is_claimed(again):
     assert earlier.provenance.simulated
 
 
-@pytest.mark.parametrize("change", [{"n_slots": "x"}, {"n_slots": 2e7}, {"pair": "A"}, {"pattern": ["demo"]}, {"first_slot": None}, {"n_bytes": -1}])
-def test_a_run_file_that_is_wrong_about_its_announcement_is_named(again, change):
-    path = again.path
-    again.close()
-    with h5py.File(path, "r+") as file:
+def tell(run: Run, **change: Any) -> Path:
+    """Change what the site says of the announcement, and put the digest right; return the file."""
+    run.close()
+    with h5py.File(run.path, "r+") as file:
         meta = file["announcement/meta"]
         last = meta.shape[0] - 1
         meta[last] = json.dumps({**json.loads(meta[last]), **change}).encode()
         file.attrs["digest"] = digest(file)
+    return run.path
+
+
+_WRONG: list[dict[str, Any]] = [
+    {"n_slots": "x"},
+    {"n_slots": 2e7},
+    {"n_slots": 0},
+    {"n_slots": 2**53},
+    {"pair": "A"},
+    {"pair": "B-A"},
+    {"pair": "../x-B"},
+    {"first_slot": None},
+    {"first_slot": 2**62},
+    {"n_bytes": -1},
+]
+
+
+@pytest.mark.parametrize("change", _WRONG)
+def test_a_run_file_that_is_wrong_about_its_announcement_is_named(again, change):
+    path = tell(again, **change)
 
     with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match=path.name):
         keys.distil(run)
+
+
+def test_the_site_cannot_make_a_simulated_run_real(again):
+    """What decides about secrecy is written down by each user; the site says what it likes."""
+    path = tell(again, pattern=["qrng", "os"])
+    with h5py.File(path, "r+") as file:
+        file.attrs["simulated"] = False
+        start = json.loads(file.attrs["start"])
+        file.attrs["start"] = json.dumps(start | {"simulated": False, "reasons": []}, sort_keys=True)
+        file.attrs["digest"] = digest(file)
+
+    with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys:
+        key = keys.distil(run)
+
+    reasons = key.statement.provenance.reasons
+    assert key.statement.provenance.simulated
+    for reason in ("simulated instruments", "pattern repeats", "seeded generator"):
+        assert any(reason in told for told in reasons)
+    assert not any("not authenticated" in told for told in reasons)
+
+
+def test_users_believe_nobody_about_brightness_and_number_of_their_pulses(again):
+    store = again.path.parents[1] / "store"
+    honest = {user: load_sent(pattern_path(store, user, again.run_id)) for user in "AB"}
+    save_sent(pattern_path(store, "A", again.run_id), replace(honest["A"], mu=0.02))
+    path = tell(again, n_slots=honest["A"].pulses - 1000)
+
+    with Run.open(path) as run, network(store, "AB") as keys:
+        key = keys.distil(run)
+
+    assert any("0.02 and 0.017 photons" in text for text in key.statement.assumptions)
+    assert key.seconds == pytest.approx(LIGHT_S, rel=1e-9)
 
 
 def reordered(text: str) -> str:
@@ -275,6 +326,7 @@ def test_an_exchange_that_is_cut_short_has_ended_its_recording(tmp_path):
 
         # The traceback still holds the frame that was recording.
         assert caught.tb is not None
+        assert not list(tmp_path.glob("store/*/patterns/*"))
         assert len(list(bench["tagger"].record(0.2))) == 1
 
 
