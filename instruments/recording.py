@@ -3,7 +3,7 @@
     with recording("session.jsonl", station), open_bench(station.path) as bench:
         ...
 
-One JSON object a line; bytes are text in Latin-1. What could be secret never reaches the file: of waveforms (they are phases) and of long messages of waveform
+The format is that of `wire.session`. What could be secret never reaches the file: of waveforms (they are phases) and of long messages of waveform
 sources and taggers (they are key in the making) only the length is kept. Streams of tags do not pass a link and are not recorded.
 """
 
@@ -22,17 +22,15 @@ from typing import IO, Any
 
 from ..core.errors import BenchError, StorageError
 from .station import Station
+from .wire import session
+from .wire.session import Segment
 
-SCHEMA = "heliograph-session/1"
 SECRET_ROLES = ("WaveformSource", "TagSource")
 LONGEST = 512
 """Bytes of a message of a secret role that are surely no samples."""
 SHOWN = 64
 """Bytes of a longer one that are shown."""
 _BLOCK = re.compile(rb"#([1-9])")
-
-Segment = bytes | int
-"""Bytes, or how many were masked."""
 
 
 class Mask:
@@ -103,8 +101,8 @@ class _Recording(Tape):
         self._passed("received", data)
 
     def _passed(self, way: str, data: bytes) -> None:
-        for segment in self._masks[way].segments(data) if self._secret else (data,):
-            self._recorder.write({**self._place, way: segment.decode("latin-1") if isinstance(segment, bytes) else {"masked": segment}})
+        segments = self._masks[way].segments(data) if self._secret else (data,)
+        self._recorder.write({**self._place, way: session.as_json(segments)})
 
 
 class Recorder:
@@ -117,7 +115,7 @@ class Recorder:
         self._places: dict[str, tuple[str, str, str]] = {}
         self.lines = 0
         drivers = {name: entry.wire.driver for name, entry in station.instruments.items()}
-        head = {"schema": SCHEMA, "recorded": datetime.now(UTC).isoformat(timespec="seconds"), "station_sha256": station.sha256, "drivers": drivers}
+        head = {"schema": session.SCHEMA, "recorded": datetime.now(UTC).isoformat(timespec="seconds"), "station_sha256": station.sha256, "drivers": drivers}
         file.write(json.dumps(head) + "\n")
 
     def expect(self, name: str, role: str, addresses: Mapping[str, str]) -> None:
