@@ -44,6 +44,7 @@ DRIVERS: dict[str, Entry] = {
     "ThorlabsMBX": Entry("BiasController", ".bias_controllers", "MbxBias", "Thorlabs", "MBX", "serial, text", unit="MBX"),
     "ThorlabsMBXVoa": Entry("Attenuator", ".mbx_attenuators", "MbxVoa", "Thorlabs", "MBX", "serial, text", unit="MBX"),
     "ThorlabsPM100": Entry("PowerMeter", ".power_meters", "Pm100Meter", "Thorlabs", "PM100", "USBTMC, SCPI"),
+    "Mpc320": Entry("PolarisationController", ".polarisation_controllers", "Mpc320Controller", "Thorlabs", "MPC320", "serial, APT"),
     "WebSQ": Entry("PhotonDetector", ".photon_detectors", "WebSQDetector", "Single Quantum", "WebSQ", "TCP, JSON"),
     "ID900": Entry("TagSource", ".tag_sources", "ID900Source", "ID Quantique", "ID900", "ZMQ, SCPI"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from datetime import date
-from math import log10
+from math import degrees, log10
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -32,6 +32,7 @@ Hertz = Annotated[float, BeforeValidator(_quantity("Hz"))]
 Metres = Annotated[float, BeforeValidator(_quantity("m"))]
 Decibels = Annotated[float, BeforeValidator(_quantity("dB"))]
 Radians = Annotated[float, BeforeValidator(_quantity("rad"))]
+Degrees = Annotated[float, BeforeValidator(lambda text: round(degrees(_quantity("rad")(text)), 9))]
 Fraction = Annotated[float, Field(ge=0.0, lt=0.5)]
 
 
@@ -154,10 +155,11 @@ class Limits(Table):
     attenuation_db: tuple[Decibels, Decibels] | None = Field(default=None, alias="attenuation")
     volts_v: tuple[Volts, Volts] | None = Field(default=None, alias="volts")
     bias_a: tuple[Amperes, Amperes] | None = Field(default=None, alias="bias")
+    angle_deg: tuple[Degrees, Degrees] | None = Field(default=None, alias="angle")
     rate_hz: Hertz | None = Field(default=None, alias="rate", gt=0)
     flux_hz: Hertz | None = Field(default=None, alias="flux", gt=0)
 
-    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a")
+    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a", "angle_deg")
     @classmethod
     def _ordered(cls, pair: tuple[float, float] | None) -> tuple[float, float] | None:
         if pair is not None and not pair[0] <= pair[1]:

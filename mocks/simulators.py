@@ -16,6 +16,7 @@ from .devices.basik import Basik
 from .devices.dd100 import DD100
 from .devices.id900 import Id900
 from .devices.mbx import Mbx
+from .devices.mpc320 import Mpc320
 from .devices.pm100 import Pm100
 from .devices.websq import WebSQ
 from .listeners import HOST
@@ -40,6 +41,10 @@ def _mbx(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     device = Mbx(place.world, place.seeds, name)
     place.units[address] = device, {"resource": place.serial(name, device)}
     return place.units[address][1]
+
+
+def _mpc320(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
+    return {"resource": place.serial(name, Mpc320(place.world, name))}
 
 
 def _pm100(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
@@ -75,6 +80,7 @@ SIMULATORS: dict[str, Builder] = {
     "ThorlabsMBX": _mbx,
     "ThorlabsMBXVoa": _mbx,
     "ThorlabsPM100": _pm100,
+    "Mpc320": _mpc320,
     "Keysight81160A": _awg81160a,
     "WebSQ": _websq,
     "ID900": _id900,

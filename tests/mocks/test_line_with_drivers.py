@@ -12,20 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.core.errors import DeviceFault, LimitError
+from heliograph.core.errors import DeviceFault, LimitError, NotHomed
 from heliograph.instruments.bias_controllers import MbxBias
 from heliograph.instruments.connect import connect
 from heliograph.instruments.mbx_attenuators import MbxVoa
+from heliograph.instruments.polarisation_controllers import Mpc320Controller
 from heliograph.instruments.power_meters import Pm100Meter
-from heliograph.instruments.roles import Attenuator, BiasController, PowerMeter
+from heliograph.instruments.roles import Attenuator, BiasController, PolarisationController, PowerMeter
 from heliograph.instruments.station import Station
 from heliograph.instruments.thorlabs import ThorlabsMBX, ThorlabsPM100, mbx_link, pm100_link
+from heliograph.instruments.thorlabs_apt import Mpc320
 from heliograph.instruments.wire.mbx import BiasMode
 from heliograph.mocks.devices.mbx import Mbx
+from heliograph.mocks.devices.mpc320 import Mpc320 as SimulatedMpc320
 from heliograph.mocks.devices.pm100 import Pm100
 from heliograph.mocks.lab import Lab
 from heliograph.mocks.layout import Layout
 from heliograph.mocks.listeners import Hub
+from heliograph.mocks.optics.polarisation import HORIZONTAL, overlap, paddles
 from heliograph.mocks.randomness import Seeds
 from heliograph.mocks.world import World
 
@@ -69,6 +73,8 @@ def carve(bench: Any) -> None:
 def light_up(bench: Any) -> None:
     """Light on the detectors, about 2e5 clicks a second, in the arms of A and B."""
     bench["laser"].emission = False
+    for name in ("mbx_1", "mbx_2"):
+        bench[name].mode = BiasMode.NULL
     carve(bench)
     bench["voa_in"].attenuation_db = 39.0
     bench["voa_mbx"].attenuation_db = 1.0
@@ -88,7 +94,12 @@ def clicks(bench: Any, seconds: float = 0.4) -> np.ndarray:
 
 
 def test_each_instrument_has_its_role_and_says_who_it_is(bench: Any) -> None:
-    for name, role, model in (("mbx_1", BiasController, "MBX3"), ("voa_mbx", Attenuator, "MBX3"), ("meter", PowerMeter, "PM100D")):
+    for name, role, model in (
+        ("mbx_1", BiasController, "MBX3"),
+        ("voa_mbx", Attenuator, "MBX3"),
+        ("meter", PowerMeter, "PM100D"),
+        ("mpc", PolarisationController, "MPC320"),
+    ):
         assert isinstance(bench[name], role)
         assert bench[name].identify().model == model
         assert bench[name].snapshot()
@@ -201,14 +212,60 @@ def test_a_bias_that_drifts_unheld_spoils_the_extinction_and_a_controller_holds_
         assert outside_share(bench) < 5e-3
 
 
-def test_a_laser_that_warms_up_is_seen_by_laser_meter_and_tags_alike() -> None:
-    with opened('warm_up = { lacking = "1 dB", time = "60 s" }') as (bench, world):
-        light_up(bench)
-        before = bench["laser"].power_w, np.mean([bench["meter"].power_w for _ in range(20)]), clicks(bench)[0]
-        world.clock_ps += 10 * MINUTE_PS
-        after = bench["laser"].power_w, np.mean([bench["meter"].power_w for _ in range(20)]), clicks(bench)[0]
+@pytest.fixture(scope="module")
+def drifting() -> Iterator[tuple[Any, World]]:
+    with opened('warm_up = { lacking = "1 dB", time = "60 s" }\npolarisation_drift = "0.05 rad"') as bench:
+        yield bench
 
-    assert np.divide(after, before) == pytest.approx([10**0.1] * 3, rel=0.015)
+
+def powers(bench: Any) -> tuple[float, float, float]:
+    """Power by the laser, by the meter, and the clicks of both detectors as photons."""
+    return bench["laser"].power_w, float(np.mean([bench["meter"].power_w for _ in range(20)])), float((clicks(bench) / [0.701156, 0.770355]).sum())
+
+
+def test_a_laser_that_warms_up_is_seen_by_laser_meter_and_tags_alike(drifting: Any) -> None:
+    bench, world = drifting
+    light_up(bench)
+    before = powers(bench)
+
+    world.clock_ps += 10 * MINUTE_PS
+
+    assert np.divide(powers(bench), before) == pytest.approx([10**0.1] * 3, rel=0.015)
+
+
+def test_paddles_set_the_visibility_that_the_tags_tell(bench: Any) -> None:
+    """Unmodulated light leaves at D1 but for the share of the power that the paddles turn away."""
+    light_up(bench)
+    for angles, share in (((0.0, 0.0, 0.0), 1.0), ((30.0, 50.0, 10.0), 0.530637), ((0.0, 45.0, 0.0), 0.0)):
+        for paddle, angle in enumerate(angles):
+            bench["mpc"].move(paddle, angle)
+        bench["voa_in"].attenuation_db = 45.0
+        d1, d2 = clicks(bench) / np.array([0.701156, 0.770355])
+        # A paddle comes within 0.06 deg of its angle.
+        assert (d1 - d2) / (d1 + d2) == pytest.approx(np.sqrt(share), abs=0.02)
+        assert bench["mpc"].angles_deg == pytest.approx(angles, abs=0.07)
+
+
+def test_a_polarisation_that_drifts_lowers_the_visibility(drifting: Any) -> None:
+    bench, world = drifting
+    light_up(bench)
+    for paddle in range(3):
+        bench["mpc"].move(paddle, 0.0)
+    bench["voa_in"].attenuation_db = 45.0
+    before = clicks(bench)
+
+    world.clock_ps += 120 * MINUTE_PS
+
+    after = clicks(bench)
+    assert after[1] / after.sum() > 2 * before[1] / before.sum() + 0.005
+
+
+def test_paddles_refuse_what_the_station_forbids_and_what_is_no_paddle(bench: Any) -> None:
+    before = bench["mpc"].wire.sent
+    for paddle, angle in ((0, -0.1), (0, 166.0), (0, float("nan")), (3, 45.0), (-1, 45.0)):
+        with pytest.raises(LimitError):
+            bench["mpc"].move(paddle, angle)
+    assert bench["mpc"].wire.sent == before
 
 
 # One body a role, on every transport
@@ -259,6 +316,18 @@ def mbx_on(world: World, transport: str) -> Iterator[ThorlabsMBX]:
         link.close()
 
 
+@contextmanager
+def paddles_on(world: World, transport: str) -> Iterator[Mpc320Controller]:
+    device, entry = SimulatedMpc320(world, "mpc"), station().instruments["mpc"]
+    if transport == "in process":
+        yield Mpc320Controller("mpc", entry, Mpc320(InProcess(device)), station="full_station.toml")
+        return
+    with on_transport(device, transport) as resource:
+        controller = Mpc320Controller.open("mpc", entry, {"resource": resource}, station="full_station.toml")
+        yield controller
+        controller.close()
+
+
 TRANSPORTS = ("in process", "pty", "tcp")
 
 
@@ -305,6 +374,27 @@ def test_the_attenuator_of_an_mbx_on_any_transport(world: World, transport: str)
         assert voa.range_db == (0.5, 20.0)
         assert voa.to_safe().state == "CONFIRMED"
         assert voa.measured_db > 19.9
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_paddles_on_any_transport(world: World, transport: str) -> None:
+    with paddles_on(world, transport) as mpc:
+        assert type(mpc.driver) is Mpc320
+        assert mpc.identify().serial == "38449564"
+        assert bool(mpc.homed) is False
+        with pytest.raises(NotHomed):
+            mpc.move(0, 45.0)
+        mpc.home()
+        assert bool(mpc.homed) is True
+        mpc.move(1, 45.0)
+        mpc.move(2, 165.0)
+        assert mpc.angles_deg == pytest.approx((0.0, 45.0, 165.0), abs=0.07)
+        assert mpc.driver.unasked >= 2
+        assert not mpc.moving(1)
+        assert mpc.snapshot()["velocity_percent"] == 50
+        assert mpc.to_safe().state == "CONFIRMED"
+        expected = overlap(HORIZONTAL, [paddles(mpc.angles_deg)])
+        assert world._wandering.overlap(0) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_mode_that_does_not_hold_is_a_fault(world: World) -> None:
