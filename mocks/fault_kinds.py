@@ -10,8 +10,7 @@ from ..core.errors import ConfigError
 from ..core.units import Dimension
 
 Layer = Literal["reply", "device", "world"]
-Target = Literal["", "instrument", "user", "modulator", "detector"]
-TARGETS = {"": "place", "instrument": "instrument", "user": "user", "modulator": "modulator", "detector": "detector"}
+Target = Literal["", "instrument", "user", "detector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +57,16 @@ KINDS: dict[str, Kind] = {
     "detector-unplugged": Kind("device", "instrument", "the cable of the first detector is off"),
     "tagger-overflow": Kind("device", "instrument", "the tagger's buffer runs over and stamps are lost"),
     "tag-overflow": Kind("device", "instrument", "the same as tagger-overflow"),
-    "laser-drift": Kind("world", "", "the laser emits that much more than it says", "dB", 1.0, -30.0, 30.0),
+    "laser-drift": Kind("world", "", "the laser emits that much more than it was told to", "dB", 1.0, -30.0, 30.0),
     "mode-hop": Kind("world", "", "the laser jumps to another line, weaker by that much", "dB", 3.0, 0.0, 60.0),
     "emission-stuck": Kind("world", "", "the laser does not stop emitting"),
-    "bias-drift": Kind("world", "modulator", "the darkest point of the intensity modulators moves by that voltage", "V", 1.0, -20.0, 20.0),
+    "bias-drift": Kind("world", "", "the darkest point of the intensity modulators moves by that voltage", "V", 1.0, -20.0, 20.0),
     "voa-stuck": Kind("world", "instrument", "the attenuator's motor does not move any more"),
     "fibre-cut": Kind("world", "user", "a fibre loses that much more, in the arm of a user or before the loop", "dB", 60.0, 0.0, 200.0),
-    "polarisation-jump": Kind("world", "", "the polarisation of one train turns by that angle", "rad", 0.5, -7.0, 7.0),
+    "polarisation-jump": Kind("world", "", "the polarisation before the loop turns by that angle on the Poincare sphere", "rad", 0.5, -7.0, 7.0),
     "slip": Kind("world", "user", "a user's generator slips by that many slots", None, 1.0, -1e6, 1e6),
     "dark": Kind("world", "detector", "dark counts become that many times as frequent", None, 100.0, 0.0, 1e6),
-    "latch": Kind("world", "detector", "a nanowire becomes normal-conducting until its bias is taken to zero"),
+    "latch": Kind("world", "detector", "a nanowire becomes normal-conducting until its bias is taken to zero; at once"),
     "missed-tags": Kind("world", "detector", "that share of the clicks is not recorded, and nobody counts them", None, 0.1, 0.0, 1.0),
     "swapped-channels": Kind("world", "", "the cables of the two detectors are swapped at the tagger"),
     "clock-lost": Kind("world", "", "the reference clock goes away"),

@@ -15,11 +15,11 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from ..core.units import parse
-from .fault_kinds import KINDS, NAMES, TARGETS, kind_of
+from .fault_kinds import KINDS, NAMES, kind_of
 
 __all__ = ["KINDS", "NAMES", "Fault", "Faults", "read"]
 
-_PLACES = ("instrument", "user", "modulator", "detector")
+_PLACES = ("instrument", "user", "detector")
 _KEYS = {"kind", "port", "at", "on", "rate", "times", "amount", "delay", "after", *_PLACES}
 
 
@@ -27,7 +27,7 @@ _KEYS = {"kind", "port", "at", "on", "rate", "times", "amount", "delay", "after"
 class Fault:
     """One thing that goes wrong.
 
-    kind: see `fault_kinds.KINDS`.  target: instrument, user, modulator or detector it falls on; empty for the whole bench.
+    kind: see `fault_kinds.KINDS`.  target: instrument, user or detector it falls on; empty for the whole bench.
     port: of the instrument, `resource`, `counts` or `datalink`.
     at: the first matching reply it falls on, from 1.  on: what the request must begin with (`hex:` and digits for bytes that it must hold).
     rate: probability for each matching reply.  times: how often in all; without it once if `at` is given, else for ever.
@@ -153,7 +153,7 @@ class Faults:
                     remedy=f"Choose one of {', '.join(sorted(instruments))}.",
                 )
             if kind.target == "" and fault.target:
-                raise ConfigError(f"the fault {fault.kind} takes no {TARGETS[kind.target]}", where=fault.kind, remedy="Leave it out.")
+                raise ConfigError(f"the fault {fault.kind} takes no place", where=fault.kind, remedy="Leave it out.")
         return cls(script)
 
     def of_replies(self, instrument: str, port: str) -> list[Fault]:

@@ -77,16 +77,16 @@ class Wandering:
         if name in self._angles:
             self._angles[name] = angles_deg
 
-    def overlap(self, time_ps: int) -> float:
-        """Return the share of the power that enters the loop in the state that interferes."""
-        if not self._angles and self.still and self._input is HORIZONTAL:
+    def overlap(self, time_ps: int, turned_rad: float = 0.0) -> float:
+        """Return the share of the power that enters the loop in the state that interferes.  turned_rad: a turn of the state that comes to the drift."""
+        if not self._angles and self.still and self._input is HORIZONTAL and turned_rad == 0.0:
             return 1.0
-        state = rotated(self._input, self._turns[0].at(time_ps), self._turns[1].at(time_ps))
+        state = rotated(self._input, self._turns[0].at(time_ps) + turned_rad, self._turns[1].at(time_ps))
         return overlap(state, [paddles(angles) for angles in self._angles.values()])
 
-    def visibility(self, time_ps: int) -> float:
-        """Return the factor of the polarisation on the visibility."""
-        return sqrt(self.overlap(time_ps))
+    def visibility(self, time_ps: int, turned_rad: float = 0.0) -> float:
+        """Return the factor of the polarisation on the visibility; as `overlap`."""
+        return sqrt(self.overlap(time_ps, turned_rad))
 
 
 def _random_state(seeds: Seeds) -> Jones:

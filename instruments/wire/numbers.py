@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from numbers import Real
+from typing import SupportsFloat
 
 from ...core.errors import BadReply
 
@@ -14,7 +14,7 @@ OVERFLOW = 9.9e37
 def finite(value: object, what: str) -> float:
     """Return a reply, as text or parsed, as a float; raises BadReply for other text, lists, switches, NaN, infinity and overflow marks."""
     found = None
-    if isinstance(value, str | Real) and value is not True and value is not False:
+    if isinstance(value, str | SupportsFloat) and not isinstance(value, bool):
         with suppress(ValueError):
             found = float(value)
     if found is None or not abs(found) < OVERFLOW:

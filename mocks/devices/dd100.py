@@ -63,8 +63,8 @@ class DD100:
         return self._say(f"Pos:{self._steps()}", delay_s=way / SPEED_DB_S)
 
     def _move(self, attenuation_db: float) -> None:
-        self._attenuation_db = attenuation_db
         self._world.set_attenuation(self._name, attenuation_db)
+        self._attenuation_db = self._world.attenuation_db(self._name)
 
     def _steps(self) -> int:
         return round((self._attenuation_db - INSERTION_DB) * STEPS_PER_DB)

@@ -59,6 +59,7 @@ class Id900:
         self._queries: dict[str, Callable[[int], str]] = {
             "*IDN": lambda _n: _IDENTITY,
             "REC:STAG": lambda _n: "PLAYING" if self.recorder.playing else "STOPPED",
+            "DEVI:SYNC": lambda _n: "INT" if world.harm().clockless else "EXT",
             "RAW:ERRO": lambda n: str(self.recorder.lost.get(n, 0)),
             "INPU:COUN": self._count,
         }

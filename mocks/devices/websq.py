@@ -102,9 +102,12 @@ class WebSQ:
         return {"value": self._values[label]} | ({} if low is None else {"min": low, "max": high})
 
     def _bias_voltages(self) -> list[float]:
-        """Return the voltages over bias resistor and nanowire: a latched wire adds its own resistance, an open cable drives the source to its limit."""
+        """Return the voltages over bias resistor and nanowire.
+
+        A latched or blinded wire adds its own resistance, an open cable drives the source to its limit.
+        """
         return [
-            OPEN_CIRCUIT_V if k in self._unplugged and ua > 0.0 else ua * 1e-3 * KILO_OHM * (100.0 if self._world.is_latched(k) else 1.0)
+            OPEN_CIRCUIT_V if k in self._unplugged and ua > 0.0 else ua * 1e-3 * KILO_OHM * (100.0 if self._world.is_latched(k) or self._world.blinded else 1.0)
             for k, ua in enumerate(self._values["BiasCurrent"])
         ]
 

@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.core.errors import BadReply
+from heliograph.instruments.wire.numbers import OVERFLOW, finite
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "NAN", "9.9E37", "-9.9E+37", "inf", "warm", "", "1.5,2", "1e999", True, False, None, [1.0], float("nan"), 9.91e37, "1_0V"]
+)
+def test_what_is_no_number_is_a_bad_reply(value):
+    with pytest.raises(BadReply, match="power"):
+        finite(value, "power")
+
+
+@given(st.floats(-9e37, 9e37))
+def test_every_other_number_is_taken_as_it_is(value):
+    assert finite(value, "x") == finite(repr(value), "x") == finite(np.float64(value), "x") == value
+    assert OVERFLOW > 9e37
+
+
+def test_whole_numbers_are_numbers():
+    assert finite(3, "x") == finite(" +3 ", "x") == finite(np.int64(3), "x") == 3.0
