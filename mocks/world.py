@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import is_not
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,7 @@ class World:
         self._drives: dict[str, Drive] = {}
         self._nanowires = [Nanowire(), Nanowire()]
         self._biased = False
+        self._carved: tuple[list[Drive], list[float], Carving] | None = None
         self._lights: dict[int, Light] = {}
         self._wandering = Wandering(layout, self._seeds)
         self._epochs: dict[str, int] = {}
@@ -208,7 +210,10 @@ class World:
     def _carve(self, time_ps: int, passed: int) -> Carving:
         layout, offsets = self.layout, self._wandering.offsets_v(time_ps)[:passed]
         drives = [self._drives.get(source, DARK) for source, _ in layout.carvers[:passed]]
-        return carve(drives, [c for _, c in layout.carvers[:passed]], layout.slots, layout.loop.slot_s, offsets)
+        if self._carved is None or offsets != self._carved[1] or len(drives) != len(self._carved[0]) or any(map(is_not, drives, self._carved[0])):
+            # Attenuators and biases move far more often than waveforms, and carving is most of the work.
+            self._carved = drives, offsets, carve(drives, [c for _, c in layout.carvers[:passed]], layout.slots, layout.loop.slot_s, offsets)
+        return self._carved[2]
 
     def light(self, time_ps: int | None = None) -> Light:
         """Return what arrives at the detectors now, or at a bench time, computed once after each change of a knob and for each step of what drifts."""
