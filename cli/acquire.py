@@ -185,7 +185,7 @@ def run(
         from ..acquisition.procedures import table
         from ..control.bench import open_bench
 
-        chosen = table.made(procedure, _given(param or ()))
+        chosen = table.made(procedure, given(param or ()))
         with open_bench(station, folder=out_folder, faults=tuple(fault or ()), armed=not dark) as bench:
             run = _carry_out(bench, chosen, procedure, out)
         out.table(procedure, ["found", "value"], list(plain(run.summary).items()))
@@ -219,7 +219,8 @@ def _range(parameter: Mapping[str, Any]) -> str:
     return f"{parameter['default']}{allowed}{' ' + parameter['units'] if parameter['units'] else ''}"
 
 
-def _given(pairs: Sequence[str]) -> dict[str, str]:
+def given(pairs: Sequence[str]) -> dict[str, str]:
+    """Return parameters written as NAME=VALUE by name; raises ParameterError."""
     wrong = [text for text in pairs if "=" not in text]
     if wrong:
         raise ParameterError(f"{wrong[0]!r} is no parameter", where="--param", remedy="Write it as --param duration_s=2.")

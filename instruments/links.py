@@ -155,6 +155,14 @@ class VisaLink(VISAAdapter):
                     found += piece
             return found
 
+    def listen(self, patience_s: float) -> bytes:
+        """Take whatever comes, up to the first silence, for the answer to the last command; nothing if nothing comes in time. Raises Disconnected."""
+        self._owed = False
+        found = until_quiet(self.discard, patience_s)
+        self._received += len(found)
+        self._tape.received(found)
+        return found
+
     def ended(self) -> None:
         """Say that the reply is complete; raises BadReply if more has come than that, and finds the place in the stream again."""
         if self._alone and (more := self.discard().strip()):
@@ -270,6 +278,22 @@ class VisaLink(VISAAdapter):
 
 
 _MOST_LINES = 12
+
+
+QUIET_S = 0.1
+"""Silence that ends an answer of which nothing else is known."""
+
+
+def until_quiet(take: Callable[[], bytes], patience_s: float) -> bytes:
+    """Return what a function takes in, from the first bytes to the first silence; nothing if nothing comes in time."""
+    found, until = b"", time.monotonic() + patience_s
+    while time.monotonic() < until:
+        if piece := take():
+            found += piece
+            until = time.monotonic() + QUIET_S
+        else:
+            time.sleep(0.005)
+    return found
 
 
 def identity_answer(model: str) -> Callable[[list[str]], bool]:

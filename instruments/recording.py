@@ -101,6 +101,8 @@ class _Recording(Tape):
         self._passed("received", data)
 
     def _passed(self, way: str, data: bytes) -> None:
+        if not data:
+            return
         segments = self._masks[way].segments(data) if self._secret else (data,)
         self._recorder.write({**self._place, way: session.as_json(segments)})
 

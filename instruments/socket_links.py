@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pymeasure.adapters import Adapter
 
 from ..core.errors import ConfigError, DependencyMissing, Disconnected, InstrumentError, Timeout
+from .links import until_quiet
 from .recording import tape
 from .roles import WireCount
 
@@ -87,6 +88,13 @@ class TcpLink(Adapter):
             except InstrumentError:
                 self.renew()
                 raise
+
+    def listen(self, patience_s: float) -> bytes:
+        """Take whatever comes, up to the first silence; nothing if nothing comes in time."""
+        found = until_quiet(self.waiting, patience_s)
+        self._received += len(found)
+        self._tape.received(found)
+        return found
 
     def waiting(self) -> bytes:
         """Take what has come and nobody read, and return it."""
@@ -232,6 +240,16 @@ class ZmqLink(Adapter):
         self._received += len(reply)
         self._tape.received(reply)
         return reply
+
+    def listen(self, patience_s: float) -> bytes:
+        """Take the reply to the last question; nothing if it does not come in time."""
+        before, self.timeout_s = self.timeout_s, patience_s
+        try:
+            return bytes(self._read_bytes(-1)) if self._owed else b""
+        except Timeout:
+            return b""
+        finally:
+            self.timeout_s = before
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
