@@ -49,8 +49,8 @@ def carved_share(station: Station) -> float:
     """Return the share of the laser's mean power that the intensity modulators of the line let through while they carve pulses."""
     share = np.ones(POINTS_PER_SLOT)
     for modulator in (station.optics.modulators[name] for name in station.optics.line if name in station.optics.modulators):
-        volts = modulator.gain * carving_waveform(modulator.v_pi_v, modulator.gain)
-        share = share * modulator_transmission(volts, modulator.v_pi_v, extinction_db=modulator.er_db)
+        volts = modulator.gain * carving_waveform(modulator.v_pi_v, modulator.gain) + modulator.null_v
+        share = share * modulator_transmission(volts, modulator.v_pi_v, bias_v=modulator.null_v, extinction_db=modulator.er_db)
     return float(share.mean())
 
 
@@ -122,6 +122,8 @@ def _carve(instruments: Instruments) -> None:
     station = instruments.station
     for modulator in (station.optics.modulators[name] for name in station.optics.line if name in station.optics.modulators):
         source = cast("WaveformSource", instruments[modulator.instrument])
+        # The offset, and not the waveform, goes to the darkest point: a generator's waveform is symmetric about it, so it reaches further.
+        source.set_offset_v(modulator.channel, modulator.null_v / modulator.gain)
         source.load(modulator.channel, carving_waveform(modulator.v_pi_v, modulator.gain), POINTS_PER_SLOT * station.clock.rep_rate_hz)
         source.output(modulator.channel, True)
 

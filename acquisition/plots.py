@@ -28,7 +28,7 @@ def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None
     drive_v: float (n,), generator volts.  rates_hz: float (n, 2), D1 and D2.  fringe: the fit, drawn as curves and told in the legend's head.
     """
     volts, rates = np.asarray(drive_v, float), np.asarray(rates_hz, float)
-    factor, unit = _rate_unit(rates)
+    factor, unit = rate_unit(rates)
     figure, axes = canvas("generator voltage, clockwise gate against the rest of the slot (V)", f"count rate ({unit})", title)
     if fringe is not None:
         fine = np.linspace(volts.min(), volts.max(), 400)
@@ -41,14 +41,14 @@ def fringe_figure(drive_v: ArrayLike, rates_hz: ArrayLike, fringe: Fringe | None
     if fringe is not None:
         behind = f" at the modulator, behind a gain of {fringe.gain:g}" if fringe.gain != 1.0 else ""
         head = f"$V_\\pi$ = {fringe.v_pi_v:.3f} ± {fringe.v_pi_sigma_v:.3f} V{behind}\nvisibility = {fringe.visibility:.4f} ± {fringe.visibility_sigma:.4f}"
-    _legend_above(axes, head)
+    legend_above(axes, head)
     return figure
 
 
 def count_rate_figure(time_s: ArrayLike, rates_hz: ArrayLike, *, title: str = "") -> Figure:
     """Draw count rates against time.  time_s: float (n,), end of each period from the start.  rates_hz: float (n, 2), D1 and D2."""
     time, rates = np.asarray(time_s, float), np.asarray(rates_hz, float)
-    factor, unit = _rate_unit(rates)
+    factor, unit = rate_unit(rates)
     figure, axes = canvas("time (s)", f"count rate ({unit})", title)
     for k, (name, colour, marker) in enumerate(_DETECTORS):
         mean = rates[:, k].mean() / factor
@@ -56,7 +56,7 @@ def count_rate_figure(time_s: ArrayLike, rates_hz: ArrayLike, *, title: str = ""
         axes.plot(time, rates[:, k] / factor, marker, color=colour, markersize=4.5, linestyle="-", linewidth=1.0, label=f"{name}, mean {mean:.4g} {unit}")
     axes.set_ylim(bottom=0.0, top=1.12 * max(rates.max() / factor, 1e-12))
     axes.set_xlim(left=0.0)
-    _legend_above(axes, None)
+    legend_above(axes, None)
     return figure
 
 
@@ -76,7 +76,7 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5, top=3.0 * max(int(histogram.max()), 1))
     axes.set_xlim(0.0, slot_ps / 1e3)
-    _legend_above(axes, "shaded: gate" if centres_ps is not None else None)
+    legend_above(axes, "shaded: gate" if centres_ps is not None else None)
     return figure
 
 
@@ -96,11 +96,12 @@ def canvas(xlabel: str, ylabel: str, title: str = "", *, grid: Literal["both", "
     return figure, axes
 
 
-def _legend_above(axes: Axes, head: str | None) -> None:
+def legend_above(axes: Axes, head: str | None) -> None:
     """Put the legend between title and axes, where it never covers a curve."""
     axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, title=head, alignment="left", title_fontsize=10)
 
 
-def _rate_unit(rates: NDArray[np.float64]) -> tuple[float, str]:
+def rate_unit(rates: NDArray[np.float64]) -> tuple[float, str]:
+    """Return the unit in which count rates (1/s) read well: its size and its name."""
     largest = float(rates.max(initial=0.0))
     return next((pair for pair in _RATE_UNITS if largest >= pair[0]), _RATE_UNITS[-1])

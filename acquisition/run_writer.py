@@ -32,6 +32,7 @@ from .timetags import SlotTiming
 if TYPE_CHECKING:
     from ..instruments.roles import Counts, TagBatch
     from ..instruments.station import Station
+    from .calibrations import Calibration
 
 __all__ = ["RunLayout", "RunWriter"]
 
@@ -68,6 +69,7 @@ class RunWriter:
         seed: int | None = None,
         simulated: bool | None = None,
         reasons: Sequence[str] = _SIMULATED,
+        calibrations: Sequence[Calibration] = (),
         operator: str = "",
         purpose: str = "",
         clock_ns: Callable[[], int] = time.time_ns,
@@ -75,6 +77,7 @@ class RunWriter:
         """Create `<time>-<6 hex>-p0.h5` in a folder, with everything known before the run.
 
         layout: what the procedure will write.  seed: of the procedure's own draws, if any.  simulated: as the station says unless given; reasons: why.
+        calibrations: records that the run uses in place of the station's values.
         Raises StorageError if the folder cannot be written, ParameterError for parameters that a run file does not hold.
         """
         now = datetime.fromtimestamp(clock_ns() / 1e9, UTC)
@@ -91,6 +94,7 @@ class RunWriter:
             "station_sha256": station.sha256,
             "simulated": simulated,
             "reasons": list(reasons) if simulated else [],
+            "calibrations": {one.name: {"taken": one.taken.isoformat(), "sha256": one.sha256} for one in calibrations},
             "timing": asdict(SlotTiming.of(station)) if layout.tags else None,
         }
         path = Path(folder) / f"{run_id}-p0.h5"

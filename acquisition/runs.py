@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -188,15 +189,20 @@ class Run(Mapping[str, NDArray[Any]]):
         return pd.DataFrame(columns)
 
     def plot(self) -> Figure:
-        """Return the figure that shows this kind of run: fringe, arrivals in the slot, or count rates.
+        """Return the figure that shows this kind of run: fringe or another calibration, arrivals in the slot, or count rates.
 
         Raises RunFileError if the run holds nothing that can be drawn.
         """
+        from .calibration_plots import FIGURES
         from .plots import count_rate_figure, fringe_figure
 
         title = f"{self.procedure} {self.run_id}" + (" (simulated)" if self.simulated else "")
         if "fringe/drive" in self and self["fringe/drive"].size:
             return fringe_figure(self["fringe/drive"], np.stack((self["fringe/d1"], self["fringe/d2"]), axis=1), _kept_fringe(self.summary), title=title)
+        kind = next((name.partition("/")[0] for name in self if name.partition("/")[0] in FIGURES and self[name].size), None)
+        if kind is not None:
+            table = {name.rpartition("/")[2]: self[name] for name in self if name.startswith(f"{kind}/")}
+            return FIGURES[kind](table, self.summary, title)
         tagged = [name.removesuffix("/t") for name in self if name.endswith("/t")]
         if tagged and self[f"{tagged[0]}/t"].size:
             return self._arrivals(tagged[0], title)
@@ -325,7 +331,8 @@ def _columns(file: h5py.File) -> Iterator[tuple[str, str, str]]:
 def _kept_fringe(summary: dict[str, Any]) -> Fringe | None:
     if "v_pi_v" not in summary:
         return None
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in summary.items()}
+    names = {one.name for one in fields(Fringe)}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in summary.items() if name in names}
     return Fringe(**values)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...instruments.connect import Instruments
     from ...instruments.roles import WaveformSource
     from ...instruments.station_models import Modulator
+    from ..calibrations import Calibration
 
 
 class BenchProcedure(Procedure):
@@ -52,8 +53,25 @@ class BenchProcedure(Procedure):
         low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
         return f"Give a value from {low:g} to {high:g}." if low is not None and high is not None else "Give a value of the right kind."
 
+    def use_calibrations(self) -> tuple[Calibration, ...]:
+        """Let this run see what was measured of the station, and return the records; `instruments` must be set. Raises CalibrationError for stale ones."""
+        from ..calibrated import in_use
+        from ..calibrations import Calibrations
+
+        self.instruments, records = in_use(self.instruments, Calibrations.of(self.instruments.station), measuring=self.record_name)
+        return records
+
+    @property
+    def record_name(self) -> str:
+        """Return the name of the calibration that this procedure makes; empty for one that makes none."""
+        return ""
+
     def check(self) -> None:
         """Raise what makes the run impossible with these parameters on this station; `instruments` must be set. Nothing is sent, no file is written yet."""
+
+    def carried(self) -> dict[str, Any]:
+        """Return what its constructor takes besides the parameters, so that another process can make the same procedure."""
+        return {}
 
     def run_layout(self) -> RunLayout:
         """Return the streams that the procedure writes; `instruments` must be set."""
@@ -89,10 +107,15 @@ class BenchProcedure(Procedure):
         optics = self.instruments.station.optics
         return optics.modulators[optics.users[user].pm]
 
+    def train_fractions(self, user: str) -> tuple[float, float]:
+        """Return where in the slot, 0 to 1, the clockwise and the other train pass a user's modulator: as a delay scan found, else by the distances."""
+        station, found = self.instruments.station, self._modulator(user).trains_s
+        if found is None:
+            return train_fractions(station.optics.users[user].distance_m, station.optics.loop.length_m, station.clock.slot_s)
+        return found[0] / station.clock.slot_s % 1.0, found[1] / station.clock.slot_s % 1.0
+
     def _fraction(self, user: str) -> float:
-        station = self.instruments.station
-        clockwise, _ = train_fractions(station.optics.users[user].distance_m, station.optics.loop.length_m, station.clock.slot_s)
-        return clockwise
+        return self.train_fractions(user)[0]
 
     def _load(self, user: str, volts: NDArray[np.float64]) -> None:
         self._source(user).load(self._modulator(user).channel, volts, POINTS_PER_SLOT * self.instruments.station.clock.rep_rate_hz)

@@ -11,21 +11,24 @@ from pymeasure.experiment import FloatParameter, IntegerParameter, Parameter
 
 from ...core.errors import LimitError, ParameterError
 from ..calibration import fit_fringe
+from ..calibrations import Measured
 from ..light import named, prepare_light
 from ..run_writer import RunLayout
-from .base import BenchProcedure
+from .calibrating import CalibrationProcedure
 
 if TYPE_CHECKING:
-    from ...instruments.roles import Attenuator, Counts, PhotonDetector
+    from ...instruments.roles import Counts, PhotonDetector
 
 
-class PhaseScan(BenchProcedure):
+class PhaseScan(CalibrationProcedure):
     """Step the voltage in a user's clockwise gate, against the rest of the slot, and count.
 
     The scan covers `span` nominal half-wave voltages, centred on zero. The partner's arm closes the interferometer and stays unmodulated.
     `result` is a `Fringe`. Raises LimitError before anything is sent if a voltage is beyond the station's limits, CalibrationError if there is no fringe.
     """
 
+    KIND = "fringe"
+    VALID_DAYS = 30.0
     DATA_COLUMNS: ClassVar[list[str]] = ["Drive (V)", "D1 (1/s)", "D2 (1/s)"]
 
     user = Parameter("User", default="A")
@@ -34,6 +37,11 @@ class PhaseScan(BenchProcedure):
     span = FloatParameter("Span in half-wave voltages", default=2.2, minimum=1.5, maximum=10.0)
     period_s = FloatParameter("Period", units="s", default=0.1, minimum=0.01, maximum=10.0)
     intensity = FloatParameter("Photons per pulse", default=0.0085, minimum=1e-6, maximum=0.5)
+
+    @property
+    def element(self) -> str:
+        """Return the user's phase modulator."""
+        return str(self.instruments.station.optics.users[self._user(self.user)].pm)
 
     def run_layout(self) -> RunLayout:
         """Return the count record and the fringe."""
@@ -49,7 +57,7 @@ class PhaseScan(BenchProcedure):
     def startup(self) -> None:
         """Set the light, and switch the user's modulator on at 0 V."""
         users = self.instruments.station.optics.users
-        arm = max(self._least_loss_db(self.user), self._least_loss_db(self.partner))
+        arm = max(self.least_loss_db(self.user), self.least_loss_db(self.partner))
         prepare_light(self.instruments, self.intensity, {self.user: arm, self.partner: arm})
         for other in users:
             self.modulate(other, False)
@@ -79,8 +87,10 @@ class PhaseScan(BenchProcedure):
         gain = self._modulator(self.user).gain
         counted, period_s = np.stack([counts.n for counts in taken]), taken[0].period_s
         self.result = fit_fringe(volts, counted, period_s, gain=gain, dead_time_s=site.dead_time_s, dark_hz=site.dark_hz)
+        found = self.result
+        self.keep({"v_pi_v": Measured(found.v_pi_v, found.v_pi_sigma_v, "V"), "visibility": Measured(found.visibility, found.visibility_sigma, "1")})
         if self.writer is not None:
-            self.writer.summary.update(asdict(self.result))
+            self.writer.summary.update(asdict(found))
 
     def shutdown(self) -> None:
         """Switch the modulator off again."""
@@ -100,7 +110,3 @@ class PhaseScan(BenchProcedure):
                 remedy="Scan a smaller span.",
             )
         return np.linspace(-reach, reach, self.points)
-
-    def _least_loss_db(self, user: str) -> float:
-        place = self.instruments.station.optics.users[user]
-        return place.loss_db + cast("Attenuator", self.instruments[place.voa]).range_db[0]

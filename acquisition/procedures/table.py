@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from .base import BenchProcedure
 
 PROCEDURES: dict[str, str] = {
+    "AttenuatorLinearity": ".attenuator_linearity",
+    "BiasScan": ".bias_scan",
     "CountRates": ".count_rates",
+    "DelayScan": ".delay_scan",
+    "DetectorResponse": ".detector_response",
+    "Extinction": ".extinction",
     "PhaseScan": ".phase_scan",
+    "PolarisationScan": ".polarisation",
 }
 """The procedures of this room: name of the class -> its module; `names` and `procedure` know those of others too."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...core.physics import dead_time_rate
 
 Times = NDArray[np.int64]
 
@@ -28,6 +30,17 @@ def bias_factor(bias: float, nominal: float) -> float:
 
 def _step(share: float) -> float:
     return 1.0 / (1.0 + exp(-(share - HALF_BIAS) / BIAS_WIDTH))
+
+
+def click_rate(rate_hz: float, dead_s: float, afterpulse: float) -> float:
+    """Return the rate of clicks that a rate of photons and dark counts gives, afterpulses included, behind a non-paralysable dead time.
+
+    Each of c clicks spawns another one with some probability, and of all of them a share c d falls into a dead time: c = (r + p c)(1 - c d).
+    """
+    if afterpulse == 0.0 or dead_s == 0.0:
+        return float(dead_time_rate(rate_hz, dead_s)) / (1.0 - afterpulse)
+    half = (1.0 - afterpulse + rate_hz * dead_s) / 2.0
+    return (sqrt(half**2 + afterpulse * dead_s * rate_hz) - half) / (afterpulse * dead_s)
 
 
 @dataclass(slots=True)

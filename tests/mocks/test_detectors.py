@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.core.physics import dead_time_rate
-from heliograph.mocks.optics.detectors import Afterpulsing, DeadTime, bias_factor
+from heliograph.mocks.optics.detectors import Afterpulsing, DeadTime, bias_factor, click_rate
 
 
 def plain_dead_time(times: list[int], dead: int) -> list[int]:
@@ -75,3 +75,14 @@ def test_efficiency_follows_the_bias():
     factors = [bias_factor(b * 1e-6, 18e-6) for b in (10, 13, 15, 16.2, 18, 20)]
     assert factors == sorted(factors)
     assert factors[3] == pytest.approx(0.930, abs=0.001)
+
+
+@pytest.mark.parametrize(("rate_hz", "dead_s", "afterpulse"), [(1e6, 30e-9, 0.0), (3e5, 40e-9, 0.05), (2e6, 50e-9, 0.02), (1e5, 0.0, 0.1)])
+def test_the_mean_click_rate_is_that_of_clicks_made_one_by_one(rate_hz, dead_s, afterpulse):
+    generator = np.random.default_rng(4)
+    span_ps = 10**12
+    light = np.sort(generator.integers(0, span_ps, generator.poisson(rate_hz)))
+
+    clicks = len(Afterpulsing(round(dead_s * 1e12), afterpulse, 1e5).keep(light, span_ps, generator))
+
+    assert clicks == pytest.approx(click_rate(rate_hz, dead_s, afterpulse), rel=4.0 / np.sqrt(clicks) + 1e-3)
