@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.errors import BadReply
-from ..instruments.wire import interbus, oz, websq
+from ..instruments.wire import apt, interbus, oz, websq
 from ..instruments.wire.interbus import Kind, Register, Telegram
 
 Change = Callable[[bytes], bytes]
@@ -81,6 +81,15 @@ def _frame_speaks(request: bytes) -> bytes:
     return interbus.encode(Telegram(0xA7, interbus.FRAME_ADDRESS, Kind.DATAGRAM, _asked(request).register, b"\x07\x07"))
 
 
+def _paddle_homed(_request: bytes) -> bytes:
+    """Return what the second paddle of an MPC320 says when it is homed."""
+    return apt.encode(apt.Message(apt.Id.HOMED, 2, destination=apt.HOST, source=apt.UNIT))
+
+
+def _another_unit(reply: bytes) -> bytes:
+    return reply.replace(b"MPC320", b"KDC101")
+
+
 SCPI = Words(identity=another_identity, error_on="SYST:ERR?")
 """Lines of text with `*IDN?` and an error queue."""
 
@@ -99,6 +108,14 @@ WORDS: dict[tuple[str, str], Words] = {
         nack=lambda _request: oz.encode_reply(["Error: out of range"]),
         identity=lambda reply: reply.replace(b"MAX ATTEN", b"RANGE"),
         empty=oz.encode_reply([]),
+    ),
+    ("ThorlabsMBX", "resource"): Words(identity=lambda reply: another_identity(reply).replace(b"\n", b"\r"), empty=b"\r"),
+    ("Mpc320", "resource"): Words(
+        unsolicited=_paddle_homed,
+        identity=_another_unit,
+        empty=apt.encode(apt.Message(apt.Id.STATUS, data=b"", destination=apt.HOST, source=apt.UNIT)),
+        nan=b"",
+        text=b"",
     ),
     ("WebSQ", "resource"): Words(
         nack=lambda _request: websq.encode_broadcast("ErrorMessage", "not now"),

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.core.errors import DeviceFault, LimitError, NotHomed
+from heliograph.acquisition.light import prepare_light
+from heliograph.core.errors import ArmRefused, DeviceFault, LimitError, NotHomed
+from heliograph.core.physics import photons_per_pulse
 from heliograph.instruments.bias_controllers import MbxBias
 from heliograph.instruments.connect import connect
 from heliograph.instruments.mbx_attenuators import MbxVoa
@@ -159,6 +161,32 @@ def test_the_tap_is_dark_before_emission_and_reads_the_laser_s_law_after(bench: 
     assert np.mean(readings) == pytest.approx(0.01 * 0.1 * 10e-3, rel=0.01)
     bench["laser"].power_setpoint_w = 5e-3
     assert bench["meter"].power_w == pytest.approx(0.5 * 0.01 * 0.1 * 10e-3, rel=0.03)
+
+
+def test_a_bench_whose_tap_sees_light_before_emission_is_not_armed(shared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, world = shared
+    bench.make_safe()
+    with monkeypatch.context() as stray:
+        stray.setattr(world, "tapped_w", lambda meter: 1e-6)
+        with pytest.raises(ArmRefused, match="although everything is off"):
+            bench.arm()
+    assert bench["laser"].emission is False
+    bench.arm()
+    assert bench["laser"].emission is True
+
+
+def test_the_photons_that_leave_the_users_are_as_many_as_planned_with_tap_and_two_attenuators(shared: Any) -> None:
+    bench, world = shared
+    bench.make_safe()
+    bench["laser"].power_setpoint_w = 10e-3
+    bench["laser"].emission = True
+    setting = prepare_light(bench, 0.017, {"A": 3.8, "B": 3.8})
+
+    sent = float(photons_per_pulse(world.power_behind_w("mpc") / 2.0, world.laser.wavelength_m, 1e8))
+
+    assert setting.mu == pytest.approx(0.017, rel=2e-3)
+    # The MBX tells its attenuation to a hundredth of a decibel or so, and a tap that were not counted would be 1 % off.
+    assert sent == pytest.approx(setting.mu, rel=3e-3)
 
 
 def test_ten_decibels_at_the_mbx_leave_a_tenth_of_the_tags(bench: Any) -> None:
