@@ -187,7 +187,7 @@ def photons_sent(lab: Lab) -> float:
 @pytest.mark.parametrize(("more", "short_db"), [(1.0, 0.0), (1.06, 0.0), (0.95, 0.0), (1.0, 0.04), (1.06, 0.04)])
 def test_the_recorded_intensity_is_no_less_than_what_the_users_send(monkeypatch, more, short_db):
     emitted, move = World.emitted_w, DD100._move
-    monkeypatch.setattr(World, "emitted_w", lambda world: more * emitted(world))
+    monkeypatch.setattr(World, "emitted_w", lambda world, *when: more * emitted(world, *when))
     monkeypatch.setattr(DD100, "_move", lambda unit, target: move(unit, max(target - short_db, 0.8)))
     place = station()
     lab = Lab(place.plain())

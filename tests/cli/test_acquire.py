@@ -84,7 +84,7 @@ def test_what_cannot_be_measured_is_refused_with_a_remedy(heliograph, station, t
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize(("fault", "kind", "named"), [("detector-unplugged", "AlignmentError", "D1"), ("tagger-overflow", "Overflow", "tagger")])
+@pytest.mark.parametrize(("fault", "kind", "named"), [("detector-unplugged", "Tripped", "D1"), ("tagger-overflow", "Overflow", "tagger")])
 def test_light_that_cannot_be_read_makes_no_key(heliograph, station, tmp_path, fault, kind, named):
     store = tmp_path / "store"
     store.mkdir()
