@@ -14,7 +14,7 @@ import pytest
 
 from heliograph.acquisition.light import prepare_light
 from heliograph.core.errors import ArmRefused, DeviceFault, LimitError, NotHomed
-from heliograph.core.physics import photons_per_pulse
+from heliograph.core.physics import photons_per_pulse, train_fractions
 from heliograph.instruments.bias_controllers import MbxBias
 from heliograph.instruments.connect import connect
 from heliograph.instruments.mbx_attenuators import MbxVoa
@@ -211,33 +211,48 @@ def test_a_manual_bias_moves_the_light_as_the_sine_squared_says(bench: Any) -> N
     assert taps == pytest.approx([1e-3 * 10e-3, 0.5005 * 10e-3, 10e-3], rel=1e-6)
 
 
-def outside_share(bench: Any, seconds: float = 0.4) -> float:
-    """Share of the clicks of D1 that lie outside the pulses, as a gated receiver would throw away or, worse, take for signal."""
+def send_ones(bench: Any) -> None:
+    """User A shifts every pulse by pi, so that all light belongs to D2."""
+    optics = bench.station.optics
+    place = int(10 * train_fractions(optics.users["A"].distance_m, optics.loop.length_m, 10e-9)[0])
+    volts = np.zeros(10)
+    volts[place] = 2.5
+    bench["awg_a"].load(1, volts, 1e9)
+    bench["awg_a"].output(1, True)
+
+
+def spoilt(bench: Any, world: World, seconds: float = 0.4) -> tuple[float, float]:
+    """Share of the clicks that lie outside the 2 ns gate around the pulses, and error rate: share of those inside that come from D1."""
     batches = list(bench["tagger"].record(seconds))
-    tags = np.concatenate([batch.t_ps[batch.ch == 1] for batch in batches])
-    phase = np.angle(np.exp(2j * np.pi * tags / 10_000).mean()) / (2 * np.pi) * 10_000
-    return float((np.abs((tags - phase + 5000) % 10_000 - 5000) > 1000).mean())
+    d1, d2 = (np.concatenate([batch.t_ps[batch.ch == ch] for batch in batches]) - world.cable_ps(f"D{ch}") for ch in (1, 2))
+    centre = np.angle(np.exp(2j * np.pi * d2 / 10_000).mean()) / (2 * np.pi) * 10_000
+    inside = [float((np.abs((tags - centre + 5000) % 10_000 - 5000) <= 1000).sum()) for tags in (d1, d2)]
+    return 1.0 - sum(inside) / (len(d1) + len(d2)), inside[0] / sum(inside)
 
 
-def test_a_bias_that_drifts_unheld_spoils_the_extinction_and_a_controller_holds_it() -> None:
-    with opened('bias_drift = "0.3 V"') as (bench, world):
+def test_a_bias_that_drifts_unheld_spoils_extinction_and_error_rate_and_a_controller_holds_them() -> None:
+    with opened('bias_drift = "0.5 V"') as (bench, world):
         light_up(bench)
-        fresh = outside_share(bench)
+        send_ones(bench)
+        fresh = spoilt(bench, world)
         world.clock_ps += 60 * MINUTE_PS
-        held = outside_share(bench)
+        held = spoilt(bench, world)
         for name in ("mbx_1", "mbx_2"):
             bench[name].bias_v = bench[name].bias_v
         world.clock_ps += 240 * MINUTE_PS
-        adrift = outside_share(bench)
-
-        assert fresh < 1e-3
-        assert held < 5e-3
-        assert adrift > 10 * max(fresh, held)
+        adrift = spoilt(bench, world)
         for name in ("mbx_1", "mbx_2"):
             bench[name].mode = BiasMode.NULL
             bench[name].calibrate()
             assert bench[name].stable
-        assert outside_share(bench) < 5e-3
+        found_again = spoilt(bench, world)
+
+    for outside, error in (fresh, held, found_again):
+        assert outside < 0.002
+        # The station's user A has an error of 0.37 %.
+        assert error == pytest.approx(0.00373 * 0.701156 / 0.770355, abs=0.001)
+    assert adrift[0] > 0.3
+    assert adrift[1] > 0.1
 
 
 @pytest.fixture(scope="module")
