@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..core.errors import ArmRefused, ConfigError, LimitError, ParameterError, Suspect
 from ..core.physics import click_law, dead_time_rate, interference, loss_db, modulator_transmission, photons_per_pulse, transmission
 from ..instruments.station_checks import POINTS_PER_SLOT
-from .patterns import carving_waveform
+from .patterns import carving_waveform, centred
 
 if TYPE_CHECKING:
     from ..instruments.connect import Instruments
@@ -122,9 +122,9 @@ def _carve(instruments: Instruments) -> None:
     station = instruments.station
     for modulator in (station.optics.modulators[name] for name in station.optics.line if name in station.optics.modulators):
         source = cast("WaveformSource", instruments[modulator.instrument])
-        # The offset, and not the waveform, goes to the darkest point: a generator's waveform is symmetric about it, so it reaches further.
-        source.set_offset_v(modulator.channel, modulator.null_v / modulator.gain)
-        source.load(modulator.channel, carving_waveform(modulator.v_pi_v, modulator.gain), POINTS_PER_SLOT * station.clock.rep_rate_hz)
+        volts, missing_v = centred(carving_waveform(modulator.v_pi_v, modulator.gain))
+        source.set_offset_v(modulator.channel, modulator.null_v / modulator.gain + missing_v)
+        source.load(modulator.channel, volts, POINTS_PER_SLOT * station.clock.rep_rate_hz)
         source.output(modulator.channel, True)
 
 

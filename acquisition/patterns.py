@@ -20,6 +20,8 @@ from ..core.errors import ParameterError
 Mode = Literal["demo", "qrng", "preamble"]
 BRIGHT_POINT = 5
 """Waveform point of a slot, out of ten, in which the intensity modulators let light through."""
+MAX_SWING_V = 5.0
+"""Peak to peak of a waveform, which generators make symmetric about their offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,17 @@ def gate_waveform(phases: ArrayLike, fraction: float, v_pi: float, gain: float, 
     volts = np.zeros((phase.size, points_per_slot))
     volts[:, int(fraction * points_per_slot)] = (pi - (pi - phase) % (2.0 * pi)) / pi * v_pi / gain
     return volts.ravel()
+
+
+def centred(volts: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return a waveform that a generator can make, symmetric about its offset, and the offset that is then missing (V).
+
+    volts: float64 (n,). Within MAX_SWING_V about 0 V it is left as it is.
+    """
+    if 2.0 * float(np.abs(volts).max()) <= MAX_SWING_V:
+        return volts, 0.0
+    middle = (float(volts.max()) + float(volts.min())) / 2.0
+    return volts - middle, middle
 
 
 def carving_waveform(v_pi: float, gain: float, points_per_slot: int = 10, *, bright: int = BRIGHT_POINT) -> NDArray[np.float64]:

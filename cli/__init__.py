@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import acquire, bench, data, demo, doctor, instruments, keyrate, keys, learn, optimise, station
+from . import acquire, bench, calibrate, data, demo, doctor, instruments, keyrate, keys, learn, optimise, station
 from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -19,6 +19,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(station.app, name="station")
 app.add_typer(instruments.app, name="instruments")
 app.add_typer(acquire.app, name="acquire")
+app.add_typer(calibrate.app, name="calibrate")
 app.command("distil")(keys.distil)
 app.add_typer(keys.app, name="keys")
 app.command("learn")(learn.learn)

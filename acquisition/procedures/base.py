@@ -12,7 +12,7 @@ from pymeasure.experiment import Procedure
 from ...core.errors import ParameterError
 from ...core.physics import train_fractions
 from ...instruments.station_checks import POINTS_PER_SLOT
-from ..patterns import gate_waveform
+from ..patterns import centred, gate_waveform
 from ..run_writer import RunLayout, RunWriter
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class BenchProcedure(Procedure):
     def hold_phase(self, user: str, phase_rad: float) -> None:
         """Make a user shift the clockwise train by a constant phase, by the nominal half-wave voltage of the station."""
         modulator = self._modulator(user)
-        self._load(user, gate_waveform([phase_rad], self._fraction(user), modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT))
+        self.load_phases(user, gate_waveform([phase_rad], self._fraction(user), modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT))
 
     def hold_volts(self, user: str, volts: float) -> None:
         """Hold a constant difference of the generator's voltage between a user's clockwise gate and the rest of the slot.
@@ -97,7 +97,7 @@ class BenchProcedure(Procedure):
         """
         volts_by_point = np.full(POINTS_PER_SLOT, -volts / 2.0)
         volts_by_point[int(self._fraction(user) * POINTS_PER_SLOT)] = volts / 2.0
-        self._load(user, volts_by_point)
+        self.load_phases(user, volts_by_point)
 
     def modulate(self, user: str, on: bool) -> None:
         """Switch the output of a user's phase modulator."""
@@ -117,8 +117,9 @@ class BenchProcedure(Procedure):
     def _fraction(self, user: str) -> float:
         return self.train_fractions(user)[0]
 
-    def _load(self, user: str, volts: NDArray[np.float64]) -> None:
-        self._source(user).load(self._modulator(user).channel, volts, POINTS_PER_SLOT * self.instruments.station.clock.rep_rate_hz)
+    def load_phases(self, user: str, volts: NDArray[np.float64]) -> None:
+        """Load a waveform into a user's generator; only differences within the slot matter, so it may be shifted as a whole."""
+        self._source(user).load(self._modulator(user).channel, centred(volts)[0], POINTS_PER_SLOT * self.instruments.station.clock.rep_rate_hz)
 
     def _source(self, user: str) -> WaveformSource:
         return cast("WaveformSource", self.instruments[self._modulator(user).instrument])

@@ -155,7 +155,7 @@ class KeyExchange(BenchProcedure):
             fractions = self.train_fractions(user)
             phases = pattern.phases_from(offsets[user])
             volts = gate_waveform(phases, fractions[self._users.index(user)], modulator.v_pi_v, modulator.gain, POINTS_PER_SLOT)
-            self._source(user).load(modulator.channel, volts, POINTS_PER_SLOT * self._station.clock.rep_rate_hz)
+            self.load_phases(user, volts)
 
     def _align(self) -> Aligned:
         """Find pulses and pattern offsets by the public preambles, one user after the other, then check both together."""

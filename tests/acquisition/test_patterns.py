@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.acquisition.patterns import Pattern, carving_waveform, demo_patterns, gate_waveform, preamble
+from heliograph.acquisition.patterns import MAX_SWING_V, Pattern, carving_waveform, centred, demo_patterns, gate_waveform, preamble
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ParameterError
 from heliograph.core.physics import phase_rad
@@ -88,3 +88,14 @@ def test_carving_opens_one_point_of_the_slot():
     assert carving_waveform(5.0, 2.0).tolist() == [0, 0, 0, 0, 0, 2.5, 0, 0, 0, 0]
     with pytest.raises(ParameterError):
         carving_waveform(5.0, 2.0, bright=10)
+
+
+@given(st.lists(st.floats(-4.0, 4.0), min_size=1, max_size=20))
+def test_a_centred_waveform_is_the_same_but_for_its_offset_and_never_larger(volts):
+    given_v = np.array(volts)
+
+    found, missing_v = centred(given_v)
+
+    assert found + missing_v == pytest.approx(given_v)
+    assert 2.0 * np.abs(found).max() <= max(np.ptp(given_v), MAX_SWING_V) + 1e-12
+    assert missing_v == 0.0 or 2.0 * np.abs(given_v).max() > MAX_SWING_V
