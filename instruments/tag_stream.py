@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import Disconnected, InstrumentError, LimitError, NotMonotonic, Overflow, Rejected, StreamMismatch, Timeout
+from ..core.errors import ClockLost, Disconnected, InstrumentError, LimitError, NotMonotonic, Overflow, Rejected, StreamMismatch, Timeout
 from .idq import ID900, free_port
 from .roles import Gap, TagBatch, WireCount
 from .socket_links import ZmqLink, import_zmq
@@ -67,6 +67,7 @@ class Recording:
             self._open_stream(channel)
         for channel in self._channels:
             self._driver.inputs[channel].send(True)
+        self._reference = self._driver.reference
         self._playing = True
         self._driver.play()
 
@@ -89,7 +90,8 @@ class Recording:
     def read(self, budget_s: float = PATIENCE_S) -> TagBatch:
         """Return the next sub-acquisition: the events of all channels in order of time, and the dead time behind it as a gap.
 
-        Raises Timeout after the budget, StreamMismatch if the device stopped playing, NotMonotonic, LimitError for too many events at once.
+        Raises Timeout after the budget, StreamMismatch if the device stopped playing, NotMonotonic, ClockLost if it changed to another clock, LimitError for too
+        many events at once.
         """
         begin = self._next * self._period_ps
         deadline = time.monotonic() + budget_s
@@ -101,6 +103,8 @@ class Recording:
             self._stamps[channel] += piece.size
         end = begin + self._width_ps
         batch = TagBatch(self._next, times[order] + begin, channels[order], begin, end, (Gap(end, begin + self._period_ps, "dead-time"),))
+        if (now := self._driver.reference) != self._reference:
+            raise ClockLost(f"the clock was {self._reference} and is {now} now", where=self._where, remedy="Connect the reference and measure again.")
         self._next += 1
         return batch
 

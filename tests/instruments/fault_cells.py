@@ -219,7 +219,14 @@ FULL: dict[str, dict[str, Cell]] = {
 """Every row for one driver of each family of transports."""
 
 SHORT_ROWS = ("lost", "stale", "garbage")
-SHORT: dict[str, dict[str, Cell]] = {}
+SHORT: dict[str, dict[str, Cell]] = {
+    "ThorlabsMBX": {"lost": LOST, "stale": LOST, "garbage": LOST},
+    "ThorlabsMBXVoa": {"lost": LOST, "stale": LOST, "garbage": LOST},
+    "ThorlabsPM100": {"lost": LOST, "stale": LOST, "garbage": BAD},
+    "Mpc320": {"lost": LOST, "stale": LOST, "garbage": ("Timeout", "BadReply")},
+    "SFifteenSPD": {"lost": LOST, "stale": LOST, "garbage": BAD},
+    "SFifteenTDC": {"lost": LOST, "stale": LOST, "garbage": BAD},
+}
 """Three rows for every other driver."""
 
 FAMILIES = {
