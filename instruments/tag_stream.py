@@ -90,8 +90,8 @@ class Recording:
     def read(self, budget_s: float = PATIENCE_S) -> TagBatch:
         """Return the next sub-acquisition: the events of all channels in order of time, and the dead time behind it as a gap.
 
-        Raises Timeout after the budget, StreamMismatch if the device stopped playing, NotMonotonic, ClockLost if it changed to another clock, LimitError for too
-        many events at once.
+        Raises Timeout after the budget, StreamMismatch if the device stopped playing, NotMonotonic, ClockLost if it changed to another clock, LimitError for
+        too many events at once.
         """
         begin = self._next * self._period_ps
         deadline = time.monotonic() + budget_s
