@@ -46,6 +46,8 @@ DRIVERS: dict[str, Entry] = {
     "ThorlabsPM100": Entry("PowerMeter", ".power_meters", "Pm100Meter", "Thorlabs", "PM100", "USBTMC, SCPI"),
     "Mpc320": Entry("PolarisationController", ".polarisation_controllers", "Mpc320Controller", "Thorlabs", "MPC320", "serial, APT"),
     "WebSQ": Entry("PhotonDetector", ".photon_detectors", "WebSQDetector", "Single Quantum", "WebSQ", "TCP, JSON"),
+    "SFifteenSPD": Entry("PhotonDetector", ".avalanche_detectors", "SFifteenDetector", "S-Fifteen Instruments", "SPD", "serial, text"),
+    "SFifteenTDC": Entry("TagSource", ".tdc_sources", "SFifteenSource", "S-Fifteen Instruments", "TDC1", "serial, text and binary"),
     "ID900": Entry("TagSource", ".tag_sources", "ID900Source", "ID Quantique", "ID900", "ZMQ, SCPI"),
 }
 """The drivers that come with this package; `names` and `entry` know those of others too."""

@@ -35,6 +35,8 @@ class Generator:
 
 # Told here once more, for a file is checked without loading any driver.
 GENERATORS = {"Keysight81160A": Generator((1, 2), 262_144, 2.5e9)}
+BIAS_UNITS = {"WebSQ": "A", "SFifteenSPD": "V"}
+"""Unit in which a driver's detectors are biased."""
 
 
 def place(path: Path, text: str, keys: Iterable[str]) -> str:
@@ -61,6 +63,7 @@ def check(station: Station) -> None:
     _check_taps(station)
     _check_biases(station)
     _check_interlocks(station)
+    _check_bias_units(station)
     if station.pairs:
         _check_roles(station)
         _check_source_of_light(station)
@@ -92,6 +95,19 @@ def _check_modulators(station: Station) -> None:
         if output in seen:
             _refuse(station, keys, f"{name} and {seen[output]} are driven by the same output {output}", "Give each its own.")
         seen[output] = name
+
+
+def _check_bias_units(station: Station) -> None:
+    for name, entry in station.instruments.items():
+        unit, keys = BIAS_UNITS.get(entry.wire.driver), ("instruments", name)
+        limits, safe, operate = entry.rules.limits, entry.rules.safe, entry.rules.operate
+        if unit == "A" and (limits.bias_v, safe.bias_v, operate.bias_v) != (None, None, None):
+            _refuse(station, keys, f"a {entry.wire.driver} is biased with a current", 'Write its bias in amperes, such as "18 uA".')
+        if unit == "V" and (limits.bias_a, operate.bias_a) != (None, None):
+            _refuse(station, keys, f"a {entry.wire.driver} is biased with a voltage", 'Write its bias in volts, such as "60 V".')
+        if unit == "V" and safe.bias_v is None:
+            message = f"a {entry.wire.driver} cannot switch its bias off, and nothing says at how many volts {name} is safe"
+            _refuse(station, keys, message, 'Add safe = { bias = "40 V" } to its rules, a bias at which the diode does not multiply.')
 
 
 def _check_users(station: Station) -> None:

@@ -94,6 +94,15 @@ class WarmUp(Table):
     time_s: Seconds = Field(alias="time", gt=0)
 
 
+class SimDetector(Table):
+    """What tells a simulated detector from the site's numbers; None where those hold.  afterpulse: its probability after a click, and its decay."""
+
+    dead_time_s: Seconds | None = Field(default=None, alias="dead_time", ge=0)
+    jitter_s: Seconds | None = Field(default=None, alias="jitter", ge=0)
+    afterpulse: float | None = Field(default=None, ge=0, lt=0.5)
+    afterpulse_tau_s: Seconds | None = Field(default=None, alias="afterpulse_tau", gt=0)
+
+
 class Sim(Table):
     """What only the simulated world reads. It never reaches the acquisition. Drifts are rms values after a minute, and grow with the square root of time."""
 
@@ -101,6 +110,7 @@ class Sim(Table):
     clock: Literal["lockstep", "paced"] = "lockstep"
     users: dict[str, UserErrors] = {}
     pairs: dict[str, UserErrors] = {}
+    detectors: dict[Literal["D1", "D2"], SimDetector] = {}
     bias_drift_v: Volts = Field(default=0.0, alias="bias_drift", ge=0)
     bias_start_v: Volts = Field(default=0.0, alias="bias_start", ge=0)
     laser_drift_db: Decibels = Field(default=0.0, alias="laser_drift", ge=0)
@@ -115,6 +125,7 @@ class Wire(Table):
     role: str
     driver: str
     resource: str = Field(min_length=1)
+    second: str | None = None
     counts: str | None = None
     datalink: str | None = None
     read_termination: str | None = None
@@ -132,8 +143,8 @@ class Wire(Table):
         return channels
 
     def addresses(self) -> dict[str, str]:
-        """Return the addresses by kind: `resource` and, where given, `counts` and `datalink`."""
-        given = {"resource": self.resource, "counts": self.counts, "datalink": self.datalink}
+        """Return the addresses by kind: `resource` and, where given, `second`, `counts` and `datalink`."""
+        given = {"resource": self.resource, "second": self.second, "counts": self.counts, "datalink": self.datalink}
         return {kind: address for kind, address in given.items() if address is not None}
 
 
@@ -145,6 +156,23 @@ class Expect(Table):
     serial: str = ""
 
 
+_BIAS = "bias"
+
+
+def _unless(other: Dimension, instead: str | None = None) -> BeforeValidator:
+    """Take a bias in the field's own unit, and `instead` of one in the other: nanowires are biased in amperes, avalanche diodes in volts."""
+
+    def convert(given: Any) -> Any:
+        first = given[0] if isinstance(given, list | tuple) and given else given
+        try:
+            parse(first, other)
+        except ConfigError:
+            return given
+        return instead
+
+    return BeforeValidator(convert)
+
+
 class Limits(Table):
     """Lowest and highest values anybody may ask for; None where the device's own range is enough.
 
@@ -154,12 +182,13 @@ class Limits(Table):
     power_w: tuple[Watts, Watts] | None = Field(default=None, alias="power")
     attenuation_db: tuple[Decibels, Decibels] | None = Field(default=None, alias="attenuation")
     volts_v: tuple[Volts, Volts] | None = Field(default=None, alias="volts")
-    bias_a: tuple[Amperes, Amperes] | None = Field(default=None, alias="bias")
+    bias_a: Annotated[tuple[Amperes, Amperes] | None, _unless("V")] = Field(default=None, alias="bias")
+    bias_v: Annotated[tuple[Volts, Volts] | None, _unless("A")] = Field(default=None, alias=_BIAS)
     angle_deg: tuple[Degrees, Degrees] | None = Field(default=None, alias="angle")
     rate_hz: Hertz | None = Field(default=None, alias="rate", gt=0)
     flux_hz: Hertz | None = Field(default=None, alias="flux", gt=0)
 
-    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a", "angle_deg")
+    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a", "bias_v", "angle_deg")
     @classmethod
     def _ordered(cls, pair: tuple[float, float] | None) -> tuple[float, float] | None:
         if pair is not None and not pair[0] <= pair[1]:
@@ -172,7 +201,8 @@ class Safe(Table):
 
     emission: Literal[False] = False
     attenuation_db: Literal["max"] | Decibels = Field(default="max", alias="attenuation")
-    bias_a: Amperes = Field(default=0.0, alias="bias")
+    bias_a: Annotated[Amperes, _unless("V", "0 A")] = Field(default=0.0, alias="bias")
+    bias_v: Annotated[Volts | None, _unless("A")] = Field(default=None, alias=_BIAS)
     enabled: Literal[False] = False
 
 
@@ -181,7 +211,8 @@ class Operate(Table):
 
     power_w: Watts | None = Field(default=None, alias="power")
     attenuation_db: Decibels | None = Field(default=None, alias="attenuation")
-    bias_a: Amperes | None = Field(default=None, alias="bias")
+    bias_a: Annotated[Amperes | None, _unless("V")] = Field(default=None, alias="bias")
+    bias_v: Annotated[Volts | None, _unless("A")] = Field(default=None, alias=_BIAS)
 
 
 class Input(Table):
@@ -208,6 +239,7 @@ class Rules(Table):
     simulated: bool = False
     timeout_s: Seconds | None = Field(default=None, alias="timeout", gt=0, le=60)
     on_loss: Literal["max", "hold", "open"] = "hold"
+    clock: Literal["internal", "external"] | None = None
     expect: Expect = Expect()
     limits: Limits = Limits()
     safe: Safe = Safe()
@@ -221,6 +253,7 @@ class Rules(Table):
             ("power", "W", operate.power_w, limits.power_w),
             ("attenuation", "dB", operate.attenuation_db, limits.attenuation_db),
             ("bias", "A", operate.bias_a, limits.bias_a),
+            ("bias", "V", operate.bias_v, limits.bias_v),
         ):
             if value is not None and pair is not None and not pair[0] <= value <= pair[1]:
                 raise ValueError(f"operate sets {what} to {show(value, unit)}, limits allow {show(pair[0], unit)} to {show(pair[1], unit)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from typing import Any
 
@@ -29,6 +29,26 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What tells a detector from the site's numbers; None where those hold."""
+
+    dead_time_ps: int | None = None
+    jitter_ps: float | None = None
+    afterpulse: float | None = None
+    afterpulse_tau_ps: float | None = None
+
+    def on(self, site: Site, afterpulse: float) -> Site:
+        """Return the site's numbers with this detector's own.  afterpulse: probability where nothing is said."""
+        return replace(
+            site,
+            dead_time_ps=site.dead_time_ps if self.dead_time_ps is None else self.dead_time_ps,
+            jitter_ps=site.jitter_ps if self.jitter_ps is None else self.jitter_ps,
+            afterpulse=afterpulse if self.afterpulse is None else self.afterpulse,
+            afterpulse_tau_ps=site.afterpulse_tau_ps if self.afterpulse_tau_ps is None else self.afterpulse_tau_ps,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """What wanders with bench time, each as rms after a minute, and where it starts; all off by default.
 
@@ -51,7 +71,7 @@ class Layout:
 
     carvers: (waveform source, modulator) in order of the line.  users with the waveform source of their modulator and the name of their attenuator.
     line: everything between laser and loop, in order, and its taps.  biases: bias controller of each carver, by the carver's place, where it has one.
-    pair_errors: by pair name.  drift: what wanders.
+    pair_errors: by pair name.  detectors: what is special about D1 and D2.  drift: what wanders.
     """
 
     seed: int
@@ -66,6 +86,7 @@ class Layout:
     biases: tuple[str | None, ...]
     loop: Loop
     site: Site
+    detectors: tuple[Traits, Traits]
     pair_errors: Mapping[str, tuple[float, float]]
     laser_noise_db: float
     drift: Drift
@@ -107,6 +128,7 @@ class Layout:
             biases=tuple(m.get("bias") for name in line if (m := modulators.get(name))),
             loop=loop,
             site=_site(optics["site"], sim),
+            detectors=(_traits(sim, "D1"), _traits(sim, "D2")),
             pair_errors={name: (pair["error_x"], pair["error_y"]) for name, pair in (sim.get("pairs") or {}).items()},
             laser_noise_db=float(sim.get("laser_noise_db", 0.02)),
             drift=_drift(sim),
@@ -138,6 +160,17 @@ def _site(site: Plain, sim: Plain) -> Site:
         gate_s=site["gate_s"],
         afterpulse=float(sim.get("afterpulse", 0.0)),
         afterpulse_tau_ps=float(sim.get("afterpulse_tau_s", 100e-9)) * 1e12,
+    )
+
+
+def _traits(sim: Plain, detector: str) -> Traits:
+    given = (sim.get("detectors") or {}).get(detector) or {}
+    dead_s, jitter_s, tau_s = (given.get(key) for key in ("dead_time_s", "jitter_s", "afterpulse_tau_s"))
+    return Traits(
+        None if dead_s is None else round(dead_s * 1e12),
+        None if jitter_s is None else jitter_s * 1e12,
+        given.get("afterpulse"),
+        None if tau_s is None else tau_s * 1e12,
     )
 
 

@@ -72,6 +72,10 @@ class Hub:
         self._poller.register(source, zmq.POLLIN)
         self._handlers[source] = handler
 
+    def watch_also(self, source: object, *, writable: bool) -> None:
+        """Call the handler of a watched source also when it can be written, or no longer."""
+        self._poller.modify(source, zmq.POLLIN | zmq.POLLOUT if writable else zmq.POLLIN)
+
     def forget(self, source: object) -> None:
         """Stop watching a source."""
         self._poller.unregister(source)
@@ -98,11 +102,15 @@ class Hub:
 
     def add_pty(self, link: Link) -> str:
         """Put a device on a pseudo-terminal in raw mode and return its VISA resource, which stays the same if the line is cut and plugged in again."""
+        return self.add_stream_pty(link)[0]
+
+    def add_stream_pty(self, link: Link) -> tuple[str, SerialLine]:
+        """The same for a device that also sends unasked; return the line too, by which it does."""
         if self._lines is None:
             self._lines = Path(tempfile.mkdtemp(prefix="heliograph-lines-"))
-        line = _SerialLine(self, link, self._lines / f"tty{next(self._order)}")
+        line = SerialLine(self, link, self._lines / f"tty{next(self._order)}")
         self._closers.append(line.close)
-        return f"ASRL{line.path}::INSTR"
+        return f"ASRL{line.path}::INSTR", line
 
     def _listen(self, accepted: Callable[[socket.socket], None]) -> int:
         server = socket.create_server((HOST, 0))
@@ -250,13 +258,14 @@ class PairOutlet:
         self._pair.close()
 
 
-class _SerialLine:
+class SerialLine:
     """A pseudo-terminal behind a name of its own, so that it can be cut and plugged in again."""
 
     def __init__(self, hub: Hub, link: Link, path: Path) -> None:
         self._hub = hub
         self._link = link
         self.path = path
+        self._unsent = bytearray()
         self._plug()
 
     def _plug(self) -> None:
@@ -266,15 +275,36 @@ class _SerialLine:
         os.set_blocking(self._master, False)
         self.path.unlink(missing_ok=True)
         self.path.symlink_to(os.ttyname(self._slave))
-        self._hub.watch(self._master, self._readable)
+        self._unsent.clear()
+        self._hub.watch(self._master, self._ready)
 
-    def _readable(self) -> None:
+    def has_room(self) -> bool:
+        """Say whether all that was sent has left."""
+        return not self._unsent
+
+    def send(self, data: bytes) -> None:
+        """Send now, or as soon as the line takes it."""
+        self._unsent += data
+        self._write()
+
+    def clear(self) -> None:
+        """Give up what has not left yet."""
+        self._unsent.clear()
+
+    def _write(self) -> None:
+        """Write what the line takes; the rest when it can be written again."""
+        with suppress(OSError):
+            while self._unsent:
+                del self._unsent[: os.write(self._master, self._unsent)]
+        self._hub.watch_also(self._master, writable=bool(self._unsent))
+
+    def _ready(self) -> None:
+        self._write()
         master = self._master
 
         def write(data: bytes) -> None:
             if self._master == master:
-                with suppress(OSError):
-                    os.write(master, data)
+                self.send(data)
 
         with suppress(OSError):
             self._hub.send_all(self._link.feed(os.read(master, _CHUNK)), write, lambda: self._cut(master))

@@ -9,7 +9,7 @@ from typing import Any
 from .devices.base import Device, Link, Reply
 from .fault_links import FaultyFeed, FaultyLink, Lines
 from .faults import Faults
-from .listeners import HOST, Feed, Hub
+from .listeners import HOST, Feed, Hub, SerialLine
 from .randomness import Seeds
 from .world import World
 
@@ -32,9 +32,13 @@ class Place:
     units: dict[str, tuple[object, Resources]] = field(default_factory=dict)
     """Units that are several instruments of the station, by their address there, with their addresses here."""
 
-    def serial(self, name: str, device: Device) -> str:
-        """Put a device on a pseudo-terminal and return its VISA resource."""
-        return self.hub.add_pty(self._opener(name, device)())
+    def serial(self, name: str, device: Device, *, port: str = "resource") -> str:
+        """Put a device on a pseudo-terminal and return its VISA resource.  port: what faults call it."""
+        return self.stream_serial(name, device, port=port)[0]
+
+    def stream_serial(self, name: str, device: Device, *, port: str = "resource") -> tuple[str, SerialLine]:
+        """The same for a device that also streams; return the line too. What is streamed passes no faults."""
+        return self.hub.add_stream_pty(self._opener(name, device, port)())
 
     def tcp(self, name: str, device: Device) -> int:
         """Put a device on a TCP port of this machine and return the port; every connection gets a link of its own."""
@@ -59,8 +63,8 @@ class Place:
         link: Link = mad.link() if mad else _Exchange(answer)
         return f"tcp://{HOST}:{self.hub.add_service(lambda: FaultyLink(link, line))}"
 
-    def _opener(self, name: str, device: Device) -> Callable[[], Link]:
-        line = self.lines.line(name, "resource", device)
+    def _opener(self, name: str, device: Device, port: str = "resource") -> Callable[[], Link]:
+        line = self.lines.line(name, port, device)
         met = self.lines.mad(name) or device
         return lambda: FaultyLink(met.link(), line)
 

@@ -18,6 +18,8 @@ from .devices.id900 import Id900
 from .devices.mbx import Mbx
 from .devices.mpc320 import Mpc320
 from .devices.pm100 import Pm100
+from .devices.sfifteen_spd import SfifteenSpd
+from .devices.tdc1 import Tdc1
 from .devices.websq import WebSQ
 from .listeners import HOST
 from .place import Builder, Place, Resources
@@ -60,6 +62,20 @@ def _websq(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:
     return {"resource": f"tcp://{HOST}:{place.tcp(name, device)}", "counts": place.feed(name, device.counts)}
 
 
+def _spd(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
+    """One unit, or two of which the second has an address of its own; faults meet both by the one name."""
+    kinds = ("resource", "second") if entry["wire"].get("second") else ("resource",)
+    channels = entry["wire"].get("channels") or (1, 2)
+    return {kind: place.serial(name, SfifteenSpd(place.world, channel - 1), port=kind) for kind, channel in zip(kinds, channels, strict=False)}
+
+
+def _tdc1(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
+    device = Tdc1(place.world, {channel: signal for signal, channel in entry["wire"]["channel_map"].items()})
+    resource, device.outlet = place.stream_serial(name, device)
+    place.hub.producers.append(device)
+    return {"resource": resource}
+
+
 def _id900(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     signals = {channel: signal for signal, channel in entry["wire"]["channel_map"].items()}
     device = Id900(place.world, signals, overflow=place.faults.has("tagger-overflow", name) or place.faults.has("tag-overflow", name))
@@ -84,6 +100,8 @@ SIMULATORS: dict[str, Builder] = {
     "Keysight81160A": _awg81160a,
     "WebSQ": _websq,
     "ID900": _id900,
+    "SFifteenSPD": _spd,
+    "SFifteenTDC": _tdc1,
 }
 """The simulators that come with this package; `names` and `simulator` know those of others too."""
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.physics import Floats, dead_time_rate, pulse_power_w, transmission
-from .layout import Layout
+from .layout import Layout, Site
 from .optics import line
+from .optics.avalanche import AFTERPULSE, Diode
 from .optics.bias import Bias
 from .optics.detectors import SWITCHING, Afterpulsing, DeadTime, Times, bias_factor
 from .optics.light import DARK, Carving, Drive, carve, user_photons
@@ -85,9 +86,10 @@ class World:
         self._attenuation_db: dict[str, float] = {}
         self._drives: dict[str, Drive] = {}
         self._nanowires = [Nanowire(), Nanowire()]
+        self._diodes: list[Diode | None] = [None, None]
         self._biased = False
         self._carved: tuple[list[Drive], list[float], Carving] | None = None
-        self._lights: dict[int, Light] = {}
+        self._lights: dict[tuple[int, ...], Light] = {}
         self._wandering = Wandering(layout, self._seeds)
         self._epochs: dict[str, int] = {}
         self._offsets = {user.name: self._start_offsets(user.name) for user in layout.users}
@@ -134,6 +136,15 @@ class World:
         wire = self._nanowires[detector]
         latched = bias_a > SWITCHING * NOMINAL_BIAS_A or (wire.latched and bias_a > 0.0)
         self._nanowires[detector] = replace(wire, bias_a=bias_a, latched=latched)
+        self.turned()
+
+    def diode(self, detector: int) -> Diode:
+        """Return the avalanche diode of a detector; a new one if a nanowire was there."""
+        return self._diodes[detector] or Diode()
+
+    def set_diode(self, detector: int, diode: Diode) -> None:
+        """Put an avalanche diode in the place of a detector (0: D1, 1: D2), or turn its knobs."""
+        self._diodes[detector] = diode
         self.turned()
 
     def set_detectors_enabled(self, enabled: bool) -> None:
@@ -218,7 +229,7 @@ class World:
     def light(self, time_ps: int | None = None) -> Light:
         """Return what arrives at the detectors now, or at a bench time, computed once after each change of a knob and for each step of what drifts."""
         now = self.clock_ps if time_ps is None else time_ps
-        step = self._wandering.step(now)
+        step = (self._wandering.step(now), *(diode.step(now) for diode in self._diodes if diode))
         if step not in self._lights:
             while len(self._lights) >= _LIGHTS_KEPT:
                 self._lights.pop(next(iter(self._lights)))
@@ -236,7 +247,8 @@ class World:
         first, last = (float(transmission(arm_db[name])) for name in arms(layout.users, drives, arm_db))
         phase, visibility = phase_and_visibility(layout.users, drives, self._offsets, layout.loop, layout.pair_errors)
         polarised = self._wandering.visibility(time_ps)
-        response = [self._response(k) for k in range(2)]
+        response = [self._response(k, time_ps) for k in range(2)]
+        darkness = [self._darkness(k, time_ps) for k in range(2)]
         through = [float(transmission(layout.line.arm_db(k))) for k in range(2)]
         efficiency = (layout.site.efficiency[0] * response[0] * through[0], layout.site.efficiency[1] * response[1] * through[1])
         # Between the pulses the modulators apply no phase, so what leaks there interferes as unmodulated light does.
@@ -247,13 +259,25 @@ class World:
             arriving * scale,
             (leaking * scale).mean(axis=1),
             carving,
-            np.array(layout.site.dark_hz) * response,
+            np.array(layout.site.dark_hz) * darkness,
             (arriving + leaking).mean(axis=1),
         )
 
-    def _response(self, detector: int) -> float:
-        wire = self._nanowires[detector]
+    def _response(self, detector: int, time_ps: int) -> float:
+        wire, diode = self._nanowires[detector], self._diodes[detector]
+        if diode is not None:
+            return diode.response(time_ps) if wire.plugged else 0.0
         return bias_factor(wire.bias_a, NOMINAL_BIAS_A) if self._biased and wire.plugged and not wire.latched else 0.0
+
+    def _darkness(self, detector: int, time_ps: int) -> float:
+        diode = self._diodes[detector]
+        return diode.darkness(time_ps) if diode is not None and self._nanowires[detector].plugged else self._response(detector, time_ps)
+
+    def _site(self, detector: int) -> Site:
+        """Return the numbers of one detector."""
+        site = self.layout.site
+        usual = AFTERPULSE if self._diodes[detector] is not None and site.afterpulse == 0.0 else site.afterpulse
+        return self.layout.detectors[detector].on(site, usual)
 
     def next_epoch(self, acquisition: str) -> int:
         """Return the running number of a new acquisition of a kind; part of the key of every random draw in it."""
@@ -284,7 +308,7 @@ class World:
         for k, name in enumerate(DETECTORS):
             clicked = -np.expm1(-light.pulses[k] * drift).mean() + light.leak[k] * drift
             rate = clicked * self.layout.rep_rate_hz + light.dark_hz[k]
-            mean = dead_time_rate(float(rate), self.layout.site.dead_time_ps * 1e-12) * period_s
+            mean = dead_time_rate(float(rate), self._site(k).dead_time_ps * 1e-12) * period_s
             counts.append(int(self._seeds.generator(f"counts {name}", epoch, chunk).poisson(mean)))
         self.clock_ps += round(period_s * 1e12)
         return counts[0], counts[1]
@@ -296,6 +320,7 @@ class World:
         epoch = self.next_epoch("tags")
         sources: dict[str, Source] = {name: self._clicks(k, epoch) for k, name in enumerate(DETECTORS)}
         sources["sync"] = SyncEdges(self.layout.sync_divider * self.layout.slot_ps)
+        sources["frame"] = SyncEdges(frame)
         return sources
 
     def cable_ps(self, name: str) -> int:
@@ -303,7 +328,7 @@ class World:
         return self._cables.get(name, 0)
 
     def _clicks(self, detector: int, epoch: int) -> Clicks:
-        layout, site, name, start_ps = self.layout, self.layout.site, DETECTORS[detector], self.clock_ps
+        layout, site, name, start_ps = self.layout, self._site(detector), DETECTORS[detector], self.clock_ps
         periods = max(1, CHUNK_PS // layout.frame_ps)
 
         def draw(chunk: int) -> Times:
