@@ -1,4 +1,4 @@
-"""The foreign repository of examples/lab-ci: installed beside the built package, its tests pass, and everything of it is found by name."""
+"""Packages of others beside the built wheel: the repository of examples/lab-ci and the package that the how-to page makes. Their tests pass there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.instruments.station import default_text
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "lab-ci"
+PAGE = ROOT / "docs" / "how-to" / "add-an-instrument.md"
+FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 APART = ("tests", "docs", "examples", "benchmarks", ".ci")
 
 
@@ -30,31 +34,48 @@ def _sources(folder: Path) -> Path:
     return folder
 
 
+def _from_the_page(folder: Path) -> Path:
+    """Do what the how-to says: write its files, and add its tables to a new station file."""
+    folder.mkdir()
+    files = dict(FILE.findall(PAGE.read_text()))
+    for header, lines in re.findall(r"(?m)^(\[\w+\]\n)((?:(?!\[).*\n?)*)", files.pop("additions.toml")):
+        files["station.toml"] = files.get("station.toml", default_text().decode()).replace(header, header + lines)
+    files["station.toml"] = files["station.toml"].replace('"im2", ', '"im2", "tap", ')
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
 @dataclass
 class Installed:
-    """Runs Python in the copy of the example, with the site of its own."""
+    """Runs Python in a folder, with the site of its own."""
 
     site: Path
-    copy: Path
+    example: Path
+    page: Path
     environment: dict[str, str]
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, *words], cwd=self.copy, env=self.environment, capture_output=True, text=True, check=False)
+    def __call__(self, *words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *words]
+        return subprocess.run(command, cwd=folder or self.example, env=self.environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Install wheels of Heliograph and of the foreign package into a folder of their own, without any index, and give a runner of commands there."""
+    """Install wheels of Heliograph and of both packages into a folder of their own, without any index, and give a runner of Python there."""
     here = tmp_path_factory.mktemp("lab")
-    copy = shutil.copytree(EXAMPLE, here / "lab-ci", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    example = shutil.copytree(EXAMPLE, here / "lab-ci", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    page = _from_the_page(here / "page")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", here / "site", _sources(here / "heliograph"), copy], check=True)
-    for folder in (here / "heliograph", copy / "cryolab", copy / "build"):
+    subprocess.run([*pip, "--target", here / "site", _sources(here / "heliograph"), example, page], check=True)
+    # What is imported must be what was installed.
+    for folder in (here / "heliograph", example / "cryolab", example / "build", page / "build"):
         shutil.rmtree(folder, ignore_errors=True)
+    for path in page.glob("n*.py"):
+        path.unlink()
     # The dependencies are lent by this environment; what stands in PYTHONPATH comes before its own Heliograph.
     lent = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV_", "DISPLAY"))} | {"PYTHONPATH": str(here / "site")}
-
-    return Installed(here / "site", copy, lent)
+    return Installed(here / "site", example, page, lent)
 
 
 def test_the_package_that_is_tested_is_the_installed_one(installed):
@@ -69,6 +90,29 @@ def test_its_ten_tests_pass(installed):
 
     assert ended.returncode == 0, ended.stdout
     assert re.search(r"^10 passed, 1 skipped", ended.stdout, re.MULTILINE), ended.stdout
+
+
+def test_the_tests_of_the_how_to_pass_and_its_package_has_less_than_120_lines(installed):
+    ended = installed("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", folder=installed.page)
+
+    assert ended.returncode == 0, ended.stdout
+    assert re.search(r"^2 passed", ended.stdout, re.MULTILINE), ended.stdout
+    files = dict(FILE.findall(PAGE.read_text()))
+    assert set(files) == {"n7744a.py", "n7744a_simulator.py", "test_n7744a.py", "pyproject.toml", "additions.toml"}
+    assert sum(len(text.splitlines()) for name, text in files.items() if name.endswith(".py")) < 120
+
+
+def test_the_driver_of_the_how_to_answers_beside_the_others(installed):
+    def heliograph(*words: str):
+        ended = installed("-m", "heliograph", "instruments", *words, "--json", folder=installed.page)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)["instruments"]
+
+    row = {"driver": "N7744A", "role": "PowerMeter", "vendor": "Keysight", "model": "N7744A", "transport": "TCP, SCPI", "simulated": True}
+    assert row in heliograph("list")
+    found = {one["name"]: one["model"] for one in heliograph("identify", "--station", "station.toml")}
+    assert found["meter"] == "N7744A"
+    assert len(found) == 12
 
 
 def test_its_driver_simulator_and_procedure_are_found_by_name(installed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,23 @@ class Device(Protocol):
     def link(self) -> Link:
         """Return a new connection."""
         ...
+
+
+class TextLink:
+    """A connection to a device that speaks in lines of text.
+
+    answer: what the device answers to a line, without its end; None for nothing.  end: of a line, in both directions.
+    """
+
+    def __init__(self, answer: Callable[[str], str | None], end: bytes = b"\n") -> None:
+        self._answer, self._end = answer, end
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """Take any piece of the incoming stream and return the answers to the lines it completed."""
+        *lines, self._rest = (self._rest + data).split(self._end)
+        answers = [self._answer(line.decode("ascii", "replace").strip()) for line in lines]
+        return [Reply(answer.encode() + self._end) for answer in answers if answer is not None]
 
 
 class Garbage:

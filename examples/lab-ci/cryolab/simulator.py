@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.mocks.devices.base import Link, Reply
+from heliograph.mocks.devices.base import Link, TextLink
 from heliograph.mocks.place import Place, Resources
 from heliograph.mocks.world import World
 
@@ -25,26 +25,17 @@ class Monitor:
 
     def link(self) -> Link:
         """Return a connection."""
-        return _Line(self)
+        return TextLink(self.answer, b"\r\n")
 
-    def answer(self, command: str) -> str:
-        """Return the answer to a query, nothing for anything else."""
-        return {"*IDN?": lambda: "LSCI,MODEL224,224001,1.5", "KRDG? A": lambda: f"{self._kelvin():+.4f}"}.get(command, str)()
+    def answer(self, command: str) -> str | None:
+        """Return the answer to a query, None for anything else."""
+        if command == "*IDN?":
+            return "LSCI,MODEL224,224001,1.5"
+        return f"{self._kelvin():+.4f}" if command == "KRDG? A" else None
 
     def _kelvin(self) -> float:
         phase = 2.0 * pi * self._world.clock_ps * 1e-12 / PERIOD_S
         return BASE_K + SWING_K * sin(phase) + NOISE_K * float(self._noise.standard_normal())
-
-
-class _Line:
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[Reply]:
-        *lines, self._rest = (self._rest + data).split(b"\r\n")
-        answers = [self._monitor.answer(line.decode("ascii", "replace").strip()) for line in lines]
-        return [Reply(answer.encode() + b"\r\n") for answer in answers if answer]
 
 
 def switch_on(place: Place, name: str, _entry: Mapping[str, Any]) -> Resources:

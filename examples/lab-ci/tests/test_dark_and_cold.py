@@ -10,7 +10,7 @@ import pytest
 from cryolab.dark_and_cold import DarkAndCold
 
 from heliograph import Run
-from heliograph.core.errors import ParameterError
+from heliograph.core.errors import ParameterError, Timeout
 
 
 def test_dark_counts_are_those_of_the_station_and_the_cold_is_kept(bench, station):
@@ -24,12 +24,20 @@ def test_dark_counts_are_those_of_the_station_and_the_cold_is_kept(bench, statio
     assert procedure.result.spread_k > 0.001
 
 
-def test_who_stops_it_keeps_what_was_measured(bench):
-    procedure = DarkAndCold(readings=100, period_s=0.01)
+def test_a_thermometer_that_falls_silent_ends_the_run_and_what_was_measured_is_kept(bench, faults):
     told = []
-    procedure.should_stop = lambda: len(told) >= 3
 
-    with bench.run(procedure, progress=lambda topic, _value: told.append(topic) if topic == "results" else None) as run:
+    def progress(topic, _value):
+        told.append(topic)
+        if told.count("results") == 3:
+            faults.inject("timeout", "cryostat", times=1)
+
+    with pytest.raises(Timeout, match="cryostat"):
+        bench.run(DarkAndCold(readings=100, period_s=0.01), progress=progress)
+
+    (path,) = bench.folder.glob("*.h5")
+    with Run.open(path) as run:
+        assert run.stop["reason"] == "failed"
         assert run["cold/temperature"].size == 3
 
 
