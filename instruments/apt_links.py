@@ -28,22 +28,23 @@ class AptLink(VisaLink):
         from pyvisa.constants import ControlFlow
 
         self._messages = apt.Assembler()
-        self._awaited: int | None = None
+        self._asked: Message | None = None
         serial = {"baud_rate": 115200, "flow_control": ControlFlow.rts_cts} if resource.upper().startswith("ASRL") else {}
         settings: dict[str, Any] = {**serial, "read_termination": None}
         super().__init__(resource, name=name, command_end="", timeout_s=timeout_s or TIMEOUT_S, **settings)
 
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
         super()._write_bytes(content, **kwargs)
-        self._awaited = apt.ANSWERS.get(Id(apt.decode(content).id))
-        self._owed = self._awaited is not None
+        self._asked = apt.decode(content)
+        self._owed = self._asked.id in apt.ANSWERS
 
     def _read_bytes(self, count: int, break_on_termchar: bool = False, **kwargs: Any) -> bytes:
         try:
-            self.connection.timeout = max(1.0, self.timeout_s * 1000)
+            with self._noticing():
+                self.connection.timeout = max(1.0, self.timeout_s * 1000)
             content = super()._read_bytes(count, break_on_termchar, **kwargs)
-            if any(message.id == self._awaited for message in self._messages.feed(content)):
-                self._owed, self._awaited = False, None
+            if any(self._asked is not None and apt.answers(self._asked, message) for message in self._messages.feed(content)):
+                self._owed, self._asked = False, None
         except (Timeout, BadReply):
             self._resynchronise()
             raise
@@ -51,7 +52,7 @@ class AptLink(VisaLink):
 
     def _resynchronise(self) -> None:
         """Ask the unit who it is and drop what comes before the answer; else reopen."""
-        self._owed, self._awaited, self._messages = False, None, apt.Assembler()
+        self._owed, self._asked, self._messages = False, None, apt.Assembler()
         deadline, heard = time.monotonic() + self._probe_s, b""
         try:
             self.discard()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -54,8 +54,7 @@ class Paddle(Channel):
 
     def home(self) -> None:
         """Go to the mechanical zero and wait for the end; needed once after power-up."""
-        mask = int(self.id)
-        self.parent.request(Message(Id.HOME, mask), lambda answer: answer.param1 == mask, timeouts=HOMING)
+        self.parent.request(Message(Id.HOME, int(self.id)), timeouts=HOMING)
 
     def jog(self, forward: bool = True) -> None:
         """Begin one jog step, forward or back."""
@@ -83,9 +82,7 @@ class Paddle(Channel):
         self.parent.send(apt.move(int(self.id), int(command.partition(" ")[2])))
 
     def _own(self, kind: Id, param2: int) -> Status:
-        mask = int(self.id)
-        answer = self.parent.request(Message(kind, mask, param2), lambda answer: Status.unpack(answer.data).mask == mask)
-        return Status.unpack(answer.data)
+        return Status.unpack(self.parent.request(Message(kind, int(self.id), param2)).data)
 
 
 class Mpc320(Instrument):
@@ -182,10 +179,10 @@ class Mpc320(Instrument):
         with self.turn, self.told():
             self.write_bytes(apt.encode(message))
 
-    def request(self, message: Message, fits: Callable[[Message], bool] = lambda _: True, *, timeouts: float = 1.0) -> Message:
+    def request(self, message: Message, *, timeouts: float = 1.0) -> Message:
         """Send a message and return its answer; what comes unasked before it is dropped.
 
-        fits: says whether an answer of the right kind is the one awaited.  timeouts: how long to wait for it, in timeouts of a reply.
+        timeouts: how long to wait for it, in timeouts of a reply.
         Raises Timeout, BadReply, Disconnected.
         """
         with self.turn, self.told():
@@ -194,7 +191,7 @@ class Mpc320(Instrument):
             try:
                 while True:
                     answer = self._next(deadline)
-                    if answer.id == apt.ANSWERS[Id(message.id)] and fits(answer):
+                    if apt.answers(message, answer):
                         return answer
                     self.unasked += 1
             finally:

@@ -38,9 +38,9 @@ def _mbx(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     address = entry["wire"].get("resource") or name
     unit, resources = place.units.get(address, (None, {}))
     if isinstance(unit, Mbx):
-        unit.serve(name)
+        unit.serve(name, entry["wire"]["role"])
         return resources
-    device = Mbx(place.world, place.seeds, name)
+    device = Mbx(place.world, place.seeds, name, entry["wire"]["role"])
     place.units[address] = device, {"resource": place.serial(name, device)}
     return place.units[address][1]
 

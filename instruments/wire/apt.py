@@ -130,6 +130,15 @@ def decode(raw: bytes) -> Message:
     return Message(identity, param1, param2, None, destination, source)
 
 
+def answers(request: Message, reply: Message) -> bool:
+    """Say whether a message is the answer to a request: of the right kind, and of the paddle that was asked."""
+    if reply.id != ANSWERS.get(Id(request.id)):
+        return False
+    if reply.id in (Id.STATUS, Id.STOPPED):
+        return Status.unpack(reply.data).mask == request.param1
+    return reply.id != Id.HOMED or reply.param1 == request.param1
+
+
 class Assembler:
     """Cuts a byte stream into messages: feed it any pieces. Raises BadReply, and forgets what it has, where the stream cannot be one of messages."""
 

@@ -31,13 +31,13 @@ class Refused(Exception):
 class Mbx:
     """One unit.
 
-    name: of its instrument on the bench; a second one joins by `serve`. The modulator that names one of them as its `bias` is the one it holds, and the
-    attenuator with one of these names is its own.  Its bias is off and its attenuator at the maximum when the bench is switched on.
+    name, role: of its instrument on the bench, `BiasController` or `Attenuator`; the other joins by `serve`. The modulator that names the one as its `bias` is
+    held by it.  Its bias is off and its attenuator at the maximum when the bench is switched on.
     """
 
-    def __init__(self, world: World, seeds: Seeds, name: str) -> None:
+    def __init__(self, world: World, seeds: Seeds, name: str, role: str) -> None:
         self._world = world
-        self._names: list[str] = []
+        self._attenuator = ""
         self._modulator = ""
         self._bias = Bias(Walk(seeds, "", 0.0), 5.0)
         self._deviation = 1.0 + float(seeds.generator(f"attenuator {name}").uniform(-MOST_DEVIATION, MOST_DEVIATION))
@@ -70,12 +70,13 @@ class Mbx:
             "VOA:MODE": self._set_hold,
             "VOA:POWER": self._set_on,
         }
-        self.serve(name)
+        self.serve(name, role)
 
-    def serve(self, name: str) -> None:
-        """Be one more instrument of the bench: its bias controller, or its attenuator."""
-        self._names.append(name)
-        if (bias := self._world.bias(name)) is not None:
+    def serve(self, name: str, role: str) -> None:
+        """Be one more instrument of the bench."""
+        if role == "Attenuator":
+            self._attenuator = name
+        elif (bias := self._world.bias(name)) is not None:
             self._modulator, self._bias = name, bias
         self._apply()
 
@@ -174,18 +175,19 @@ class Mbx:
 
     def _wanted_db(self) -> float:
         """Return the attenuation that leaves the power asked for, as far as the unit goes."""
-        before_mw = max((self._world.power_before_w(name) for name in self._names), default=0.0) * 1e3
+        before_mw = self._world.power_before_w(self._attenuator) * 1e3
         if before_mw <= self._output_mw:
             return LOWEST_DB
         return min(HIGHEST_DB, max(LOWEST_DB, 10.0 * log10(before_mw / self._output_mw)))
 
     def _behind_mw(self) -> float:
-        return max((self._world.power_behind_w(name) for name in self._names), default=0.0) * 1e3
+        return self._world.power_behind_w(self._attenuator) * 1e3
 
     def _apply(self) -> None:
-        attenuation_db = self._measured_db()
-        for name in self._names:
-            self._world.set_attenuation(name, attenuation_db)
+        if self._attenuator:
+            self._world.set_attenuation(self._attenuator, self._measured_db())
+        else:
+            self._world.turned()
 
 
 def _within(value: float, low: float, high: float) -> float:

@@ -66,6 +66,21 @@ def test_a_status_says_what_the_paddle_does() -> None:
     assert not Status(1, 0, 0, 0, 0).enabled
 
 
+def test_an_answer_is_of_the_right_kind_and_paddle() -> None:
+    def status(mask: int, kind: Id = Id.STATUS) -> Message:
+        return Message(kind, data=Status(mask, 0, 0, 0, 0).pack(), destination=HOST, source=UNIT)
+
+    asked = Message(Id.REQUEST_STATUS, 1)
+    assert apt.answers(asked, status(1))
+    assert not apt.answers(asked, status(2))
+    assert not apt.answers(asked, status(1, Id.COMPLETED))
+    assert apt.answers(Message(Id.STOP, 4, 1), status(4, Id.STOPPED))
+    homed = Message(Id.HOMED, 2, destination=HOST, source=UNIT)
+    assert apt.answers(Message(Id.HOME, 2), homed)
+    assert not apt.answers(Message(Id.HOME, 1), homed)
+    assert not apt.answers(Message(Id.JOG, 2, 1), homed)
+
+
 @pytest.mark.parametrize("raw", ["", "0500", "050000005002", "050000001101", "91040e0081500100", "9104ffff8150", "04040100d001"])
 def test_a_malformed_message_is_a_bad_reply(raw: str) -> None:
     with pytest.raises(BadReply):

@@ -348,8 +348,8 @@ def meter_on(world: World, transport: str) -> Iterator[Pm100Meter]:
 
 @contextmanager
 def mbx_on(world: World, transport: str) -> Iterator[ThorlabsMBX]:
-    device = Mbx(world, Seeds(1), "mbx_1")
-    device.serve("voa_mbx")
+    device = Mbx(world, Seeds(1), "mbx_1", "BiasController")
+    device.serve("voa_mbx", "Attenuator")
     if transport == "in process":
         yield ThorlabsMBX(InProcess(device, command_end="\r", line_end="\r"))
         return
@@ -441,7 +441,7 @@ def test_paddles_on_any_transport(world: World, transport: str) -> None:
 
 
 def test_a_mode_that_does_not_hold_is_a_fault(world: World) -> None:
-    device = Mbx(world, Seeds(1), "mbx_1")
+    device = Mbx(world, Seeds(1), "mbx_1", "BiasController")
     device._settings["MZM:MODE"] = lambda _: None
     bias = MbxBias("mbx_1", station().instruments["mbx_1"], ThorlabsMBX(InProcess(device, command_end="\r", line_end="\r")), station="x")
     with pytest.raises(DeviceFault, match="PEAK was asked for, OFF reads back"):

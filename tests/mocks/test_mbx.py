@@ -30,8 +30,8 @@ def world() -> World:
 
 @pytest.fixture
 def unit(world: World) -> Mbx:
-    unit = Mbx(world, Seeds(1), "mbx")
-    unit.serve("voa_mbx")
+    unit = Mbx(world, Seeds(1), "mbx", "BiasController")
+    unit.serve("voa_mbx", "Attenuator")
     return unit
 
 
@@ -112,7 +112,7 @@ def test_its_bias_is_at_the_set_point_in_light_only(unit: Mbx, world: World) -> 
 
 
 def test_a_unit_without_a_modulator_answers_all_the_same(world: World) -> None:
-    alone = Mbx(world, Seeds(1), "nowhere")
+    alone = Mbx(world, Seeds(1), "nowhere", "BiasController")
     say(alone, "MZM:HOLD:VOLTAGE: 1500")
     say(alone, "MZM:MODE: 7")
     assert number(alone, "MZM:VOLTAGE?") == 1.5
