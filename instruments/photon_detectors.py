@@ -17,6 +17,8 @@ from .station_models import InstrumentEntry
 from .wire.websq import MIN_PERIOD_MS
 
 TOLERANCE_A = 0.05e-6
+LATCHED_OHM = 10e3
+"""Voltage over bias current from which on a nanowire is taken for normal-conducting; superconducting ones have the resistance of their leads."""
 _DEVICE_BIAS_A = (0.0, 100e-6)
 
 
@@ -93,6 +95,11 @@ class WebSQDetector(RoleAdapter):
             raise DeviceFault(
                 f"detector {ch}: {show(asked, 'A')} was asked for, {show(self.bias(ch), 'A')} reads back", where=self.place, remedy="Is it latched?"
             )
+
+    def latched(self, ch: int) -> bool:
+        """Whether a biased nanowire is normal-conducting, by the voltage that its bias needs: latched, driven by bright light, or not connected."""
+        bias_a = self.bias(ch)
+        return bias_a > TOLERANCE_A and abs(self._of(self._numbers(self._driver.bias_voltages_v, "BiasVoltage"), ch)) > LATCHED_OHM * bias_a
 
     def threshold_v(self, ch: int) -> float:
         """Read a detector's trigger level (V)."""

@@ -176,6 +176,7 @@ class RoleAdapter:
             if self.arbiter.generation != generation:
                 raise InterlockOpen(f"the bench was made safe on the way to {quantity} = {target:g}", where=self._name, remedy="Arm it again.")
             send(level)
+            self._last_up[quantity] = time.monotonic()
             self.arbiter.done(self._name, quantity, level)
             if permit.watch:
                 self.arbiter.check()
@@ -184,7 +185,6 @@ class RoleAdapter:
         """Let a bias rest where it is for as long as its ramp asks for."""
         if quantity.startswith("bias:"):
             time.sleep(max(0.0, self._last_up.get(quantity, -math.inf) + ramp.BIAS_PAUSE_S - time.monotonic()))
-            self._last_up[quantity] = time.monotonic()
 
     def observed(self, channels: Mapping[str, int], batch: TagBatch) -> TagBatch:
         """Show a batch of tags to the arbiter and return it; raises Tripped if a rate is above its limit.  channels: by what is connected to them."""

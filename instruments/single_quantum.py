@@ -79,6 +79,17 @@ class WebSQ(Instrument):
         set_process=json.dumps,
     )
 
+    @property
+    def bias_voltages_v(self) -> Any:
+        """Measure the voltages over bias resistors and nanowires (list of float, V, one a detector); a normal-conducting wire needs far more than others."""
+        with told(where_of(self.adapter, self.name)), self._or_anew():
+            self._ask(json.dumps(websq.BIAS_VOLTAGES))
+            deadline = time.monotonic() + REPLY_S * self._timeout_s
+            while True:
+                for label, value in self._broadcasts(deadline, "BiasVoltage"):
+                    if label == "BiasVoltage":
+                        return _plain(value)
+
     def values(self, command: str, *args: Any, **kwargs: Any) -> list[Any]:
         """Ask for all labels and return the value of one as a single item."""
         return [self.labels(command)[command]]

@@ -215,6 +215,8 @@ class Arbiter:
             for name, reading in now.items():
                 if told := self._changed(name, reading):
                     self._trip(name, f"{name}: {told}")
+                if isinstance(reading, DetectorNow) and reading.biased and reading.enabled:
+                    self._look_for_latches(name, reading)
             self._trip_if_forbidden("", now)
 
     def _changed(self, name: str, reading: Reading) -> str:
@@ -298,13 +300,27 @@ class Arbiter:
             reading = self._reading(name)
             if not isinstance(reading, DetectorNow) or not reading.biased or not reading.enabled:
                 return
-            silence.silent_s = 0.0
-            if silence.tries >= latches.MOST_TRIES:
-                told = f"{self._called(name, ch)} gives no counts at its bias, though it was biased anew {latches.MOST_TRIES} times"
-                self._trip(name, f"{told}: latched, or its cable is off")
-            silence.tries += 1
-            self._tell("info", name, f"{self._called(name, ch)} gives no counts and is biased anew, try {silence.tries} of {latches.MOST_TRIES}")
-            self._bias_anew(name, ch, reading.biases[ch])
+            self._unlatch(name, ch, reading.biases[ch], "gives no counts")
+
+    def _look_for_latches(self, name: str, reading: DetectorNow) -> None:
+        """Where a detector tells that it is normal-conducting: bias it anew if it is silent; one that clicks all the same is driven by bright light."""
+        latched: Callable[[int], bool] = getattr(self._instruments[name], "latched", lambda _ch: False)
+        for ch, bias in reading.biases.items():
+            if not latched(ch):
+                continue
+            if self._silences.of(name, ch).clicks:
+                self.report(name, f"{self._called(name, ch)} clicks although it is normal-conducting, as under bright light")
+            else:
+                self._unlatch(name, ch, bias, "is normal-conducting")
+
+    def _unlatch(self, name: str, ch: int, bias: float, what: str) -> None:
+        silence, called = self._silences.of(name, ch), self._called(name, ch)
+        silence.silent_s = 0.0
+        if silence.tries >= latches.MOST_TRIES:
+            self._trip(name, f"{called} {what} at its bias, though it was biased anew {latches.MOST_TRIES} times: latched, or its cable is off")
+        silence.tries += 1
+        self._tell("info", name, f"{called} {what} and is biased anew, try {silence.tries} of {latches.MOST_TRIES}")
+        self._bias_anew(name, ch, bias)
 
     def _bias_anew(self, name: str, ch: int, bias: float) -> None:
         detector, parked = cast("PhotonDetector", self._instruments[name]), self._instruments[name].parked_bias
@@ -324,7 +340,8 @@ class Arbiter:
         limit = self._limits.get(name)
         expected = blinding.Expected.of(self._station, latches.WINDOW_S if limit is None else limit.window_s)
         found, window_s = blinding.rates_hz(batch, detectors, expected.window_s)
-        self.observe_rates(name, {**found}, window_s or None)
+        rates: dict[int | str, float] = dict(found.items())
+        self.observe_rates(name, rates, window_s or None)
         for sign in blinding.signs(batch, detectors, expected):
             self.report(name, sign)
         if time.monotonic() - self._looked > LOOK_S:

@@ -50,15 +50,17 @@ def rate_limits(station: Station) -> dict[str, RateLimit]:
 
 @dataclass(slots=True)
 class Silence:
-    """How long a detector channel has been silent, and how often it was biased anew for it."""
+    """How long a detector channel has been silent, and how often it was biased anew for it.  clicks: whether it clicked when it was last looked at."""
 
     dark_hz: float
+    clicks: bool = False
     silent_s: float = 0.0
     tries: int = 0
 
     def latched(self, rate_hz: float, window_s: float) -> bool:
         """Note a rate and say whether so many darks are missing by now that the detector must be latched."""
-        if rate_hz > 0.0:
+        self.clicks = rate_hz > 0.0
+        if self.clicks:
             self.silent_s, self.tries = 0.0, 0
             return False
         self.silent_s += window_s

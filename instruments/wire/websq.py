@@ -10,6 +10,7 @@ What the driver sends, and the broadcast it waits for (a set counts only when it
 - ``{"command": "SetAllBiasCurrents", "label": "BiasCurrent", "value": [18.0, 18.0]}`` -> ``{"label": "BiasCurrent", "value": [18.0, 18.0]}``
 - ``{"command": "SetAllTriggerLevels", "label": "TriggerLevel", "value": [100.0, 100.0]}`` -> ``{"label": "TriggerLevel", "value": [100.0, 100.0]}``
 - ``{"command": "DetectorEnable", "label": "DetectorEnable", "value": true}`` -> ``{"label": "DetectorEnable", "value": true}``
+- ``{"request": "BiasVoltage", "value": "None"}`` -> ``{"label": "BiasVoltage", "value": [0.018, 0.018]}`` (V, over bias resistor and nanowire)
 
 A label containing ``Error`` is a fault: ``{"label": "ErrorMessage", "value": "text"}``. Counts port: one line ``t,c1,c2,..\n`` per measurement period, t in
 seconds; the first line after a connection covers one whole period.
@@ -25,6 +26,7 @@ from ...core.errors import BadReply
 
 END = b"\x17"
 LABEL_PROPERTIES = {"request": "labelProps", "value": "None"}
+BIAS_VOLTAGES = {"request": "BiasVoltage", "value": "None"}
 MIN_PERIOD_MS = 10
 _MAX_OBJECT = 1 << 20
 

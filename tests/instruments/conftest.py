@@ -219,6 +219,8 @@ class Snspd:
         return b"".join(self._answer(item) for item in self._decoder.feed(piece))
 
     def _answer(self, item: dict[str, Any]) -> bytes:
+        if item.get("request") == "BiasVoltage":
+            return websq.encode_broadcast("BiasVoltage", [bias * 1e-3 for bias in self.labels["BiasCurrent"]])
         if "request" in item:
             return b"".join(websq.encode_broadcast(label, {"value": value, "min": 0}) for label, value in self.labels.items())
         self.labels[item["label"]] = item["value"]

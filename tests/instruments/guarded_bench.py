@@ -39,7 +39,7 @@ class Wire(Adapter):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, device: Any, *, command_end: str = "\n", line_end: bytes = b"\n") -> None:
         super().__init__()
-        self.where, self.timeout_s, self.cut = "in process", 0.01, False
+        self.where, self.timeout_s, self.cut = "in process", 1.0, False
         self.wire = WireCount(0, 0)
         self.sent: list[bytes] = []
         self._link, self._command_end, self._line_end, self._waiting = device.link(), command_end, line_end, b""

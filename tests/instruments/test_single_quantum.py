@@ -70,6 +70,12 @@ def test_every_set_waits_for_its_own_broadcast(attribute: str, value: Any, comma
         setattr(detector, attribute, value)
 
 
+def test_the_voltages_of_the_wires_are_asked_for_by_a_request_of_their_own() -> None:
+    reply = websq.encode_broadcast("InptMeasurementPeriod", 100) + websq.encode_broadcast("BiasVoltage", [0.018, 1.8])
+    with expected_protocol(WebSQ, [('{"request": "BiasVoltage", "value": "None"}', reply)]) as detector:
+        assert detector.bias_voltages_v == [0.018, 1.8]
+
+
 def test_a_broadcast_may_come_in_pieces_and_glued() -> None:
     command = '{"command": "DetectorEnable", "label": "DetectorEnable", "value": true}'
     pieces = [(command, b'{"label": "x", "value": 1}{"label": "Detec'), (None, b'torEnable", "value": true}\x17')]
