@@ -58,6 +58,7 @@ class AptLink(VisaLink):
             self.discard()
             with self._noticing():
                 self._sent += self.connection.write_raw(_REQUEST)
+            self._tape.sent(_REQUEST)
             while (place := heard.find(_ANSWER)) < 0 or len(heard) < place + _ANSWER_SIZE:
                 if time.monotonic() > deadline:
                     raise StaleReply("the known answer did not come", where=self.where)
