@@ -47,6 +47,17 @@ def page() -> str:
     if cells["SHORT"]:
         short = {name: rows[name] for name in cells["SHORT_ROWS"]}
         lines += ["## Every other driver", "", *_table(cells["SHORT"], [f"`{driver}`" for driver in cells["SHORT"]], short, reasons)]
+    world = [f"| `{kind}` | {seen} |" for kind, (seen, _, _) in cells["WORLD"].items()]
+    lines += [
+        "## Faults of devices and of the light",
+        "",
+        "What the bench makes of them while it works.",
+        "",
+        "| fault | what comes of it |",
+        "|---|---|",
+        *world,
+        "",
+    ]
     lines += ["## Why there is nothing to test", "", *(f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, 1))]
     return HEAD.format(timeout=cells["TIMEOUT_S"]) + "\n".join(lines) + "\n"
 

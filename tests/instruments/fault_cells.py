@@ -236,3 +236,45 @@ FAMILIES = {
     "WebSQ": "JSON stream",
     "ID900": "ZMQ",
 }
+
+_BENCH, _WORLD, _ATTACKED, _DRIVERS = (
+    "tests/control/test_faults_on_the_bench.py",
+    "tests/mocks/test_faults_world.py",
+    "tests/cli/test_attacked_runs.py",
+    "tests/mocks/test_lab_with_drivers.py",
+)
+WORLD: dict[str, tuple[str, str, str]] = {
+    "laser-refuses": ("`Rejected` while arming, and the bench goes safe", _DRIVERS, "test_a_laser_that_refuses_is_told"),
+    "tagger-port-closed": ("`Timeout` while connecting", _DRIVERS, "test_a_closed_tagger_port_is_told_in_time"),
+    "detector-unplugged": ("no clicks; biased anew three times, then `Tripped`", _DRIVERS, "test_an_unplugged_detector_is_silent"),
+    "tagger-overflow": ("a `Gap` with the missing tags, exactly; `Overflow`", _BENCH, "test_the_gaps_of_an_overflow_hold_exactly_the_tags_that_are_missing"),
+    "tag-overflow": ("the same", _BENCH, "test_the_gaps_of_an_overflow_hold_exactly_the_tags_that_are_missing"),
+    "laser-drift": ("count rates follow", _WORLD, "test_less_light_or_fewer_clicks_are_fewer_counts"),
+    "mode-hop": ("count rates fall", _WORLD, "test_less_light_or_fewer_clicks_are_fewer_counts"),
+    "emission-stuck": (
+        "the laser is `FAILED`, everything else is read back dark",
+        _BENCH,
+        "test_light_that_does_not_stop_is_told_and_stopped_by_everything_else",
+    ),
+    "bias-drift": ("light between the pulses: the extinction worsens", _WORLD, "test_a_bias_that_drifts_lets_light_through_between_the_pulses"),
+    "voa-stuck": ("`DeviceFault` when it is moved", _BENCH, "test_a_stuck_attenuator_is_told_when_it_is_moved"),
+    "fibre-cut": ("counts and interference fall; no key of the block", _BENCH, "test_light_that_goes_bad_in_the_middle_of_a_block_makes_no_key"),
+    "polarisation-jump": ("the visibility falls; no key of the block", _BENCH, "test_light_that_goes_bad_in_the_middle_of_a_block_makes_no_key"),
+    "slip": ("error rates near one half; no key of the block", _BENCH, "test_light_that_goes_bad_in_the_middle_of_a_block_makes_no_key"),
+    "dark": ("dark counts rise", _WORLD, "test_dark_counts_become_frequent_at_one_detector_only"),
+    "latch": ("bias to zero and up again, at most three times", _BENCH, "test_a_nanowire_that_latches_is_biased_anew_and_counts_again"),
+    "missed-tags": ("count rates fall; nobody counts what is missing", _WORLD, "test_less_light_or_fewer_clicks_are_fewer_counts"),
+    "swapped-channels": ("`AlignmentError` by the public pattern, before the block", _BENCH, "test_swapped_cables_are_found_by_the_pattern_before_the_block"),
+    "clock-lost": ("`ClockLost` ends the recording", _BENCH, "test_a_reference_that_goes_away_ends_the_recording"),
+    "intercept-resend": (
+        "a quarter of the intercepted bits are wrong: `AlignmentError`, or `NoKeyError` of the block",
+        _ATTACKED,
+        "test_a_third_of_the_pulses_intercepted_leaves_light_of_which_no_key_can_be_made",
+    ),
+    "blinding": (
+        "dead-time violations: the run ends, the light is marked insecure; weak light trips the rate latch",
+        _ATTACKED,
+        "test_blinded_detectors_end_the_run_by_the_dead_time_they_do_not_have",
+    ),
+}
+"""What comes of the faults that are built into a device or lie in the optical bench, and the test that shows it."""

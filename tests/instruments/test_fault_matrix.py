@@ -25,6 +25,7 @@ from heliograph.instruments.role_adapter import RoleAdapter
 from heliograph.instruments.socket_links import TcpLink, ZmqLink
 from heliograph.instruments.station import Station, default_text
 from heliograph.instruments.wire.mbx import BiasMode
+from heliograph.mocks.fault_kinds import KINDS
 from heliograph.mocks.lab import Lab
 from heliograph.mocks.simulators import SIMULATORS
 from heliograph.mocks.world import World
@@ -388,6 +389,12 @@ def test_no_cell_is_empty_without_a_reason() -> None:
         assert list(column) == list(cells.ROWS)
     assert all(set(cells.SHORT_ROWS) <= set(column) for column in cells.SHORT.values())
     assert all(cell for column in (*cells.FULL.values(), *cells.SHORT.values()) for cell in column.values())
+
+
+def test_every_fault_of_devices_and_light_names_the_test_that_shows_what_comes_of_it() -> None:
+    root = Path(__file__).parents[2]
+    assert list(cells.WORLD) == [name for name, kind in KINDS.items() if kind.layer != "reply"]
+    assert [name for name, (_, file, test) in cells.WORLD.items() if f"def {test}(" not in (root / file).read_text()] == []
 
 
 def test_every_driver_with_a_simulator_is_in_the_matrix() -> None:
