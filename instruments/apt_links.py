@@ -62,7 +62,10 @@ class AptLink(VisaLink):
             while (place := heard.find(_ANSWER)) < 0 or len(heard) < place + _ANSWER_SIZE:
                 if time.monotonic() > deadline:
                     raise StaleReply("the known answer did not come", where=self.where)
-                heard += self.discard()
+                piece = self.discard()
+                self._received += len(piece)
+                self._tape.received(piece)
+                heard += piece
                 time.sleep(_PAUSE_S)
             self.stale += place > 0
         except InstrumentError:
