@@ -23,16 +23,16 @@ def session(tmp_path):
         (tmp_path / "test_x.py").write_text("import pytest\n" + text)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
         command = [sys.executable, "-m", "pytest", *options]
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        return ended.stdout + ended.stderr
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
 
     return run
 
 
-def counts(said):
+def ended(said, counts):
     found = re.search(r"\d+ (?:passed|failed|skipped|error).*(?= in )", said)
     assert found is not None, said
-    return found[0]
+    assert found[0] == counts, said
 
 
 def test_the_plugin_costs_a_session_nothing_heavy(session):
@@ -43,7 +43,7 @@ def test_x():
     assert "heliograph.testing" in sys.modules
     assert not heavy & set(sys.modules)
 """
-    assert counts(session(text)) == "1 passed"
+    ended(session(text), "1 passed")
 
 
 def test_every_test_gets_a_bench_of_its_own_with_the_same_seed(session):
@@ -54,25 +54,30 @@ SEEN = []
 def test_x(bench, lab, station, n, tmp_path):
     assert station.path.parent == tmp_path == bench.folder.parent
     assert bench["laser"].emission
-    bench["voa_in"].attenuation_db = 33.6
     SEEN.append(list(bench["snspd"].counts(0.5).n))
     assert SEEN[0] == SEEN[-1]
-    assert min(SEEN[0]) > 20
+    assert min(SEEN[0]) > 5
     assert lab.world.clock_ps > 0
     assert str(lab.resources["voa_in"]["resource"]) in bench["voa_in"].place
 """
-    assert counts(session(text)) == "2 passed"
+    ended(session(text), "2 passed")
 
 
 def test_faults_come_from_the_start_or_while_a_test_runs(session):
     text = """
-from heliograph.core.errors import BadReply, DeviceFault
-from heliograph import CountRates
+from heliograph.core.errors import BadReply, WrongIdentity
+from heliograph.instruments.attenuators import OzAttenuator
 
-@pytest.mark.faults("detector-unplugged")
-def test_from_the_start(bench):
-    with pytest.raises(DeviceFault, match="D1"):
-        bench.run(CountRates(duration_s=0.2))
+@pytest.mark.faults("identity:voa_b")
+def test_from_the_start(lab, station):
+    for name, wrong in (("voa_a", False), ("voa_b", True)):
+        voa = OzAttenuator.open(name, station.instruments[name], lab.resources[name], station="lab.toml")
+        if wrong:
+            with pytest.raises(WrongIdentity, match="voa_b"):
+                voa.identify()
+        else:
+            assert voa.identify().model == "DD-100-MC"
+        voa.close()
 
 def test_meanwhile(bench, faults):
     faults.inject("text", "voa_a")
@@ -81,7 +86,7 @@ def test_meanwhile(bench, faults):
     faults.heal()
     assert bench["voa_a"].attenuation_db == 60.0
 """
-    assert counts(session(text)) == "2 passed"
+    ended(session(text), "2 passed")
 
 
 def test_what_needs_instruments_is_skipped_and_gets_them_where_they_are_named(session, tmp_path):
@@ -96,8 +101,8 @@ def test_other(station):
 """
     (tmp_path / "real.toml").write_bytes(default_text())
 
-    assert counts(session(text)) == "1 passed, 1 skipped"
-    assert counts(session(text, "--hardware", "real.toml")) == "2 passed"
+    ended(session(text), "1 passed, 1 skipped")
+    ended(session(text, "--hardware", "real.toml"), "2 passed")
 
 
 def test_a_station_file_of_ones_own_and_a_driver_byte_by_byte(session, tmp_path):
@@ -124,4 +129,4 @@ def test_wrong_wire(expected_wire):
 """
     (tmp_path / "mine.toml").write_bytes(default_text().replace(b"demo-lab", b"mine"))
 
-    assert counts(session(text, more="heliograph_station = mine.toml\n")) == "3 passed"
+    ended(session(text, more="heliograph_station = mine.toml\n"), "3 passed")
