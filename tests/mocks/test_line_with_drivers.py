@@ -440,6 +440,21 @@ def test_paddles_on_any_transport(world: World, transport: str) -> None:
         assert world._wandering.overlap(0) == pytest.approx(expected, abs=1e-9)
 
 
+def test_one_half_of_a_unit_goes_on_when_the_other_is_closed(world: World) -> None:
+    device, stations = Mbx(world, Seeds(1), "mbx_1", "BiasController"), station().instruments
+    with on_transport(device, "pty") as resource:
+        bias = MbxBias.open("mbx_1", stations["mbx_1"], {"resource": resource}, station="x")
+        voa = MbxVoa.open("voa_mbx", stations["voa_mbx"], {"resource": resource}, station="x")
+        bias.close()
+        bias.close()
+        assert voa.identify().model == "MBX3"
+        voa.close()
+        again = MbxBias.open("mbx_1", stations["mbx_1"], {"resource": resource}, station="x")
+        assert again.wire.sent == 0
+        assert again.mode is BiasMode.OFF
+        again.close()
+
+
 def test_a_mode_that_does_not_hold_is_a_fault(world: World) -> None:
     device = Mbx(world, Seeds(1), "mbx_1", "BiasController")
     device._settings["MZM:MODE"] = lambda _: None
