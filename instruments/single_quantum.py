@@ -18,10 +18,10 @@ from .wire import websq
 
 REPLY_S = 1.0
 QUIET_S = 0.05
-"""After this a label that did not come is one that the unit does not have."""
+"""After so long a silence a label that did not come is one that the unit does not have."""
 MAX_PERIOD_MS = 60_000
 COUNTS_BUDGET_S = 10.0
-"""A simulated bench may need longer for a period than the period. This, `REPLY_S` and `QUIET_S` hold for a timeout of 1 s."""
+"""A simulated bench may need longer for a period than the period. This and `REPLY_S` hold for a timeout of 1 s."""
 
 
 def _setter(name: str, label: str) -> str:
@@ -108,7 +108,7 @@ class WebSQ(Instrument):
                 self._collect(found, deadline, ", ".join(wanted))
             with suppress(Timeout):
                 while not set(optional) <= set(found):
-                    self._collect(found, time.monotonic() + QUIET_S * self._timeout_s, "an optional label")
+                    self._collect(found, time.monotonic() + QUIET_S, "an optional label")
             return {label: _plain(found[label]) for label in (*wanted, *optional) if label in found}
 
     def _collect(self, found: dict[str, Any], deadline: float, what: str) -> None:

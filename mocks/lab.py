@@ -30,6 +30,8 @@ class Lab:
         simulated = {name: entry for name, entry in plain["instruments"].items() if entry.get("rules", {}).get("simulated", True)}
         self.faults = Faults.parse(faults, simulated)
         self.world = World(Layout.of(plain))
+        for fault in self.faults.of_world():
+            self.world.suffer(fault)
         self._instruments: Mapping[str, Any] = simulated
         self.resources: dict[str, Resources] = {}
         self._hub = Hub()
@@ -55,7 +57,10 @@ class Lab:
         Faults.parse((fault,), self._instruments)
         if fault.layer == "device":
             raise ConfigError("this fault is built into its device", where=f"fault {fault.kind}", remedy="Name it when the bench is started.")
-        self._lines.inject(fault)
+        if fault.layer == "world":
+            self._hub.call(lambda: self.world.suffer(fault))
+        else:
+            self._lines.inject(fault)
 
     def heal(self) -> None:
         """Let the replies of every instrument be right again."""

@@ -13,6 +13,7 @@ import select
 import shutil
 import socket
 import tempfile
+import threading
 import time
 import tty
 from collections import deque
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import zmq
 
@@ -30,6 +32,7 @@ HOST = "127.0.0.1"
 HIGH_WATER = 4
 """Messages a stream socket holds before the bench waits."""
 LINGER_MS = 500
+CALL_S = 10.0
 _CHUNK = 1 << 16
 
 
@@ -59,6 +62,8 @@ class Hub:
         self._closers: list[Callable[[], None]] = []
         self._late: list[tuple[float, int, Callable[[bytes], None], bytes]] = []
         self._order = itertools.count()
+        self._serving: threading.Thread | None = None
+        self._busy: WeakKeyDictionary[object, float] = WeakKeyDictionary()
         self._posted: deque[Callable[[], None]] = deque()
         self._lines: Path | None = None
         self.producers: list[Producer] = []
@@ -87,15 +92,41 @@ class Hub:
         with suppress(OSError):
             os.write(self._bell, b"?")
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Have something done by the thread that serves, or here if none does, and wait for its end; raises what it raises."""
+        if self._serving is None or self._serving is threading.current_thread():
+            action()
+            return
+        done, raised = threading.Event(), list[Exception]()
+
+        def carried_out() -> None:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is, it belongs to the one who asked.
+                raised.append(error)
+            done.set()
+
+        self.post(carried_out)
+        if not done.wait(CALL_S):
+            raise BenchError("the simulated bench does not answer", remedy="Is it still running?")
+        if raised:
+            raise raised[0]
+
     def _woken(self) -> None:
         os.read(self._wake, _CHUNK)
         while self._posted:
             self._posted.popleft()()
 
-    def send_all(self, replies: list[Reply], write: Callable[[bytes], None], hang_up: Callable[[], None] | None = None) -> None:
-        """Write replies now, or when their delay is over; hang up behind those that say so."""
+    def send_all(self, replies: list[Reply], write: Callable[[bytes], None], hang_up: Callable[[], None] | None = None, line: object = None) -> None:
+        """Write replies now, or when their delay is over; hang up behind those that say so.
+
+        line: what they go out on, on which none overtakes another.
+        """
         for reply in replies:
             at = time.monotonic() + reply.delay_s
+            if line is not None:
+                at = self._busy[line] = max(at, self._busy.get(line, 0.0))
             heapq.heappush(self._late, (at, next(self._order), write, reply.data))
             if reply.close and hang_up is not None:
                 heapq.heappush(self._late, (at, next(self._order), _ending(hang_up), b""))
@@ -164,6 +195,7 @@ class Hub:
 
     def run(self) -> None:
         """Serve until `stop`; then close everything."""
+        self._serving = threading.current_thread()
         try:
             while self._running:
                 self._serve(self._patience_ms())
@@ -307,7 +339,7 @@ class SerialLine:
                 self.send(data)
 
         with suppress(OSError):
-            self._hub.send_all(self._link.feed(os.read(master, _CHUNK)), write, lambda: self._cut(master))
+            self._hub.send_all(self._link.feed(os.read(master, _CHUNK)), write, lambda: self._cut(master), self)
 
     def _cut(self, master: int) -> None:
         if self._master == master:
@@ -318,6 +350,7 @@ class SerialLine:
                 os.close(end)
 
     def close(self) -> None:
+        """Cut the line for good."""
         os.close(self._master)
         os.close(self._slave)
 
@@ -342,7 +375,7 @@ class _Connection:
         except OSError:
             data = b""
         if data:
-            self._hub.send_all(self._link.feed(data), self._write, self._end)
+            self._hub.send_all(self._link.feed(data), self._write, self._end, self)
         else:
             self._end()
 

@@ -5,19 +5,22 @@ Devices set knobs and ask for what their detectors saw. The world knows nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import is_not
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.physics import Floats, dead_time_rate, pulse_power_w, transmission
+from ..core.physics import Floats, photons_per_pulse, pulse_power_w, transmission
+from .faults import Fault
+from .harm import Harm, Harms
 from .layout import Layout, Site
 from .optics import line
+from .optics.attacks import blinds, missed, resent_visibility
 from .optics.avalanche import AFTERPULSE, Diode
 from .optics.bias import Bias
-from .optics.detectors import SWITCHING, Afterpulsing, DeadTime, Times, bias_factor
+from .optics.detectors import SWITCHING, Afterpulsing, DeadTime, Times, bias_factor, click_rate
 from .optics.light import DARK, Carving, Drive, carve, user_photons
 from .optics.line import Edge, Tap
 from .optics.photons import chunk_clicks, histogram
@@ -91,6 +94,7 @@ class World:
         self._carved: tuple[list[Drive], list[float], Carving] | None = None
         self._lights: dict[tuple[int, ...], Light] = {}
         self._wandering = Wandering(layout, self._seeds)
+        self._harms = Harms(layout)
         self._epochs: dict[str, int] = {}
         self._offsets = {user.name: self._start_offsets(user.name) for user in layout.users}
         self._cables = {name: round(self._seeds.generator(f"cable {name}").uniform(-CABLE_PS, CABLE_PS)) for name in DETECTORS}
@@ -98,6 +102,21 @@ class World:
     def _start_offsets(self, user: str) -> tuple[int, int]:
         clockwise, counter = self._seeds.generator(f"start of {user}").integers(0, self.layout.slots, 2)
         return int(clockwise), int(counter)
+
+    def harm(self, time_ps: int | None = None) -> Harm:
+        """Return what is wrong with the bench now, or at a bench time."""
+        return self._harms.at(self.clock_ps if time_ps is None else time_ps)
+
+    def suffer(self, fault: Fault) -> None:
+        """Let a fault of the world begin, now or at its time; raises ConfigError where it falls on nothing."""
+        if fault.kind == "latch":
+            self._harms.check(fault)
+        else:
+            self._harms.add(fault, self.clock_ps)
+        for detector, name in enumerate(DETECTORS):
+            if fault.kind == "latch" and fault.target in ("", name):
+                self._nanowires[detector] = replace(self._nanowires[detector], latched=True)
+        self.turned()
 
     @property
     def laser(self) -> Laser:
@@ -109,7 +128,7 @@ class World:
         before = self._laser
         self._laser = Laser(
             before.power_w if power_w is None else power_w,
-            before.emission if emission is None else emission,
+            before.emission if emission is None or (self.harm().lasing and before.emission) else emission,
             before.wavelength_m if wavelength_m is None else wavelength_m,
         )
         self._wandering.switched(self._laser.emission, self.clock_ps)
@@ -121,9 +140,22 @@ class World:
         for k, bias in self._wandering.controlled():
             bias.see(self._power_w(self.layout.line.before[k]) > BIAS_LIGHT_W, self.clock_ps)
 
+    def attenuation_db(self, name: str) -> float:
+        """Return where a variable attenuator stands."""
+        return self._attenuation_db.get(name, 0.0)
+
+    def drive(self, source: str) -> Drive:
+        """Return what a waveform output applies."""
+        return self._drives.get(source, DARK)
+
+    def nanowire(self, detector: int) -> Nanowire:
+        """Return the knobs of a detector (0: D1, 1: D2)."""
+        return self._nanowires[detector]
+
     def set_attenuation(self, name: str, attenuation_db: float) -> None:
-        """Move a variable attenuator (dB, insertion loss included)."""
-        self._attenuation_db[name] = attenuation_db
+        """Move a variable attenuator (dB, insertion loss included), unless it is stuck."""
+        if name not in self.harm().stuck or name not in self._attenuation_db:
+            self._attenuation_db[name] = attenuation_db
         self.turned()
 
     def set_drive(self, source: str, drive: Drive) -> None:
@@ -152,6 +184,11 @@ class World:
         self._biased = enabled
         self.turned()
 
+    @property
+    def blinded(self) -> bool:
+        """Say whether bright light drives the detectors, and a current through them."""
+        return blinds(self.harm().bright_w)
+
     def is_latched(self, detector: int) -> bool:
         """Say whether a nanowire has become normal-conducting."""
         return self._nanowires[detector].latched
@@ -172,7 +209,8 @@ class World:
 
     def emitted_w(self, time_ps: int | None = None) -> float:
         """Return the power the laser emits now, or at a bench time: its set-point, warm-up and drift."""
-        factor = self._wandering.power_factor(self.clock_ps if time_ps is None else time_ps)
+        now = self.clock_ps if time_ps is None else time_ps
+        factor = self._wandering.power_factor(now) * 10.0 ** (self.harm(now).laser_db / 10.0)
         return self._laser.power_w * factor if self._laser.emission else 0.0
 
     def power_behind_w(self, name: str) -> float:
@@ -219,7 +257,8 @@ class World:
         return edge.loss_db + sum(self._attenuation_db.get(name, 0.0) for name in edge.attenuators)
 
     def _carve(self, time_ps: int, passed: int) -> Carving:
-        layout, offsets = self.layout, self._wandering.offsets_v(time_ps)[:passed]
+        layout, moved = self.layout, self.harm(time_ps).null_v
+        offsets = [offset - moved for offset in self._wandering.offsets_v(time_ps)[:passed]]
         drives = [self._drives.get(source, DARK) for source, _ in layout.carvers[:passed]]
         if self._carved is None or offsets != self._carved[1] or len(drives) != len(self._carved[0]) or any(map(is_not, drives, self._carved[0])):
             # Attenuators and biases move far more often than waveforms, and carving is most of the work.
@@ -229,7 +268,7 @@ class World:
     def light(self, time_ps: int | None = None) -> Light:
         """Return what arrives at the detectors now, or at a bench time, computed once after each change of a knob and for each step of what drifts."""
         now = self.clock_ps if time_ps is None else time_ps
-        step = (self._wandering.step(now), *(diode.step(now) for diode in self._diodes if diode))
+        step = (self._harms.index(now), self._wandering.step(now), *(diode.step(now) for diode in self._diodes if diode))
         if step not in self._lights:
             while len(self._lights) >= _LIGHTS_KEPT:
                 self._lights.pop(next(iter(self._lights)))
@@ -239,14 +278,16 @@ class World:
     def _propagate(self, time_ps: int) -> Light:
         layout = self.layout
         carving = self._carve(time_ps, len(layout.carvers))
-        loss_db = self._loss_db(layout.line.entry)
-        power, wavelength = self.emitted_w(time_ps), self._laser.wavelength_m
+        harm = self.harm(time_ps)
+        loss_db = self._loss_db(layout.line.entry) + harm.cut_db.get("", 0.0)
+        power, wavelength = self.emitted_w(time_ps), self._laser.wavelength_m + harm.hop_m
         pulse, leak = (user_photons(power, share, loss_db, wavelength, layout.rep_rate_hz) for share in (carving.pulse, carving.leak))
         drives = {name: self._drives.get(source, DARK) for name, source in layout.sources.items()}
         arm_db = {user.name: user.loss_db + self._attenuation_db.get(layout.attenuators[user.name] or "", 0.0) for user in layout.users}
+        arm_db = {name: loss + harm.cut_db.get(name, 0.0) for name, loss in arm_db.items()}
         first, last = (float(transmission(arm_db[name])) for name in arms(layout.users, drives, arm_db))
-        phase, visibility = phase_and_visibility(layout.users, drives, self._offsets, layout.loop, layout.pair_errors)
-        polarised = self._wandering.visibility(time_ps)
+        phase, visibility = phase_and_visibility(layout.users, drives, self._slipped(harm), layout.loop, layout.pair_errors)
+        polarised = self._wandering.visibility(time_ps, harm.turned_rad) * self._untouched(drives, harm)
         response = [self._response(k, time_ps) for k in range(2)]
         darkness = [self._darkness(k, time_ps) for k in range(2)]
         through = [float(transmission(layout.line.arm_db(k))) for k in range(2)]
@@ -257,11 +298,28 @@ class World:
         scale = np.array(efficiency)[:, None]
         return Light(
             arriving * scale,
-            (leaking * scale).mean(axis=1),
+            (leaking * scale).mean(axis=1) + self._glare(harm, wavelength) * scale[:, 0],
             carving,
-            np.array(layout.site.dark_hz) * darkness,
+            np.array(layout.site.dark_hz) * darkness * harm.dark * (0.0 if blinds(harm.bright_w) else 1.0),
             (arriving + leaking).mean(axis=1),
         )
+
+    def _glare(self, harm: Harm, wavelength_m: float) -> float:
+        """Return the mean photons per slot of continuous light that is too weak to blind."""
+        return 0.0 if blinds(harm.bright_w) else float(photons_per_pulse(harm.bright_w, wavelength_m, self.layout.rep_rate_hz))
+
+    def _slipped(self, harm: Harm) -> Mapping[str, tuple[int, int]]:
+        slips = {name: round(harm.slips.get(name, 0.0)) for name in self._offsets}
+        return {name: (first + slips[name], last + slips[name]) for name, (first, last) in self._offsets.items()}
+
+    def _untouched(self, drives: Mapping[str, Drive], harm: Harm) -> float:
+        """Return the visibility that an eavesdropper leaves. Where no user is named, she sits in the arm of the first who modulates."""
+        modulating = sorted(name for name, drive in drives.items() if drive.on)
+        factor = 1.0
+        for target, fraction in harm.resent.items():
+            if (target or (modulating or [""])[0]) in modulating:
+                factor *= resent_visibility(fraction)
+        return factor
 
     def _response(self, detector: int, time_ps: int) -> float:
         wire, diode = self._nanowires[detector], self._diodes[detector]
@@ -308,7 +366,8 @@ class World:
         for k, name in enumerate(DETECTORS):
             clicked = -np.expm1(-light.pulses[k] * drift).mean() + light.leak[k] * drift
             rate = clicked * self.layout.rep_rate_hz + light.dark_hz[k]
-            mean = dead_time_rate(float(rate), self._site(k).dead_time_ps * 1e-12) * period_s
+            mean = float(rate) if blinds(self.harm().bright_w) else click_rate(float(rate), self._site(k).dead_time_ps * 1e-12, self._site(k).afterpulse)
+            mean *= (1.0 - self.harm().missed[k]) * period_s
             counts.append(int(self._seeds.generator(f"counts {name}", epoch, chunk).poisson(mean)))
         self.clock_ps += round(period_s * 1e12)
         return counts[0], counts[1]
@@ -319,6 +378,8 @@ class World:
         self.clock_ps = -(-self.clock_ps // frame) * frame
         epoch = self.next_epoch("tags")
         sources: dict[str, Source] = {name: self._clicks(k, epoch) for k, name in enumerate(DETECTORS)}
+        if self.harm().swapped:
+            sources = dict(zip(DETECTORS, reversed(sources.values()), strict=True))
         sources["sync"] = SyncEdges(self.layout.sync_divider * self.layout.slot_ps)
         sources["frame"] = SyncEdges(frame)
         return sources
@@ -331,16 +392,28 @@ class World:
         layout, site, name, start_ps = self.layout, self._site(detector), DETECTORS[detector], self.clock_ps
         periods = max(1, CHUNK_PS // layout.frame_ps)
 
+        def begin(chunk: int) -> int:
+            return start_ps + chunk * periods * layout.frame_ps
+
         def draw(chunk: int) -> Times:
-            light, drift = self.light(start_ps + chunk * periods * layout.frame_ps), self._drift("tags", epoch, chunk)
+            light, drift = self.light(begin(chunk)), self._drift("tags", epoch, chunk)
             generator = self._seeds.generator(name, epoch, chunk)
             noise = (site.jitter_ps, float(light.dark_hz[detector]) * 1e-12)
             return chunk_clicks(light.pulses[detector] * drift, float(light.leak[detector]) * drift, light.carving, periods, layout.slot_ps, noise, generator)
 
+        def kept(times: Times, until: int, chunk: int) -> Times:
+            harm = self.harm(begin(chunk))
+            # A blinded detector clicks when bright light makes it, and has no dead time against that.
+            times = times if blinds(harm.bright_w) else keep(times, until, chunk)
+            return missed(times, harm.missed[detector], self._seeds.generator(f"missed {name}", epoch, chunk))
+
+        keep = self._survival(name, site, epoch)
+        return Clicks(periods * layout.frame_ps, draw, kept)
+
+    def _survival(self, name: str, site: Site, epoch: int) -> Callable[[Times, int, int], Times]:
+        """Return what dead time and afterpulses make of a detector's clicks, chunk by chunk."""
         if site.afterpulse > 0.0:
             spawning = Afterpulsing(site.dead_time_ps, site.afterpulse, site.afterpulse_tau_ps)
-            return Clicks(
-                periods * layout.frame_ps, draw, lambda t, until, chunk: spawning.keep(t, until, self._seeds.generator(f"afterpulses {name}", epoch, chunk))
-            )
+            return lambda t, until, chunk: spawning.keep(t, until, self._seeds.generator(f"afterpulses {name}", epoch, chunk))
         dead = DeadTime(site.dead_time_ps)
-        return Clicks(periods * layout.frame_ps, draw, lambda t, _until, _chunk: dead.keep(t))
+        return lambda t, _until, _chunk: dead.keep(t)
