@@ -48,6 +48,7 @@ DRIVERS: dict[str, Entry] = {
     "WebSQ": Entry("PhotonDetector", ".photon_detectors", "WebSQDetector", "Single Quantum", "WebSQ", "TCP, JSON"),
     "SFifteenSPD": Entry("PhotonDetector", ".avalanche_detectors", "SFifteenDetector", "S-Fifteen Instruments", "SPD", "serial, text"),
     "SFifteenTDC": Entry("TagSource", ".tdc_sources", "SFifteenSource", "S-Fifteen Instruments", "TDC1", "serial, text and binary"),
+    "SwabianTagger": Entry("TagSource", ".swabian", "SwabianTagger", "Swabian Instruments", "Time Tagger", "vendor library"),
     "ID900": Entry("TagSource", ".tag_sources", "ID900Source", "ID Quantique", "ID900", "ZMQ, SCPI"),
 }
 """The drivers that come with this package; `names` and `entry` know those of others too."""

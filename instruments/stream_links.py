@@ -13,7 +13,7 @@ from .links import VisaLink
 class StreamLink(VisaLink):
     """A serial port; `read_bytes(-1)` takes whatever has come, waiting `timeout_s` for the first byte.
 
-    PyVISA-py reads byte by byte, so a stream of megabytes a second is taken from the port below it.
+    PyVISA-py reads byte by byte, so a stream of megabytes a second is taken from the port below it.  A stream is no part of a recorded session.
     """
 
     def _read_bytes(self, count: int, break_on_termchar: bool = False, **kwargs: Any) -> bytes:

@@ -40,6 +40,11 @@ class TagWindows:
         """Say whether the recording has begun."""
         return self._origin_ps is not None
 
+    @property
+    def known_ps(self) -> int:
+        """Return the time, from the recording's begin, before which everything has been told."""
+        return self._known_ps
+
     def feed(self, t_ps: Times, channels: Channels, until_ps: int, gaps: Sequence[Gap] = ()) -> list[TagBatch]:
         """Take the next tags and return the batches that are complete now.
 

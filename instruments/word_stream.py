@@ -77,7 +77,10 @@ class WordRecording:
 
         If nothing comes any more of the last batch of a finite recording, the device has recorded its time: what was not told of that batch is a gap.
         """
+        deadline = time.monotonic() + budget_s
         while not self._ready:
+            if not self._batches.windows.started and time.monotonic() > deadline:
+                raise Timeout("the frame trigger does not come", where=self._where, remedy="Check its cable, or take `frame` out of the map.")
             try:
                 self._ready += self._batches.feed(*self._piece())
             except DataLoss as error:
