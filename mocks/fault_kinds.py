@@ -66,7 +66,7 @@ KINDS: dict[str, Kind] = {
     "polarisation-jump": Kind("world", "", "the polarisation before the loop turns by that angle on the Poincare sphere", "rad", 0.5, -7.0, 7.0),
     "slip": Kind("world", "user", "a user's generator slips by that many slots", None, 1.0, -1e6, 1e6),
     "dark": Kind("world", "detector", "dark counts become that many times as frequent", None, 100.0, 0.0, 1e6),
-    "latch": Kind("world", "detector", "a nanowire becomes normal-conducting until its bias is taken to zero; at once"),
+    "latch": Kind("world", "detector", "a nanowire becomes normal-conducting until its bias is taken to zero, as it is at the start"),
     "missed-tags": Kind("world", "detector", "that share of the clicks is not recorded, and nobody counts them", None, 0.1, 0.0, 1.0),
     "swapped-channels": Kind("world", "", "the cables of the two detectors are swapped at the tagger"),
     "clock-lost": Kind("world", "", "the reference clock goes away"),

@@ -23,7 +23,8 @@ class Harm:
 
     laser_db: of the laser's power.  hop_m: of its wavelength.  lasing: it does not stop emitting.  null_v: by which the modulators' darkest point has moved.
     stuck: attenuators that do not move.  cut_db: loss that was added, by user, `` for the line.  turned_rad: of the polarisation.  slips: slots by user.
-    dark: factor on the dark rates.  missed: share of the clicks not recorded.  swapped: the detectors' cables at the tagger.  clockless: no reference clock.
+    dark: factor on the dark rates.  latches: how often each nanowire was made to latch.  missed: share of the clicks not recorded.
+    swapped: the detectors' cables at the tagger.  clockless: no reference clock.
     resent: share of a user's pulses that Eve measures and sends again.  bright_w: her continuous light at each detector.
     """
 
@@ -36,6 +37,7 @@ class Harm:
     turned_rad: float = 0.0
     slips: Mapping[str, float] = field(default_factory=lambda: _NONE)
     dark: tuple[float, float] = (1.0, 1.0)
+    latches: tuple[int, int] = (0, 0)
     missed: tuple[float, float] = (0.0, 0.0)
     swapped: bool = False
     clockless: bool = False
@@ -45,6 +47,10 @@ class Harm:
 
 def _at(detector: str, size: float, before: tuple[float, float]) -> tuple[float, float]:
     return (size if detector in ("", DETECTORS[0]) else before[0], size if detector in ("", DETECTORS[1]) else before[1])
+
+
+def _latched(detector: str, before: tuple[int, int]) -> tuple[int, int]:
+    return (before[0] + (detector in ("", DETECTORS[0])), before[1] + (detector in ("", DETECTORS[1])))
 
 
 _CHANGES: dict[str, Callable[[Harm, Fault], Harm]] = {
@@ -57,13 +63,14 @@ _CHANGES: dict[str, Callable[[Harm, Fault], Harm]] = {
     "polarisation-jump": lambda harm, fault: replace(harm, turned_rad=harm.turned_rad + fault.size),
     "slip": lambda harm, fault: replace(harm, slips={**harm.slips, fault.target: harm.slips.get(fault.target, 0.0) + round(fault.size)}),
     "dark": lambda harm, fault: replace(harm, dark=_at(fault.target, fault.size, harm.dark)),
+    "latch": lambda harm, fault: replace(harm, latches=_latched(fault.target, harm.latches)),
     "missed-tags": lambda harm, fault: replace(harm, missed=_at(fault.target, fault.size, harm.missed)),
     "swapped-channels": lambda harm, _fault: replace(harm, swapped=True),
     "clock-lost": lambda harm, _fault: replace(harm, clockless=True),
     "intercept-resend": lambda harm, fault: replace(harm, resent={**harm.resent, fault.target: fault.size}),
     "blinding": lambda harm, fault: replace(harm, bright_w=fault.size),
 }
-"""What each fault of the world does; `latch` alone is no state of the bench but of a nanowire."""
+"""What each fault of the world does."""
 
 
 class Harms:

@@ -63,8 +63,9 @@ class Lab:
             self._lines.inject(fault)
 
     def heal(self) -> None:
-        """Let the replies of every instrument be right again."""
+        """Let everything be right again: replies and bench. What is built into a device stays."""
         self._lines.heal()
+        self._hub.call(self.world.recover)
 
     def run_forever(self) -> None:
         """Serve in this thread until `stop` is called from another one or from a signal handler."""

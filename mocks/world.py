@@ -53,11 +53,15 @@ class Laser:
 
 @dataclass(frozen=True, slots=True)
 class Nanowire:
-    """Knobs of one detector.  bias_a: current.  latched: normal-conducting until its bias is zero.  plugged: its cable is on."""
+    """Knobs of one detector.
+
+    bias_a: current.  latched: normal-conducting until its bias is zero.  plugged: its cable is on.  recovered: how many latches that faults made are over.
+    """
 
     bias_a: float = 0.0
     latched: bool = False
     plugged: bool = True
+    recovered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,13 @@ class World:
 
     def suffer(self, fault: Fault) -> None:
         """Let a fault of the world begin, now or at its time; raises ConfigError where it falls on nothing."""
-        if fault.kind == "latch":
-            self._harms.check(fault)
-        else:
-            self._harms.add(fault, self.clock_ps)
-        for detector, name in enumerate(DETECTORS):
-            if fault.kind == "latch" and fault.target in ("", name):
-                self._nanowires[detector] = replace(self._nanowires[detector], latched=True)
+        self._harms.add(fault, self.clock_ps)
+        self.turned()
+
+    def recover(self) -> None:
+        """Let nothing be wrong with the bench any more, nor anything that was still to come."""
+        self._harms = Harms(self.layout)
+        self._nanowires = [replace(wire, recovered=0) for wire in self._nanowires]
         self.turned()
 
     @property
@@ -167,7 +171,8 @@ class World:
         """Bias a nanowire (0: D1, 1: D2); above its switching current it latches until the bias is taken to zero."""
         wire = self._nanowires[detector]
         latched = bias_a > SWITCHING * NOMINAL_BIAS_A or (wire.latched and bias_a > 0.0)
-        self._nanowires[detector] = replace(wire, bias_a=bias_a, latched=latched)
+        recovered = wire.recovered if bias_a > 0.0 else self.harm().latches[detector]
+        self._nanowires[detector] = replace(wire, bias_a=bias_a, latched=latched, recovered=recovered)
         self.turned()
 
     def diode(self, detector: int) -> Diode:
@@ -191,7 +196,11 @@ class World:
 
     def is_latched(self, detector: int) -> bool:
         """Say whether a nanowire has become normal-conducting."""
-        return self._nanowires[detector].latched
+        return self._is_latched(detector, self.clock_ps)
+
+    def _is_latched(self, detector: int, time_ps: int) -> bool:
+        wire = self._nanowires[detector]
+        return wire.latched or self.harm(time_ps).latches[detector] > wire.recovered
 
     def unplug(self, detector: int) -> None:
         """Take a detector's cable off."""
@@ -325,7 +334,7 @@ class World:
         wire, diode = self._nanowires[detector], self._diodes[detector]
         if diode is not None:
             return diode.response(time_ps) if wire.plugged else 0.0
-        return bias_factor(wire.bias_a, NOMINAL_BIAS_A) if self._biased and wire.plugged and not wire.latched else 0.0
+        return bias_factor(wire.bias_a, NOMINAL_BIAS_A) if self._biased and wire.plugged and not self._is_latched(detector, time_ps) else 0.0
 
     def _darkness(self, detector: int, time_ps: int) -> float:
         diode = self._diodes[detector]

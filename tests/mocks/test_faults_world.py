@@ -117,6 +117,18 @@ def test_a_latched_nanowire_is_silent_until_its_bias_was_zero(whole):
     assert rates(world)[0] == pytest.approx(whole[0], rel=0.02)
 
 
+def test_a_latch_comes_at_its_time_and_a_bench_that_recovers_has_none():
+    world = lit(Fault("latch", "D2", after_s=0.25))
+    times = tags(world, 0.5)["D2"]
+    assert (times < 0.2 * SECOND_PS).sum() > 1000
+    assert (times > 0.3 * SECOND_PS).sum() == 0
+    world.clock_ps = SECOND_PS
+    assert world.is_latched(1)
+    assert not world.is_latched(0)
+    world.recover()
+    assert not world.is_latched(1)
+
+
 def test_a_laser_that_does_not_stop_still_emits():
     world = lit(Fault("emission-stuck"))
     world.set_laser(emission=False)
@@ -195,6 +207,8 @@ def test_a_running_lab_takes_faults_of_the_world_and_of_replies():
         lab.inject("laser-drift", amount=3.0)
         assert lab.world.harm().laser_db == 3.0
         lab.inject(Fault("timeout", "voa_in"))
+        lab.heal()
+        assert lab.world.harm() == World(lab.world.layout).harm()
         with pytest.raises(ConfigError):
             lab.inject("fibre-cut", "Z")
         with pytest.raises(ConfigError):
