@@ -14,10 +14,11 @@ from ...core.physics import train_fractions
 from ...instruments.station_checks import POINTS_PER_SLOT
 from ..patterns import centred, gate_waveform
 from ..run_writer import RunLayout, RunWriter
+from ..suspend import Watch
 
 if TYPE_CHECKING:
     from ...instruments.connect import Instruments
-    from ...instruments.roles import WaveformSource
+    from ...instruments.roles import Counts, PhotonDetector, WaveformSource
     from ...instruments.station_models import Modulator
     from ..calibrations import Calibration
 
@@ -30,9 +31,13 @@ class BenchProcedure(Procedure):
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = []
+    SUSPENDED_BY: ClassVar[frozenset[str]] = frozenset()
+    """Metrics of the station's suspend rules for which this procedure pauses."""
     instruments: Instruments
     writer: RunWriter | None = None
     result: Any = None
+    _watch: Watch | None = None
+    _watched_s = 0.0
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
@@ -83,6 +88,33 @@ class BenchProcedure(Procedure):
     def should_stop(self) -> bool:
         """Say whether somebody asked the procedure to stop; replaced by a worker."""
         return False
+
+    def pause_table(self) -> dict[str, dict[str, str]]:
+        """Return the table of pauses by its name, where a rule of the station may suspend this run, else nothing."""
+        rules = self.instruments.station.safety.suspend
+        return {"pauses": {"begin": "s", "lasted": "s"}} if any(rule.metric in self.SUSPENDED_BY for rule in rules) else {}
+
+    def steady_counts(self, detector: str, period_s: float) -> Counts | None:
+        """Count for one period in which no rule suspends the run; counts of a pause are thrown away, and the period is counted again.
+
+        Returns None if somebody stops the run meanwhile.  Raises ConfigError for a rule on what nobody measures.
+        """
+        if self._watch is None:
+            self._watch = Watch(self.instruments, self.SUSPENDED_BY)
+        source, begun_s = cast("PhotonDetector", self.instruments[detector]), self._watched_s
+        while True:
+            counts = source.counts(period_s)
+            self._watched_s += counts.period_s
+            rates = {f"count_rate {name}": float(n) / counts.period_s for name, n in zip(("D1", "D2"), counts.n, strict=False)}
+            change = self._watch.look(self._watched_s, rates)
+            if change is not None and self.writer is not None:
+                self.writer.event("warning" if change.paused else "info", "suspend", f"{'suspended' if change.paused else 'goes on'}: {change.why}")
+            if not self._watch.suspender.paused:
+                if self._watched_s - begun_s > 1.5 * counts.period_s and self.writer is not None:
+                    self.writer.table("pauses", {"begin": begun_s, "lasted": self._watched_s - begun_s - counts.period_s})
+                return counts
+            if self.should_stop():
+                return None
 
     def hold_phase(self, user: str, phase_rad: float) -> None:
         """Make a user shift the clockwise train by a constant phase, by the nominal half-wave voltage of the station."""

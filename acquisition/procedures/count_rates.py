@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import radians
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..run_writer import RunLayout
 from .base import BenchProcedure
 
 if TYPE_CHECKING:
-    from ...instruments.roles import Counts, PhotonDetector
+    from ...instruments.roles import Counts
 
 _LEAST_SHARE = 0.05
 _LEAST_DARKS = 20.0
@@ -39,10 +39,12 @@ class CountRates(BenchProcedure):
     """Measure count rates for a while.
 
     With light, the first user of the pair holds a constant phase, so that both detectors are lit. `result` is a `Rates`.
+    Rules of the station on power, temperature and count rates suspend it.
     Raises DeviceFault if a detector stays (almost) silent.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "D1 (1/s)", "D2 (1/s)"]
+    SUSPENDED_BY = frozenset({"power", "temperature", "count_rate"})
 
     duration_s = FloatParameter("Duration", units="s", default=1.0, minimum=0.01, maximum=1e5)
     period_s = FloatParameter("Period", units="s", default=0.1, minimum=0.01, maximum=10.0)
@@ -52,7 +54,7 @@ class CountRates(BenchProcedure):
 
     def run_layout(self) -> RunLayout:
         """Return the one count record."""
-        return RunLayout(counts={named(self.instruments.station, "PhotonDetector")[0]: 2})
+        return RunLayout(counts={named(self.instruments.station, "PhotonDetector")[0]: 2}, tables=self.pause_table())
 
     def check(self) -> None:
         """Raise ParameterError for an unknown pair."""
@@ -70,12 +72,13 @@ class CountRates(BenchProcedure):
     def execute(self) -> None:
         """Count period after period; emit each rate."""
         name = named(self.instruments.station, "PhotonDetector")[0]
-        detector = cast("PhotonDetector", self.instruments[name])
         taken: list[Counts] = []
         steps = max(1, round(self.duration_s / self.period_s))
         elapsed = 0.0
         while len(taken) < steps and not self.should_stop():
-            counts = detector.counts(self.period_s)
+            counts = self.steady_counts(name, self.period_s)
+            if counts is None:
+                break
             taken.append(counts)
             elapsed += counts.period_s
             if self.writer is not None:

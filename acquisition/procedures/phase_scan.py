@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ..run_writer import RunLayout
 from .calibrating import CalibrationProcedure
 
 if TYPE_CHECKING:
-    from ...instruments.roles import Counts, PhotonDetector
+    from ...instruments.roles import Counts
 
 
 class PhaseScan(CalibrationProcedure):
@@ -30,6 +30,7 @@ class PhaseScan(CalibrationProcedure):
     KIND = "fringe"
     VALID_DAYS = 30.0
     DATA_COLUMNS: ClassVar[list[str]] = ["Drive (V)", "D1 (1/s)", "D2 (1/s)"]
+    SUSPENDED_BY = frozenset({"power", "temperature"})
 
     user = Parameter("User", default="A")
     partner = Parameter("Partner", default="B")
@@ -46,7 +47,7 @@ class PhaseScan(CalibrationProcedure):
     def run_layout(self) -> RunLayout:
         """Return the count record and the fringe."""
         detector = named(self.instruments.station, "PhotonDetector")[0]
-        return RunLayout(counts={detector: 2}, tables={"fringe": {"drive": "V", "d1": "1/s", "d2": "1/s"}})
+        return RunLayout(counts={detector: 2}, tables={"fringe": {"drive": "V", "d1": "1/s", "d2": "1/s"}, **self.pause_table()})
 
     def check(self) -> None:
         """Raise ParameterError for users that are unknown or one and the same, LimitError for voltages that the station does not allow."""
@@ -68,14 +69,15 @@ class PhaseScan(CalibrationProcedure):
         """Step through the voltages, emit each point, fit."""
         station = self.instruments.station
         name = named(station, "PhotonDetector")[0]
-        detector = cast("PhotonDetector", self.instruments[name])
         taken: list[Counts] = []
         volts = self.volts()
         for step, drive in enumerate(volts):
             if self.should_stop():
                 return
             self.hold_volts(self.user, float(drive))
-            counts = detector.counts(self.period_s)
+            counts = self.steady_counts(name, self.period_s)
+            if counts is None:
+                return
             taken.append(counts)
             rates = counts.n / counts.period_s
             if self.writer is not None:

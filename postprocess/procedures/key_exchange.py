@@ -5,27 +5,31 @@ What the site knows goes into the run file: tags, announcement, offsets. What a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pymeasure.experiment import FloatParameter, Parameter
 
-from ...acquisition.alignment import JointErrors, Offset, Phases, align, find_phase, joint_check
+from ...acquisition.alignment import align, find_phase
 from ...acquisition.announcements import encode_events
 from ...acquisition.events import Events
 from ...acquisition.light import named, prepare_light
 from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, preamble
+from ...acquisition.pieces import Pieces
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
 from ...acquisition.sent import Sent, erase_sent, save_sent
+from ...acquisition.suspend import Watch
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import InsecureLight, ParameterError
 from ...instruments.station_checks import POINTS_PER_SLOT, Y_SHARE
+from ...instruments.station_models import SUSPEND_UNITS
+from ._suspending import Aligned, StandingStill, preamble_errors, preamble_events
 
 if TYPE_CHECKING:
     from ...instruments.roles import TagBatch, TagSource
@@ -33,15 +37,6 @@ if TYPE_CHECKING:
 ALIGNMENT_S = 0.2
 SUB_S = 0.2
 """Light is recorded in whole pieces of this length."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aligned:
-    """Where the light was found: pulse centre at each detector, first slot of each user's pattern, error rates of the public preambles."""
-
-    phases: Phases
-    offsets: dict[str, Offset]
-    errors: JointErrors
 
 
 def recorded_s(seconds: float) -> float:
@@ -60,13 +55,17 @@ class KeyExchange(BenchProcedure):
     store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
     Events are announced while they come in, one part a batch; the last part says of which block they are.
     Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read, InsecureLight if the detectors show signs of an
-    attack, Tripped if the bench tripped: then the announcement has no last part, and the patterns are erased.
+    attack, Tripped if the bench tripped, DeviceFault if a rule suspended the run before there was light to keep: then the announcement has no last part, and
+    the patterns are erased.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
+    SUSPENDED_BY = frozenset(SUSPEND_UNITS)
 
     pair = Parameter("Pair", default="A-B")
     seconds = FloatParameter("Light", units="s", default=5.0, minimum=0.2, maximum=1e5)
+    check_s = FloatParameter("Light between looks at the error rate, where a rule asks for it", units="s", default=10.0, minimum=0.2, maximum=1e5)
+    patience_s = FloatParameter("Longest suspension", units="s", default=3600.0, minimum=0.0, maximum=1e6)
 
     writer: RunWriter
 
@@ -83,11 +82,12 @@ class KeyExchange(BenchProcedure):
         """Return the tag stream, the event rate, and the announcement."""
         name = self._tagger_name()
         channels = self.instruments.station.instruments[name].wire.channel_map
-        return RunLayout(tags={name: channels}, tables={"block": {"time": "s", "rate": "Hz"}}, announcement=True)
+        return RunLayout(tags={name: channels}, tables={"block": {"time": "s", "rate": "Hz"}, **self.pause_table()}, announcement=True)
 
     def check(self) -> None:
-        """Raise ParameterError for an unknown pair, or without a folder for the patterns."""
+        """Raise ParameterError for an unknown pair, or without a folder for the patterns; ConfigError for a suspend rule on what nobody measures."""
         self.check_pair(self.pair)
+        Watch(self.instruments, self.SUSPENDED_BY)
         if self.store is None:
             raise ParameterError("no folder for the patterns was given", where="KeyExchange", remedy="Name the key stores: KeyExchange(store=...).")
         self._patterns_in = self.store
@@ -110,7 +110,7 @@ class KeyExchange(BenchProcedure):
         self._keep(patterns, round(recorded_s(self.seconds) * self._station.clock.rep_rate_hz))
         try:
             self._refuse_insecure()
-            selector = self._receive(aligned)
+            selector = self._receive(aligned, patterns)
         except BaseException:
             for user in self._users:
                 erase_sent(pattern_path(self._patterns_in, user, self.writer.run_id))
@@ -118,6 +118,8 @@ class KeyExchange(BenchProcedure):
         n_slots = selector.slots
         if self.should_stop():
             self._keep(patterns, n_slots)
+        elif self._pieces.cuts:
+            self._keep(patterns, self._pieces.slots)
         # Without this last part there is no announcement.
         self._announce(selector.flush().between(0, n_slots), pair=self.pair, first_slot=0, n_slots=n_slots)
         self.writer.summary.update(
@@ -168,11 +170,8 @@ class KeyExchange(BenchProcedure):
         phases = find_phase(recordings[self._users[0]], self._timing)
         offsets = {user: align(recordings[user], self._timing, preambles[user], phases) for user in self._users}
         self._modulate_only(*self._users)
-        selector = EventSelector(self._timing, phases.pair)
-        events = Events.joined([*(selector.feed(batch) for batch in self._recording()), selector.flush()])
-        first, second = self._users
-        errors = joint_check(events, (preambles[first], preambles[second]), (offsets[first].slots, offsets[second].slots))
-        return Aligned(phases, offsets, errors)
+        events = preamble_events(self._recording(), self._timing, phases)
+        return Aligned(phases, offsets, preamble_errors(events, self._timing, offsets))
 
     def _recording(self) -> list[TagBatch]:
         return list(self._tagger.record(ALIGNMENT_S))
@@ -189,21 +188,63 @@ class KeyExchange(BenchProcedure):
             hardware = not self._station.simulated
             save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware))
 
-    def _receive(self, aligned: Aligned) -> EventSelector:
+    def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:
         """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""
         selector, self._last_slot = EventSelector(self._timing, aligned.phases.pair), 0
-        with closing(self._tagger.record(self.seconds, SUB_S)) as batches:
-            for batch in batches:
-                self.writer.tags(self._tagger_name(), batch)
-                events = selector.feed(batch)
-                self._refuse_insecure()
-                self._announce(events)
-                self._report(batch, events)
-                if self.should_stop():
-                    break
+        for batch in self._light_of(aligned, patterns):
+            self.writer.tags(self._tagger_name(), batch)
+            events = selector.feed(batch)
+            self._refuse_insecure()
+            self._announce(events)
+            self._report(batch, events)
         self.instruments.arbiter.look()
         self._refuse_insecure()
         return selector
+
+    def _light_of(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> Iterator[TagBatch]:
+        """Yield the batches of the block: one recording, or several with preambles between them where a rule asks for error rates or suspends the run."""
+        self._pieces, watch = Pieces(self._timing), Watch(self.instruments, self.SUSPENDED_BY)
+        still = StandingStill(watch, self._timing, self._preambles_again, lambda severity, text: self.writer.event(severity, "suspend", text), self.patience_s)
+        while self._left_s > SUB_S / 2.0:
+            if watch.suspender.watched:
+                begun_s, paused = still.bench_s, watch.suspender.paused
+                if not still.settle(aligned, self.should_stop):
+                    break
+                if paused or still.bench_s - begun_s > 1.5 * ALIGNMENT_S:
+                    self.writer.table("pauses", {"begin": self._pieces.end_ps * 1e-12, "lasted": still.bench_s - begun_s})
+                self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
+            yield from self._piece(min(self._left_s, self.check_s) if watch.watches_errors else self._left_s, still)
+            if self.should_stop():
+                break
+        if self._pieces.end_ps == 0:
+            raise still.nothing_came()
+
+    @property
+    def _left_s(self) -> float:
+        """Return how much light of the block is still to come."""
+        return recorded_s(self.seconds) - self._pieces.end_ps * 1e-12
+
+    def _piece(self, seconds: float, still: StandingStill) -> Iterator[TagBatch]:
+        """Record for a time, or until the run is to pause; then the users stop, and what was under way is withheld."""
+        withheld = None
+        with closing(self._tagger.record(seconds, SUB_S)) as batches:
+            for batch in batches:
+                yield self._pieces.place(batch)
+                if self.should_stop():
+                    return
+                if still.look(batch):
+                    for user in self._users:
+                        self.modulate(user, False)
+                    withheld = next(batches, None)
+                    break
+        if self._left_s > SUB_S / 2.0 and (rest := self._pieces.cut(withheld)) is not None:
+            yield rest
+
+    def _preambles_again(self) -> list[TagBatch]:
+        """Send the preambles as at the beginning, and record them."""
+        self._load_patterns({user: preamble(self._timing.pattern_slots, user) for user in self._users}, dict.fromkeys(self._users, 0))
+        self._modulate_only(*self._users)
+        return self._recording()
 
     def _refuse_insecure(self) -> None:
         """Raise InsecureLight, and mark the run, if there were signs of an attack since the start: nothing of such light is distilled."""
