@@ -71,7 +71,7 @@ class Layout:
 
     carvers: (waveform source, modulator) in order of the line.  users with the waveform source of their modulator and the name of their attenuator.
     line: everything between laser and loop, in order, and its taps.  biases: bias controller of each carver, by the carver's place, where it has one.
-    pair_errors: by pair name.  detectors: what is special about D1 and D2.  drift: what wanders.
+    pair_errors: by pair name.  detectors: what is special about D1 and D2.  in_beam: the instrument whose detectors they are.  drift: what wanders.
     """
 
     seed: int
@@ -87,6 +87,7 @@ class Layout:
     loop: Loop
     site: Site
     detectors: tuple[Traits, Traits]
+    in_beam: str
     pair_errors: Mapping[str, tuple[float, float]]
     laser_noise_db: float
     drift: Drift
@@ -129,6 +130,7 @@ class Layout:
             loop=loop,
             site=_site(optics["site"], sim),
             detectors=(_traits(sim, "D1"), _traits(sim, "D2")),
+            in_beam=next((name for name, one in plain["instruments"].items() if one["wire"]["role"] == "PhotonDetector"), ""),
             pair_errors={name: (pair["error_x"], pair["error_y"]) for name, pair in (sim.get("pairs") or {}).items()},
             laser_noise_db=float(sim.get("laser_noise_db", 0.02)),
             drift=_drift(sim),

@@ -66,10 +66,14 @@ def _spd(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     """One unit, or two of which the second has an address of its own; faults meet both by the one name."""
     kinds = ("resource", "second") if entry["wire"].get("second") else ("resource",)
     channels = entry["wire"].get("channels") or (1, 2)
-    return {kind: place.serial(name, SfifteenSpd(place.world, channel - 1), port=kind) for kind, channel in zip(kinds, channels, strict=False)}
+    in_beam = place.world.layout.in_beam == name
+    return {kind: place.serial(name, SfifteenSpd(place.world, channel - 1, in_beam=in_beam), port=kind) for kind, channel in zip(kinds, channels, strict=False)}
 
 
 def _tdc1(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
+    for fault in ("tagger-overflow", "tag-overflow", "tagger-port-closed"):
+        if place.faults.has(fault, name):
+            raise ConfigError(f"a TDC1 has no way to show {fault}", where=name, remedy="Choose another fault for this instrument.")
     device = Tdc1(place.world, {channel: signal for signal, channel in entry["wire"]["channel_map"].items()})
     resource, device.outlet = place.stream_serial(name, device)
     place.hub.producers.append(device)

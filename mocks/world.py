@@ -381,6 +381,12 @@ class World:
         self.clock_ps += round(period_s * 1e12)
         return counts[0], counts[1]
 
+    def darks(self, diode: Diode, detector: int, period_s: float) -> int:
+        """Return the counts of a diode that no light reaches, of the site's dark rate, in one counting period; bench time moves on by it."""
+        mean = self.layout.site.dark_hz[detector] * diode.darkness(self.clock_ps) * period_s
+        self.clock_ps += round(period_s * 1e12)
+        return int(self._seeds.generator("spare darks", self.next_epoch("spare darks")).poisson(mean))
+
     def start_recording(self) -> Mapping[str, Source]:
         """Return what arrives at the tagger's cables from the next common frame trigger on: `D1`, `D2`, `sync`; bench time waits for that trigger."""
         frame = self.layout.frame_ps

@@ -21,11 +21,16 @@ _COOLER_V_PER_K = 0.06
 
 
 class SfifteenSpd:
-    """One unit.  detector: which of the world's its diode is (0: D1, 1: D2).  Switched on without bias and warm."""
+    """One unit.  detector: which of the world's its diode is (0: D1, 1: D2).  in_beam: light reaches it, else it has darks only.
 
-    def __init__(self, world: World, detector: int) -> None:
+    Switched on without bias and warm.
+    """
+
+    def __init__(self, world: World, detector: int, *, in_beam: bool = True) -> None:
         self._world = world
         self._detector = detector
+        self._in_beam = in_beam
+        self._spare = Diode()
         self._questions: dict[str, Callable[[], object]] = {
             "*idn?": lambda: f"{wire.VENDOR},SPD,SPD-2611{detector + 1},1.4",
             "hvolt?": lambda: f"{self._diode.bias_v:.3f}",
@@ -51,7 +56,7 @@ class SfifteenSpd:
     def power_cycle(self) -> None:
         """Switch the unit off and on."""
         self._threshold_v, self._period_ms, self._delay = -0.15, 1000, 0
-        self._world.set_diode(self._detector, Diode(target_degc=NOMINAL_DEGC, start_ps=self._world.clock_ps))
+        self._turn(Diode(target_degc=NOMINAL_DEGC, start_ps=self._world.clock_ps))
 
     def link(self) -> Link:
         """Return a connection."""
@@ -69,10 +74,13 @@ class SfifteenSpd:
 
     @property
     def _diode(self) -> Diode:
-        return self._world.diode(self._detector)
+        return self._world.diode(self._detector) if self._in_beam else self._spare
 
     def _turn(self, diode: Diode) -> None:
-        self._world.set_diode(self._detector, diode)
+        if self._in_beam:
+            self._world.set_diode(self._detector, diode)
+        else:
+            self._spare = diode
 
     def _set_bias(self, volts: float) -> None:
         if 0.0 <= volts <= MAX_BIAS_V:
@@ -105,6 +113,8 @@ class SfifteenSpd:
 
     def _count(self) -> int:
         """Count for the counting time; bench time moves on by it."""
+        if not self._in_beam:
+            return self._world.darks(self._spare, self._detector, self._period_ms * 1e-3)
         return self._world.counts(self._world.next_epoch("counts"), 0, self._period_ms * 1e-3)[self._detector]
 
 

@@ -91,6 +91,18 @@ def test_the_spd_counts_for_its_time_while_bench_time_moves(world: World) -> Non
     assert say(spd, "threshvolt -0.8\r\ncounts?;") == "0\n"
 
 
+def test_an_spd_out_of_the_beam_has_darks_only_and_leaves_the_nanowires_where_they_are(world: World) -> None:
+    spd = SfifteenSpd(world, 0, in_beam=False)
+    world.set_bias(0, 18e-6)
+    world.set_detectors_enabled(True)
+    cold = say(spd, "loop 1\r\ntime 20000\r\nhvolt 60\r\ncounts?;time 2000\r\ncounts?;").split()
+
+    assert int(cold[0]) > 20 * 50
+    assert int(cold[1]) == pytest.approx(100, abs=50)
+    assert world.clock_ps == 22 * 10**12
+    assert world.counts(world.next_epoch("counts"), 0, 2.0)[0] == pytest.approx(100, abs=50)
+
+
 def test_a_power_cycle_leaves_the_spd_without_bias_and_warm(world: World) -> None:
     spd = SfifteenSpd(world, 0)
     say(spd, "loop 1\r\nhvolt 60\r\ntime 5\r\n")

@@ -217,3 +217,10 @@ def test_two_channels_need_two_units():
     entry = station((', second = "ASRL/dev/ttyUSB6::INSTR"', "")).instruments["spd"]
     with pytest.raises(ConfigError, match="2 channels and 1 units"):
         SFifteenDetector.open("spd", entry, {"resource": "ASRL/dev/none::INSTR"}, station="lab.toml")
+
+
+@pytest.mark.parametrize("fault", ["tag-overflow", "tagger-overflow", "tagger-port-closed"])
+def test_a_fault_that_a_tdc_cannot_show_is_refused(fault):
+    lab = Lab(station().plain(), [fault])
+    with pytest.raises(ConfigError, match=f"no way to show {fault}"):
+        lab.start()
