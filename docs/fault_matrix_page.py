@@ -20,6 +20,22 @@ A number in brackets is the reason below why there is nothing to test.
 """
 
 
+STREAM_HEAD = """## The tag stream of an ID900
+
+What a recording ends with when one of its messages is damaged; no batch ever holds part of one, and the next recording is whole.
+
+| fault | what comes of it |
+|---|---|"""
+
+STREAM = {
+    "timeout": "a message lost",
+    "partial": "half a message",
+    "garbage": "meaningless bytes",
+    "glued": "a message twice in one",
+    "disconnect-in-block": "the stream ends inside a message",
+}
+
+
 def _table(columns: dict[str, dict[str, object]], titles: list[str], rows: dict[str, str], reasons: list[str]) -> list[str]:
     lines = ["| " + " | ".join(["fault", *titles]) + " |", "|---" * (len(titles) + 1) + "|"]
     for row, what in rows.items():
@@ -58,6 +74,8 @@ def page() -> str:
         *world,
         "",
     ]
+    stream = [f"| {STREAM[kind]} | {_cell(cell, reasons)} |" for kind, cell in cells["STREAM"].items()]
+    lines += [STREAM_HEAD, *stream, ""]
     lines += ["## Why there is nothing to test", "", *(f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, 1))]
     return HEAD.format(timeout=cells["TIMEOUT_S"]) + "\n".join(lines) + "\n"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ClockLost, Disconnected, InstrumentError, LimitError, NotMonotonic, Overflow, Rejected, StreamMismatch, Timeout
 from .idq import ID900, free_port
+from .links import told
 from .roles import Gap, TagBatch, WireCount
 from .socket_links import ZmqLink, import_zmq
 from .wire import id900
@@ -19,6 +20,7 @@ HIGH_WATER = 4
 """Messages a stream may hold unread; a simulated bench waits when it is full."""
 PATIENCE_S = 10.0
 _LOOK_S = 1.0
+"""How long to wait before the device is asked how it is, at a timeout of 1 s."""
 _PORT_TRIES = 3
 
 
@@ -33,6 +35,7 @@ class Recording:
     def __init__(self, driver: ID900, channels: Sequence[int], width_ps: int, count: int | None, *, where: str) -> None:
         self._driver, self._channels, self._where = driver, tuple(channels), where
         self._width_ps, self._period_ps, self._count = width_ps, width_ps + id900.MIN_DEAD_PS, count
+        self._look_s = _LOOK_S * getattr(driver.adapter, "timeout_s", 1.0)
         self._next = 0
         self._stamps = dict.fromkeys(self._channels, 0)
         self._streams: dict[int, str] = {}
@@ -110,7 +113,7 @@ class Recording:
 
     def _message(self, channel: int, deadline: float) -> NDArray[np.int64]:
         connection, idle = self._sockets[channel], 0
-        while not connection.poll(round(1000 * max(0.0, min(_LOOK_S, deadline - time.monotonic())))):
+        while not connection.poll(round(1000 * max(0.0, min(self._look_s, deadline - time.monotonic())))):
             if time.monotonic() >= deadline:
                 raise Timeout(f"no tags of channel {channel}", where=self._where, remedy="Check that the device is recording.")
             # A dead device is noticed here, by its silence on the control connection; one that has stopped may still have messages on their way.
@@ -119,7 +122,8 @@ class Recording:
                 raise StreamMismatch(f"channel {channel} ended after {self._next} sub-acquisitions", where=self._where, remedy="Measure again.")
         message = connection.recv()
         self._received += len(message)
-        stamps = id900.decode_stamps(message)
+        with told(self._where):
+            stamps = id900.decode_stamps(message)
         if stamps.size > id900.MAX_STAMPS_PER_MESSAGE:
             raise LimitError(f"{stamps.size:,} events in one sub-acquisition", where=self._where, remedy="Attenuate the light or record shorter ones.")
         if stamps.size and (np.any(np.diff(stamps) < 0) or stamps[-1] >= self._width_ps):
@@ -153,7 +157,7 @@ class Recording:
 
     def _halt(self) -> None:
         self._driver.halt()
-        deadline = time.monotonic() + _LOOK_S
+        deadline = time.monotonic() + self._look_s
         while self._driver.stage == "PLAYING":
             if time.monotonic() > deadline:
                 raise Timeout("the recording does not stop", where=self._where, remedy="Restart the device.")

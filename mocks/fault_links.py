@@ -220,6 +220,48 @@ class FaultyFeed:
         return b"".join(reply.data for reply in replies)
 
 
+class Outlet(Protocol):
+    """Where the messages of a stream go."""
+
+    def has_room(self) -> bool:
+        """Say whether a message would be taken now."""
+        ...
+
+    def send(self, message: bytes) -> None:
+        """Hand over one message."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class FaultyOutlet:
+    """A stream of messages that meet the faults of its port. Delays are not kept; where a connection ends, no more comes."""
+
+    def __init__(self, outlet: Outlet, line: Line) -> None:
+        self._outlet = outlet
+        self._line = line
+        self._ended = False
+
+    def has_room(self) -> bool:
+        """Say whether a message would be taken now."""
+        return self._ended or self._outlet.has_room()
+
+    def send(self, message: bytes) -> None:
+        """Hand over one message, or what the faults leave of it."""
+        replies = [] if self._ended else [Reply(message)]
+        for fault in self._line.falling(b""):
+            replies = [changed for one in replies for changed in EFFECTS[fault.kind](one, b"", fault, self._line.words)]
+        for reply in replies:
+            self._outlet.send(reply.data)
+            self._ended |= reply.close
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._outlet.close()
+
+
 class Lines:
     """The ports of a bench by instrument and name, and the script that goes wrong on them.  drivers: by instrument."""
 

@@ -127,6 +127,7 @@ WORDS: dict[tuple[str, str], Words] = {
     ),
     ("WebSQ", "counts"): Words(),
     ("ID900", "resource"): Words(nack=lambda _request: b"Error: not now", identity=another_identity, empty=b"", whole=True),
+    ("ID900", "stream"): Words(empty=b"", nan=b"", text=b""),
     ("ID900", "datalink"): Words(nack=lambda _request: b'{"error": "not now"}', empty=b"", nan=b"NaN", text=b'"warm"', whole=True),
 }
 """The words of a driver's device at one of its ports; those of SCPI where nothing is said."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .devices.base import Device, Link, Reply
-from .fault_links import FaultyFeed, FaultyLink, Lines
+from .fault_links import FaultyFeed, FaultyLink, FaultyOutlet, Lines, Outlet
 from .faults import Faults
 from .listeners import HOST, Feed, Hub, SerialLine
 from .randomness import Seeds
@@ -62,6 +62,10 @@ class Place:
         mad = self.lines.mad(name) if port == "resource" else None
         link: Link = mad.link() if mad else _Exchange(answer)
         return f"tcp://{HOST}:{self.hub.add_service(lambda: FaultyLink(link, line))}"
+
+    def outlet(self, name: str, port: int) -> Outlet:
+        """Bind a one-way ZMQ stream to a port of this machine; faults call it `stream`. Raises BenchError if the port is taken."""
+        return FaultyOutlet(self.hub.open_pair(port), self.lines.line(name, "stream"))
 
     def _opener(self, name: str, device: Device, port: str = "resource") -> Callable[[], Link]:
         line = self.lines.line(name, port, device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..core import plugins
@@ -83,7 +84,8 @@ def _tdc1(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
 def _id900(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     signals = {channel: signal for signal, channel in entry["wire"]["channel_map"].items()}
     device = Id900(place.world, signals, overflow=place.faults.has("tagger-overflow", name) or place.faults.has("tag-overflow", name))
-    device.recorder.open_outlet = place.hub.open_pair
+    place.lines.line(name, "stream")
+    device.recorder.open_outlet = partial(place.outlet, name)
     place.hub.producers.append(device.recorder)
     resource = f"tcp://{HOST}:{_closed_port()}" if place.faults.has("tagger-port-closed", name) else place.service(name, device.control, device=device)
     return {"resource": resource, "datalink": place.service(name, device.data_link, port="datalink")}

@@ -229,6 +229,15 @@ SHORT: dict[str, dict[str, Cell]] = {
 }
 """Three rows for every other driver."""
 
+STREAM = {
+    "timeout": ("StreamMismatch", "Timeout"),
+    "partial": ("BadReply", "StreamMismatch"),
+    "garbage": ("BadReply",),
+    "glued": ("NotMonotonic",),
+    "disconnect-in-block": ("BadReply", "StreamMismatch", "Timeout"),
+}
+"""The tag stream of an ID900: what a recording with a damaged message ends with."""
+
 FAMILIES = {
     "OzDD100": "serial text",
     "KoherasBasik": "framed binary",

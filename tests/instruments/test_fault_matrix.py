@@ -417,6 +417,26 @@ def test_a_stream_that_is_not_begun_anew_fails_its_cell(rig: Rig, monkeypatch: p
         run_cell(rig, "WebSQ", "disconnect")
 
 
+@pytest.mark.parametrize(("kind", "allowed"), cells.STREAM.items())
+def test_a_stream_that_is_damaged_gives_no_tags_but_whole_ones(rig: Rig, kind: str, allowed: tuple[str, ...]) -> None:
+    tagger = rig.open("tagger")
+    try:
+        for channel in (1, 2, 3):
+            tagger.configure(channel, -0.4, "FALLING", 0, True)
+        rig.lab.inject(kind, "tagger", port="stream", at=3)
+        batches: list[Any] = []
+        given, took_s = outcome(lambda: float(bool([batches.append(batch) for batch in tagger.record(0.4)])), 1.0)
+        assert given & set(allowed), given
+        assert took_s < 3.0
+        assert all(len(batch.t_ps) == len(batch.ch) and np.all(np.diff(batch.t_ps) >= 0) for batch in batches)
+        rig.lab.heal()
+        again = list(tagger.record(0.4))
+        # Nothing but the sync, a hundred thousand edges a second.
+        assert sum(int((batch.ch == 3).sum()) for batch in again) == 40_000
+    finally:
+        tagger.close()
+
+
 def test_labels_that_come_late_are_not_taken_for_fresh_ones(rig: Rig) -> None:
     snspd = rig.open("snspd")
     snspd.driver.biases_ua = [5.0, 6.0]
