@@ -123,7 +123,10 @@ class Recorder:
     def expect(self, name: str, role: str, addresses: Mapping[str, str]) -> None:
         """Say whose links the next ones to these addresses are."""
         for port, address in addresses.items():
-            self._places.setdefault(address, (name, port, role))
+            first, its_port, _ = self._places.setdefault(address, (name, port, role))
+            if first != name:
+                # The parts of one unit share its link, whoever opened it first.
+                self.write({"name": name, "port": port, "shares": [first, its_port]})
 
     def tape(self, address: str, transport: str) -> Tape:
         """Return what a link to an address tells its bytes; of an address that nobody expects nothing is recorded."""

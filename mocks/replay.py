@@ -38,6 +38,8 @@ class Replayed:
         resources: dict[str, Resources] = {}
         for (name, port), recorded in self._session.ports.items():
             resources.setdefault(name, {})[port] = self._switch_on(hub, recorded, f"{name} {port}")
+        for (name, port), (owner, its_port) in self._session.shared.items():
+            resources.setdefault(name, {})[port] = resources[owner][its_port]
         thread = threading.Thread(target=hub.run, name="replay", daemon=True)
         thread.start()
         try:

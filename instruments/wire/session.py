@@ -5,7 +5,8 @@ r"""A recorded session: one JSON object a line, a head and then what passed each
     {"t_s": 0.02, "name": "voa_a", "port": "resource", "sent": "CD\r"}
     {"t_s": 0.03, "name": "voa_a", "port": "resource", "received": "IL:0.80\r\n"}
 
-Bytes are text in Latin-1; where some were masked, there is a list of texts and of `{"masked": how many}`.
+Bytes are text in Latin-1; where some were masked, there is a list of texts and of `{"masked": how many}`. A part of a unit whose link another instrument opened
+has one line, `"shares": ["mbx", "resource"]`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ TRANSPORTS = ("serial", "socket", "tcp", "zmq")
 Segment = bytes | int
 """Bytes, or how many were masked."""
 Segments = tuple[Segment, ...]
+Place = tuple[str, str]
+"""Instrument and port."""
 
 
 @dataclass(slots=True)
@@ -50,10 +53,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What was recorded.  head: the file's first line.  ports: by instrument and port."""
+    """What was recorded.  head: the file's first line.  ports: by instrument and port.  shared: those that are another one's."""
 
     head: dict[str, Any]
-    ports: dict[tuple[str, str], Port]
+    ports: dict[Place, Port]
+    shared: dict[Place, Place]
 
 
 def as_json(segments: Iterable[Segment]) -> str | list[str | dict[str, int]]:
@@ -73,7 +77,8 @@ def read(path: str | Path) -> Session:
         texts = Path(path).read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the session cannot be read ({error})", where=str(path), remedy="Check the name.") from error
-    ports: dict[tuple[str, str], Port] = {}
+    ports: dict[Place, Port] = {}
+    shared: dict[Place, Place] = {}
     head: dict[str, Any] = {}
     for number, text in enumerate(texts, start=1):
         try:
@@ -81,13 +86,13 @@ def read(path: str | Path) -> Session:
             if number == 1:
                 head = _head(line)
             else:
-                _add(ports, line, number)
+                _add(ports, shared, line, number)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             where = f"{path}, line {number}"
             raise DataError(f"this is no line of a session ({error})", where=where, remedy="Record it again, or cut the file before that line.") from error
     if not head:
         raise DataError("the session is empty", where=str(path), remedy="Record it again.")
-    return Session(head, ports)
+    return Session(head, ports, shared)
 
 
 def _head(line: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +101,12 @@ def _head(line: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
-def _add(ports: dict[tuple[str, str], Port], line: dict[str, Any], number: int) -> None:
+def _add(ports: dict[Place, Port], shared: dict[Place, Place], line: dict[str, Any], number: int) -> None:
     key = str(line["name"]), str(line["port"])
+    if "shares" in line:
+        name, port = line["shares"]
+        shared[key] = str(name), str(port)
+        return
     if "opens" in line:
         if line["opens"] not in TRANSPORTS:
             raise ValueError(f"nothing opens as {line['opens']!r}")
