@@ -9,8 +9,9 @@ from typing import Any
 from .devices.base import Device, Link, Reply
 from .fault_links import FaultyFeed, FaultyLink, FaultyOutlet, Lines, Outlet
 from .faults import Faults
-from .listeners import HOST, Feed, Hub, SerialLine
+from .listeners import HOST, Feed, Hub
 from .randomness import Seeds
+from .serial_lines import SerialLine
 from .world import World
 
 Resources = dict[str, str]
