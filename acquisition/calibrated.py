@@ -69,7 +69,9 @@ def _modulator(station: Station, name: str, **found: Any) -> Station:
 
 
 def _bias(station: Station, record: Calibration) -> Station:
-    return _modulator(station, record.element, v_pi_v=record["v_pi_v"], null_v=record["null_v"])
+    # A bias controller finds the darkest point by itself, and would follow an offset.
+    held = station.optics.modulators[record.element].bias is not None
+    return _modulator(station, record.element, v_pi_v=record["v_pi_v"], **({} if held else {"null_v": record["null_v"]}))
 
 
 def _extinction(station: Station, record: Calibration) -> Station:

@@ -10,12 +10,13 @@ import numpy as np
 from ...core.errors import CalibrationError, LimitError, ParameterError
 from ...core.physics import Floats
 from ...instruments.station_checks import POINTS_PER_SLOT
+from ...instruments.wire.mbx import BiasMode
 from ..calibrations import Measured
 from ..light import LightSetting, named, prepare_light
 from .base import BenchProcedure
 
 if TYPE_CHECKING:
-    from ...instruments.roles import Attenuator, Counts, PhotonDetector, WaveformSource
+    from ...instruments.roles import Attenuator, BiasController, Counts, PhotonDetector, WaveformSource
     from ...instruments.station_models import Modulator
 
 OFFSET_V = 4.99
@@ -105,10 +106,10 @@ class CalibrationProcedure(BenchProcedure):
         """Hold an intensity modulator at a constant voltage (V, at the modulator): the generator's offset, under a waveform of nothing."""
         modulator = self.carver(name)
         source = cast("WaveformSource", self.instruments[modulator.instrument])
-        held = self.__dict__.setdefault("_held", set[str]())
+        held = self.__dict__.setdefault("_held", dict[str, BiasMode | None]())
         if name not in held:
+            held[name] = self._freeze(modulator)
             source.load(modulator.channel, np.zeros(POINTS_PER_SLOT), POINTS_PER_SLOT * self.instruments.station.clock.rep_rate_hz)
-            held.add(name)
         source.set_offset_v(modulator.channel, volts / modulator.gain)
         source.output(modulator.channel, True)
 
@@ -124,13 +125,24 @@ class CalibrationProcedure(BenchProcedure):
                     remedy="Scan a smaller span.",
                 )
 
+    def _freeze(self, modulator: Modulator) -> BiasMode | None:
+        """Keep a bias controller from following what is done to its modulator; return what it did before."""
+        if modulator.bias is None:
+            return None
+        controller = cast("BiasController", self.instruments[modulator.bias])
+        mode = controller.mode
+        controller.bias_v = controller.bias_v
+        return mode
+
     def let_go(self) -> None:
-        """Switch off the modulators that were held, and take their offset away."""
-        for name in sorted(self.__dict__.pop("_held", set[str]())):
+        """Switch off the modulators that were held, take their offset away, and let their bias controllers go on."""
+        for name, mode in self.__dict__.pop("_held", dict[str, BiasMode | None]()).items():
             modulator = self.instruments.station.optics.modulators[name]
             source = cast("WaveformSource", self.instruments[modulator.instrument])
             source.output(modulator.channel, False)
             source.set_offset_v(modulator.channel, 0.0)
+            if modulator.bias is not None and mode is not None:
+                self.instruments[modulator.bias].mode = mode
 
     def darken(self) -> None:
         """Bring every attenuator of the line to its highest attenuation."""

@@ -18,7 +18,7 @@ from heliograph.acquisition.procedures.delay_scan import DelayScan, find_delays
 from heliograph.acquisition.procedures.detector_response import DetectorResponse
 from heliograph.acquisition.procedures.extinction import Extinction
 from heliograph.acquisition.procedures.phase_scan import PhaseScan
-from heliograph.acquisition.procedures.polarisation import best_angle
+from heliograph.acquisition.procedures.polarisation import PolarisationScan, best_angle
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench
 from heliograph.core.errors import CalibrationError, Expired, LimitError, ParameterError, Suspect
@@ -279,3 +279,44 @@ def test_the_best_angle_of_a_paddle_is_that_of_the_law():
 
 def test_records_are_found_where_the_bench_looks_for_them(lit, tmp_path):
     assert lit.store.folder == Path(lit.bench.station.path).parent / "runs" / "calibrations"
+
+
+FULL = (Path(__file__).parents[1] / "full_station.toml").read_text()
+
+
+@pytest.mark.slow
+def test_paddles_are_turned_to_where_the_trains_interfere_best(tmp_path):
+    text = FULL.replace("[sim]\n", '[sim]\npolarisation_start = "random"\n')
+    place = Station.parse(text.encode(), tmp_path / "station.toml")
+    lab = Lab(place.plain())
+    with lab.in_thread() as resources, connect(place, resources.__getitem__, home=True) as instruments:
+        bench = Bench(place, instruments, tmp_path / "runs")
+        bench.arm()
+        found = Lit(bench, lab, Calibrations.of(place)).calibrate(PolarisationScan())
+
+        before = lab.world._wandering.overlap(lab.world.clock_ps) ** 0.5
+        assert found["visibility"] == pytest.approx(before, abs=5.0 * found.values["visibility"].sigma + 1e-4)
+        assert found["visibility"] > 0.998
+        assert [found[f"angle_{k}_deg"] for k in (1, 2, 3)] == pytest.approx(bench["mpc"].angles_deg, abs=0.2)
+
+
+@pytest.mark.slow
+def test_a_bias_controller_stands_still_during_a_scan_and_goes_on_afterwards(tmp_path):
+    text = FULL.replace("[sim]\n", '[sim]\nbias_start = "1 V"\n')
+    place = Station.parse(text.encode(), tmp_path / "station.toml")
+    lab = Lab(place.plain())
+    with lab.in_thread() as resources, connect(place, resources.__getitem__, home=True) as instruments:
+        bench = Bench(place, instruments, tmp_path / "runs")
+        bench.arm()
+        lit = Lit(bench, lab, Calibrations.of(place))
+        mode = bench["mbx_1"].mode
+
+        found = lit.calibrate(BiasScan(modulator="im1"))
+
+        within(found, "v_pi_v", 5.0)
+        within(found, "null_v", 0.0)
+        assert bench["mbx_1"].mode is mode
+        with lit.run(CountRates(duration_s=0.1)) as run:
+            assert list(run.start["calibrations"]) == ["im1-bias"]
+        # The controller holds the darkest point; nobody moves it away.
+        assert bench["awg_im"].offset_v(1) == pytest.approx(0.0, abs=1e-3)
