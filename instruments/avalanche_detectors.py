@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Literal, Self
+from contextlib import ExitStack, nullcontext
+from typing import Literal, Self, cast
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from .station_models import InstrumentEntry
 from .wire.tdc1 import MAX_TIME_MS
 
 TOLERANCE_V = 0.2
+SLICE_MS = 500
+"""A unit that counts does not listen, so it counts in pieces of this length, between which it can be made safe."""
 _DEVICE_BIAS_V = (-500.0, 500.0)
 
 
@@ -52,6 +54,20 @@ class SFifteenDetector(RoleAdapter):
                 opened.callback(units[channel].adapter.close)
             opened.pop_all()
         return cls(name, configured, units, station=station)
+
+    def share(self) -> None:
+        """Let several threads use the units from now on: one conversation with each at a time."""
+        from .guard.turns import OneAtATime
+
+        self._units = {ch: cast(SFifteenSPD, OneAtATime(unit)) for ch, unit in self._units.items()}
+        self._driver = next(iter(self._units.values()))
+
+    def check_identity(self) -> Identity:
+        """Compare who answers with what the station expects; also whenever the connection to a unit was lost and opened anew. Raises WrongIdentity."""
+        found = super().check_identity()
+        for unit in self._units.values():
+            unit.adapter.after_reopen = self.check_identity
+        return found
 
     @property
     def wire(self) -> WireCount:
@@ -141,12 +157,22 @@ class SFifteenDetector(RoleAdapter):
         """
         self.within(period_s, (1e-3, MAX_TIME_MS * 1e-3), "s", whose="device limit")
         period_ms = round(period_s * 1e3)
-        for unit in self._units.values():
-            unit.begin_count(period_ms)
-        found = {ch: unit.counted(period_ms) for ch, unit in self._units.items()}
+        found = np.zeros(len(self._units), np.int64)
+        for begin in range(0, period_ms, SLICE_MS):
+            found += self._count(min(SLICE_MS, period_ms - begin))
         self._counted_ns += period_ms * 10**6
-        self.arbiter.observe_rates(self.name, {ch: n / (period_ms * 1e-3) for ch, n in found.items()}, period_ms * 1e-3)
-        return Counts(self._counted_ns, np.array(list(found.values()), np.int64), period_ms / 1e3)
+        rates = {ch: float(n) / (period_ms * 1e-3) for ch, n in zip(self._units, found, strict=True)}
+        self.arbiter.observe_rates(self.name, rates, period_ms * 1e-3)
+        return Counts(self._counted_ns, found, period_ms / 1e3)
+
+    def _count(self, period_ms: int) -> list[int]:
+        """Count with all units at once; nobody else speaks to them meanwhile."""
+        with ExitStack() as turns:
+            for unit in self._units.values():
+                turns.enter_context(getattr(unit.adapter, "turn", nullcontext()))
+            for unit in self._units.values():
+                unit.begin_count(period_ms)
+            return [unit.counted(period_ms) for unit in self._units.values()]
 
     def snapshot(self) -> dict[str, Scalar]:
         """Read biases, thresholds and temperatures."""

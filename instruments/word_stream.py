@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from ..core.errors import DataLoss, StreamMismatch, Timeout
 from .roles import Gap, TagBatch
 from .s_fifteen import SFifteenTDC
@@ -15,6 +17,8 @@ from .wire import tdc1
 
 PATIENCE_S = 5.0
 _LOOK_S = 0.05
+_RHYTHM_PS, _ENOUGH = 12_500_000_000, 100
+"""Longest time between two words, until so many of them have told it; housekeeping words are closer."""
 _MARGIN_MS = 100
 """By how much longer the device records where the recording begins with a tag of the frame trigger."""
 
@@ -27,21 +31,24 @@ class WordBatches:
 
     def __init__(self, width_ps: int, channels: Mapping[str, int]) -> None:
         self._words = tdc1.WordDecoder()
-        self._silent_s = 0.0
+        self._silent_s, self._rhythm_ps = 0.0, _RHYTHM_PS
         self.windows = TagWindows(width_ps, channels, origin_ps=None if FRAME in channels else 0)
 
     def feed(self, piece: bytes, silent_s: float = 0.0) -> list[TagBatch]:
         """Return the batches that a piece completes.
 
-        silent_s: how long nothing had come before it. Longer than a roll-over it is a gap, and the times behind it may be wrong by whole roll-overs.
+        silent_s: how long nothing had come before it. Longer than a roll-over it is a gap, and the times behind it may be wrong by whole roll-overs. Where the
+        words go on as they came before, the line was slow and the device not silent: that is none.
         Raises NotMonotonic.
         """
         before_ps, self._silent_s = self._words.time_ps, max(self._silent_s, silent_s)
         t_ps, inputs = self._words.feed(piece)
         if t_ps.size == 0:
             return []
-        gaps = (Gap(before_ps, int(t_ps[0]), "silence"),) if self._silent_s > tdc1.ROLL_OVER_S else ()
+        silent = self._silent_s > tdc1.ROLL_OVER_S and t_ps[0] - before_ps > 2 * self._rhythm_ps
+        gaps = (Gap(before_ps, int(t_ps[0]), "silence"),) if silent else ()
         self._silent_s = 0.0
+        self._rhythm_ps = int(np.diff(t_ps).max()) if t_ps.size > _ENOUGH else _RHYTHM_PS
         return self.windows.feed(*tdc1.tags(t_ps, inputs), int(t_ps[-1]), gaps)
 
 

@@ -186,7 +186,7 @@ def test_the_last_batch_of_a_device_that_says_no_more_ends_with_a_gap(unit: Unit
 
 
 def test_a_pause_longer_than_a_roll_over_is_a_gap_and_a_dead_stream_a_timeout(unit: Unit) -> None:
-    unit.pieces = [words(10), None, words(12_000_000)]
+    unit.pieces = [words(10), None, words(19_000_000)]
     with opened(unit) as source:
         source.configure_inputs()
         source.start(0.02)

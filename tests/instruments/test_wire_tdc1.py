@@ -126,6 +126,16 @@ def test_a_shorter_silence_is_none(silent_s: float) -> None:
     assert [batch.gaps for batch in stream.feed(tdc1.encode_words([60_000_000], [1]), silent_s)] == [()]
 
 
+@pytest.mark.parametrize(("step", "gaps"), [(5000, 0), (15_000, 1), (20_000_000, 1)])
+def test_words_that_go_on_as_before_came_over_a_slow_line(step: int, gaps: int) -> None:
+    stream = WordBatches(100_000_000_000, CHANNELS)
+    last = 5000 * 200
+    stream.feed(tdc1.encode_words(np.arange(0, last + 1, 5000), [1] * 201))
+    batches = stream.feed(tdc1.encode_words([last + step, 60_000_000], [1, 1]), 2.0)
+
+    assert [len(batch.gaps) for batch in batches] == [gaps]
+
+
 def test_a_silence_is_not_forgotten_because_half_a_word_came_first() -> None:
     stream = WordBatches(100_000_000_000, CHANNELS)
     stream.feed(tdc1.encode_words([10], [1]))

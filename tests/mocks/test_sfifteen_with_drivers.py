@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,8 @@ from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ConfigError, LimitError
 from heliograph.instruments.avalanche_detectors import SFifteenDetector
 from heliograph.instruments.connect import connect
+from heliograph.instruments.roles import SafeReport
+from heliograph.instruments.s_fifteen import SFifteenSPD
 from heliograph.instruments.station import Station
 from heliograph.instruments.tdc_sources import SFifteenSource
 from heliograph.mocks.lab import Lab
@@ -90,6 +93,7 @@ def test_count_rates_are_those_of_the_click_law(bench):
     assert rates.d2_hz == pytest.approx(1.01 * rates.d2_expected_hz, rel=0.015)
 
 
+@pytest.mark.slow
 def test_a_phase_scan_finds_the_half_wave_voltage(bench):
     fringe = run(PhaseScan(points=9, period_s=0.02), bench)
 
@@ -138,6 +142,30 @@ def test_a_recording_begins_on_the_frame_trigger_and_has_every_sync(bench):
         bench["spd"].counts(0.0123)
         sync = tags(bench)["sync"]
         assert np.array_equal(sync, np.arange(20_000) * 10_000_000)
+
+
+def test_a_long_count_is_made_of_short_ones_so_that_another_thread_can_make_it_safe(lab, bench):
+    run(CountRates(duration_s=0.02, period_s=0.02), bench)
+    bench["spd"].share()
+    reports: list[SafeReport] = []
+    other = threading.Thread(target=lambda: reports.append(bench["spd"].to_safe()))
+    count, begun = SFifteenSPD.begin_count, []
+
+    def begin_count(unit: SFifteenSPD, period_ms: int) -> None:
+        begun.append(period_ms)
+        count(unit, period_ms)
+        if len(begun) == 6:
+            other.start()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SFifteenSPD, "begin_count", begin_count)
+        counted = bench["spd"].counts(20.2)
+    other.join()
+
+    assert begun == [500] * 80 + [200] * 2
+    assert reports[0].state == "CONFIRMED"
+    assert lab[0].world.diode(0).bias_v == 40.0
+    assert 0 < counted.n[0] < 15.0 * bench.station.instruments["spd"].rules.limits.rate_hz
 
 
 def test_what_a_limit_or_the_device_forbids_is_refused_and_nothing_is_sent(bench):
