@@ -15,9 +15,10 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..core.errors import ConfigError, DataLoss, DependencyMissing, Disconnected, LimitError, ParameterError, Rejected, StreamMismatch, Timeout
-from .event_stream import EventBatches
+from ..core.errors import BadReply, ConfigError, DataLoss, DependencyMissing, Disconnected, LimitError, ParameterError, Rejected, StreamMismatch, Timeout
+from .event_stream import EventBatches, EventType
 from .role_adapter import RoleAdapter
 from .roles import Edge, Identity, Scalar, TagBatch, WireCount
 from .station_models import InstrumentEntry
@@ -75,6 +76,19 @@ class Handle:
     def wire(self) -> WireCount:
         """Return the bytes of the tags received; what else the library exchanges with the device is not known."""
         return WireCount(0, self.events * _TAG_BYTES)
+
+    def write(self, command: str) -> None:
+        """Raise ParameterError: the library passes nothing on."""
+        raise ParameterError("a Time Tagger takes no text", where=self.where, remedy="Use the calls of its driver.")
+
+    def write_bytes(self, content: bytes) -> None:
+        """Raise ParameterError, as `write` does."""
+        self.write("")
+
+    def listen(self, seconds: float) -> bytes:
+        """Raise ParameterError, as `write` does."""
+        self.write("")
+        return b""
 
     def close(self) -> None:
         """Free the tagger; a second call does nothing."""
@@ -178,7 +192,7 @@ class SwabianTagger(RoleAdapter):
         recording = self._begin(width_ps)
         try:
             for _ in range(count):
-                yield self.observed(self.channels, recording.read(PATIENCE_S))
+                yield self.observed(self.channels, recording.read(PATIENCE_S * (self.rules.timeout_s or 1.0)))
         finally:
             self.stop()
 
@@ -275,6 +289,7 @@ class EventRecording:
         with vendor_errors(self._where):
             data = stream.getData()
             columns = [np.asarray(column) for column in (data.getTimestamps(), data.getChannels(), data.getEventTypes(), data.getMissedEvents())]
+        self._check(columns)
         try:
             self._ready += self._batches.feed(*columns)
         except DataLoss as error:
@@ -284,6 +299,13 @@ class EventRecording:
             self._batches.cut()
         self._driver.events += columns[0].size
         return bool(columns[0].size)
+
+    def _check(self, columns: list[NDArray[Any]]) -> None:
+        """Raise BadReply for a buffer that cannot be one of tags."""
+        whole = all(column.ndim == 1 and column.size == columns[0].size and (column.dtype.kind in "iu" or not column.size) for column in columns)
+        if not whole or not np.isin(columns[2], list(EventType)).all():
+            kinds = ", ".join(f"{column.size} x {column.dtype}" for column in columns)
+            raise BadReply(f"a buffer of {kinds} is none of tags", where=self._where, remedy="Check the version of the library.")
 
     def abandon(self) -> None:
         """Give the stream up; the library ends it when nothing refers to it."""

@@ -18,6 +18,7 @@ from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ConfigError, DependencyMissing, Disconnected, LimitError, NotMonotonic, ParameterError, Rejected, StreamMismatch, Timeout
 from heliograph.instruments import roles, swabian
 from heliograph.instruments.connect import connect
+from heliograph.instruments.console import Console
 from heliograph.instruments.event_stream import EventBatches, EventType
 from heliograph.instruments.roles import Gap
 from heliograph.instruments.station import Station, default_text
@@ -164,6 +165,14 @@ def test_the_test_signal_shows_the_tagger_without_light(module: TimeTaggerModule
         (batch,) = tagger.record(0.02, 0.02)
 
     assert (batch.ch == 1).sum() == pytest.approx(20_000_000_000 / 1_200_000, abs=1)
+
+
+def test_it_cannot_be_spoken_to_by_hand(module: TimeTaggerModule) -> None:
+    with opened() as tagger:
+        console = Console(tagger)
+        for speak in (lambda: console.say("*IDN?"), lambda: console.say_bytes("0D"), console.listen):
+            with pytest.raises(ParameterError, match="takes no text"):
+                speak()
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
