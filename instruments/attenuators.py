@@ -87,7 +87,7 @@ class OzAttenuator(RoleAdapter):
 
     def home(self) -> None:
         """Find the motor's zero, needed after power-up; up to 40 s. On the way it may be open: raises InterlockOpen where that would do harm."""
-        self.arbiter.permit(self.name, "attenuation_db", 0.0)
+        self.arbiter.permit(self.name, "home", 0.0)
         self._driver.home()
         self.arbiter.parked(self.name)
 

@@ -38,7 +38,7 @@ LOOK_S = 1.0
 """How often the instruments are read while tags come in."""
 CHECK_S = 0.01
 """How long counts are looked at after a step towards more light."""
-_QUANTITIES = ("emission", "power_w", "attenuation_db", "bias", "enabled", "output", "bias_v")
+_QUANTITIES = ("emission", "power_w", "attenuation_db", "bias", "enabled", "output", "bias_v", "home")
 _REMEDY = "Nothing was sent."
 _LESS_DB = 0.2
 
@@ -120,7 +120,8 @@ class Arbiter:
     def permit(self, name: str, quantity: str, value: float) -> Permit:
         """Judge a command before anything of it is sent.
 
-        quantity: emission, power_w, attenuation_db, bias, enabled, output (of a modulator's source) or bias_v; a channel follows a colon, as in `bias:2`.
+        quantity: emission, power_w, attenuation_db, home (on the way an attenuator may be open), bias, enabled, output (of a modulator's source) or bias_v; a
+        channel follows a colon, as in `bias:2`.
         Raises LimitError for what is no number, Tripped, InterlockOpen if the state that would result is forbidden. The way down is always permitted.
         """
         kind = quantity.partition(":")[0]
@@ -132,7 +133,8 @@ class Arbiter:
             current = self._reading(name)
             if interlocks.is_way_down(current, quantity, value):
                 return Permit()
-            if self._state is BenchState.TRIPPED:
+            # Without homing nothing could be confirmed safe again after a power cycle; in the dark it harms nobody.
+            if self._state is BenchState.TRIPPED and (kind != "home" or interlocks.is_lit(self._now())):
                 raise self._refusal(name)
             return Permit() if current is None else self._judge(name, quantity, value)
 

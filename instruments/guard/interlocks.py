@@ -147,6 +147,8 @@ def applied(reading: Reading, quantity: str, value: float) -> Reading:
             return replace(reading, power_w=value)
         case AttenuatorNow() if kind == "attenuation_db":
             return replace(reading, measured_db=value)
+        case AttenuatorNow() if kind == "home":
+            return AttenuatorNow(None)
         case DetectorNow() if kind == "bias":
             # Without a channel, or on one that was not read, the bias stands beside the others.
             return replace(reading, biases={**reading.biases, int(channel or 0): value})

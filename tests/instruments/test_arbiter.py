@@ -317,6 +317,22 @@ def test_lost_settings_trip(lit: Bench, happens: Any, told: str) -> None:
     assert dark(lit)
 
 
+def test_after_a_power_cycle_an_attenuator_is_homed_in_the_dark_and_then_the_bench_is_reset(lit: Bench) -> None:
+    with pytest.raises(InterlockOpen, match="voa_in"):
+        lit["voa_in"].home()
+    lit.voas["voa_in"].answer("RST")
+    with pytest.raises(Tripped, match="as after a power cycle"):
+        lit.arbiter.look()
+    with pytest.raises(Tripped, match="Home it"):
+        lit.arbiter.reset()
+
+    lit["voa_in"].home()
+    lit.arbiter.reset()
+
+    assert lit.arbiter.state is BenchState.SAFE
+    assert lit.world._attenuation_db["voa_in"] == 60.0
+
+
 def test_a_modulator_that_goes_off_by_itself_trips(lit: Bench) -> None:
     lit["awg_im"].output(1, True)
     lit.arbiter.look()
