@@ -80,7 +80,7 @@ def lab(request: pytest.FixtureRequest, station: Station) -> Iterator[Lab]:
 
 @pytest.fixture
 def faults(lab: Lab) -> Lab:
-    """What lets things go wrong while a test runs, `faults.inject("silent", "voa_in")`, and right again, `faults.heal()`.
+    """What lets things go wrong while a test runs, `faults.inject("timeout", "voa_in", times=1)`, and right again, `faults.heal()`.
 
     What is to go wrong from the start stands in the marker `faults`, by the names of `heliograph bench serve --fault`.
     """
