@@ -62,7 +62,7 @@ NO_BUSY = "the protocol knows no BUSY"
 NO_QUEUE = "the protocol has no error queue"
 NO_SUM = "the protocol has no check sum"
 ASKED = "speaks only when asked"
-NO_BLOCK = "no block of more than one message is exchanged"
+NO_BYTES = "the vendor's library exchanges the bytes, and hands over tags"
 
 Cell = tuple[str, ...] | str
 RIGHT = ("right",)
@@ -215,6 +215,35 @@ FULL: dict[str, dict[str, Cell]] = {
         "restart": RIGHT,
         "second": ("InstrumentLocked",),
     },
+    "SwabianTagger": {
+        "one lost": RIGHT,
+        "ten lost": RIGHT,
+        "lost": LOST,
+        "stale": RIGHT,
+        "partial": BAD,
+        "trickle": RIGHT,
+        "latency": RIGHT,
+        "terminator": NO_BYTES,
+        "garbage": BAD,
+        "crc": NO_BYTES,
+        "glued": ("NotMonotonic",),
+        "unsolicited": NO_BYTES,
+        "nan": BAD,
+        "overflow": BAD,
+        "text": BAD,
+        "empty": RIGHT,
+        "nack": ("Rejected",),
+        "busy once": NO_BUSY,
+        "busy": NO_BUSY,
+        "error": NO_QUEUE,
+        "endless": NO_QUEUE,
+        "disconnect": ("Disconnected",),
+        "in block": ("Disconnected",),
+        "identity": ("Disconnected",),
+        "changed": "the library opens no other device than the one of the serial number",
+        "restart": ("Disconnected",),
+        "second": ("InstrumentLocked",),
+    },
 }
 """Every row for one driver of each family of transports."""
 
@@ -244,6 +273,7 @@ FAMILIES = {
     "Keysight81160A": "SCPI",
     "WebSQ": "JSON stream",
     "ID900": "ZMQ",
+    "SwabianTagger": "vendor library",
 }
 
 _BENCH, _WORLD, _ATTACKED, _DRIVERS = (

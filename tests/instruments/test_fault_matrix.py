@@ -190,7 +190,13 @@ RUN = {
     "restart": run_restart,
     "second": run_second,
 }
-TESTED = [(driver, row) for driver, column in {**cells.FULL, **cells.SHORT}.items() for row, cell in column.items() if not isinstance(cell, str)]
+COLUMNS = {driver: column for driver, column in {**cells.FULL, **cells.SHORT}.items() if driver in SUBJECTS}
+TESTED = [(driver, row) for driver, column in COLUMNS.items() for row, cell in column.items() if not isinstance(cell, str)]
+    (driver, row)
+    for driver, column in {**cells.FULL, **cells.SHORT}.items()
+    for row, cell in column.items()
+    if driver in SUBJECTS and not isinstance(cell, str)
+]
 
 
 def run_cell(rig: Rig, driver: str, row: str) -> None:
@@ -228,7 +234,9 @@ def test_every_fault_of_devices_and_light_names_the_test_that_shows_what_comes_o
 
 
 def test_every_driver_with_a_simulator_is_in_the_matrix() -> None:
-    assert {*cells.FULL, *cells.SHORT} == set(SUBJECTS) == {*catalogue.DRIVERS} & {*SIMULATORS}
+    # The vendor's library is no simulator; its faults are in `test_fault_matrix_sdk`.
+    assert {*cells.FULL, *cells.SHORT} == {*catalogue.DRIVERS} == {*SUBJECTS, "SwabianTagger"}
+    assert set(SUBJECTS) == set(SIMULATORS)
 
 
 @pytest.mark.parametrize(("driver", "row"), [("OzDD100", "stale"), ("Keysight81160A", "stale"), ("Keysight81160A", "glued"), ("OzDD100", "glued")])
@@ -290,7 +298,7 @@ def test_the_page_of_the_matrix_is_up_to_date() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("driver", [*cells.FULL, *cells.SHORT])
+@pytest.mark.parametrize("driver", list(SUBJECTS))
 def test_with_the_timeouts_of_production_a_lost_reply_ends_in_time(rigs: Any, driver: str) -> None:
     rig, subject = rigs(SUBJECTS[driver].station, None), SUBJECTS[driver]
     adapter = rig.open(subject.name)
