@@ -192,11 +192,6 @@ RUN = {
 }
 COLUMNS = {driver: column for driver, column in {**cells.FULL, **cells.SHORT}.items() if driver in SUBJECTS}
 TESTED = [(driver, row) for driver, column in COLUMNS.items() for row, cell in column.items() if not isinstance(cell, str)]
-    (driver, row)
-    for driver, column in {**cells.FULL, **cells.SHORT}.items()
-    for row, cell in column.items()
-    if driver in SUBJECTS and not isinstance(cell, str)
-]
 
 
 def run_cell(rig: Rig, driver: str, row: str) -> None:
