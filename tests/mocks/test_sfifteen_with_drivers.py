@@ -15,7 +15,8 @@ from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.procedures.phase_scan import PhaseScan
 from heliograph.control.bench import Bench
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import ConfigError, LimitError
+from heliograph.core.errors import ConfigError, LimitError, WrongIdentity
+from heliograph.instruments import catalogue
 from heliograph.instruments.avalanche_detectors import SFifteenDetector
 from heliograph.instruments.connect import connect
 from heliograph.instruments.roles import SafeReport
@@ -252,3 +253,18 @@ def test_a_fault_that_a_tdc_cannot_show_is_refused(fault):
     lab = Lab(station().plain(), [fault])
     with pytest.raises(ConfigError, match=f"no way to show {fault}"):
         lab.start()
+
+
+@pytest.mark.parametrize("fault", ["error-queue:spd", "crc:tdc", "nack:spd"])
+def test_a_fault_of_replies_for_which_they_have_no_word_is_refused(fault):
+    with pytest.raises(ConfigError, match="has no way to show"):
+        Lab(station().plain(), [fault]).start()
+
+
+@pytest.mark.parametrize("name", ["spd", "tdc"])
+def test_another_device_at_the_address_is_refused(name):
+    configured = station()
+    with Lab(configured.plain(), [f"identity:{name}"]).in_thread() as resources:
+        found = catalogue.open_instrument(name, configured.instruments[name], resources[name], station="lab.toml")
+        with closing(found), pytest.raises(WrongIdentity, match=name):
+            found.check_identity()
