@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import CalibrationError
-from .calibrations import Calibration, Calibrations
+from ..core.errors import CalibrationError, Expired, Suspect
+from .calibrations import Calibration, Calibrations, Standing, make
 
 if TYPE_CHECKING:
     from ..instruments.connect import Instruments
@@ -24,15 +24,54 @@ def elements(station: Station) -> tuple[str, ...]:
 
 
 def heeded(station: Station, store: Calibrations) -> tuple[str, ...]:
-    """Return the names of the records that runs must heed: those the station file asks for, and those there are for its elements."""
+    """Return the names of the records that runs must heed: those the station file asks for, and those there are for its elements.
+
+    Records of a station of another name, which may lie in the same folder, are none of its own.
+    """
     asked = {name for modulator in station.optics.modulators.values() for name in modulator.calibration}
-    there = {name for name in store.names() if name.rpartition("-")[0] in elements(station)}
+    there = {name for name in store.names() if name.rpartition("-")[0] in elements(station) and not _of_another(station, store, name)}
     return tuple(sorted(asked | there))
 
 
+def _of_another(station: Station, store: Calibrations, name: str) -> bool:
+    try:
+        return store.read(name).station != station.info.name
+    except Suspect:
+        # Nobody knows whose it is, so it is heeded, and refused.
+        return False
+
+
 def usable(station: Station, store: Calibrations, *, now: datetime | None = None) -> tuple[Calibration, ...]:
-    """Return the records that runs use. Raises CalibrationError for one that the station file asks for and is not there, Expired and Suspect for any."""
-    return tuple(store.use(name, now=now) for name in heeded(station, store))
+    """Return the records that runs use.
+
+    Raises CalibrationError for one that the station file asks for and is not there; Expired and Suspect for any, also if only one of record and station is
+    simulated.
+    """
+    return tuple(use(station, store, name, now=now) for name in heeded(station, store))
+
+
+def use(station: Station, store: Calibrations, name: str, *, now: datetime | None = None) -> Calibration:
+    """Return a record that a station's runs may use now. Raises as `usable` does."""
+    record = store.use(name, now=now)
+    where = str(store.path(name))
+    if record.station != station.info.name:
+        raise CalibrationError(f"there is one of {record.station} only", where=where, remedy=make(name))
+    if record.simulated is not station.simulated:
+        told = "it was measured on simulated instruments, and these are not" if record.simulated else "it was measured on a real bench, and this one is not"
+        raise Suspect(told, where=where, remedy=make(name))
+    return record
+
+
+def standing(station: Station, store: Calibrations, name: str) -> Standing:
+    """Say what becomes of a record of this name in a station's runs now."""
+    try:
+        return Standing(name, "valid", use(station, store, name))
+    except CalibrationError as error:
+        state = {Expired: "expired", Suspect: "suspect"}.get(type(error), "missing")
+        try:
+            return Standing(name, state, store.read(name) if state != "missing" else None, error)
+        except CalibrationError:
+            return Standing(name, state, None, error)
 
 
 def apply(station: Station, records: Sequence[Calibration]) -> Station:
@@ -53,7 +92,7 @@ def in_use(instruments: Instruments, store: Calibrations, *, measuring: str = ""
     """
     station = instruments.station
     if measuring:
-        found = (store.standing(name) for name in heeded(station, store) if name != measuring)
+        found = (standing(station, store, name) for name in heeded(station, store) if name != measuring)
         records = tuple(one.calibration for one in found if one.calibration is not None and one.error is None)
     else:
         records = usable(station, store)

@@ -56,10 +56,12 @@ class Measured:
 class Calibration:
     """One record.
 
-    element: what was calibrated, by its name in the station file.  kind: what was measured.  values: by name.  taken: UTC.  valid_days: from then on.
+    station: its name.  element: what was calibrated, by its name in the station file.  kind: what was measured.  values: by name.
+    taken: UTC.  valid_days: from then on.
     run_id, run, sha256: the run file behind it, its path from the record's folder, and the hash of its bytes.  simulated: as the run.
     """
 
+    station: str
     element: str
     kind: str
     values: Mapping[str, Measured]
@@ -132,7 +134,8 @@ class Calibrations:
         digest = file_sha256(run.path)
         self._make_folder()
         behind = os.path.relpath(run.path.resolve(), self.folder.resolve())
-        record = Calibration(found["element"], found["kind"], values, taken, found["valid_days"], run.run_id, behind, digest, run.simulated)
+        station = str(run.start["station_name"])
+        record = Calibration(station, found["element"], found["kind"], values, taken, found["valid_days"], run.run_id, behind, digest, run.simulated)
         path = self.path(record.name)
         _check_values(record, str(path))
         try:
@@ -147,13 +150,13 @@ class Calibrations:
         try:
             raw = tomllib.loads(path.read_text())
         except FileNotFoundError as error:
-            raise CalibrationError("there is no such calibration", where=str(path), remedy=_make(name)) from error
+            raise CalibrationError("there is no such calibration", where=str(path), remedy=make(name)) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise Suspect(f"the record cannot be read ({error})", where=str(path), remedy=_make(name)) from error
+            raise Suspect(f"the record cannot be read ({error})", where=str(path), remedy=make(name)) from error
         try:
             record = _from_toml(raw)
         except (KeyError, TypeError, ValueError) as error:
-            raise Suspect(f"the record is malformed ({error})", where=str(path), remedy=_make(name)) from error
+            raise Suspect(f"the record is malformed ({error})", where=str(path), remedy=make(name)) from error
         if record.name != name:
             raise Suspect(f"the record is of {record.name}", where=str(path), remedy="Give it its own name again, or calibrate anew.")
         return record
@@ -167,23 +170,12 @@ class Calibrations:
         record, path, now = self.read(name), str(self.path(name)), now or datetime.now(UTC)
         if now > record.until:
             told = f"taken on {record.taken:%Y-%m-%d %H:%M} and valid for {record.valid_days:g} days only"
-            raise Expired(told, where=path, remedy=_make(name))
+            raise Expired(told, where=path, remedy=make(name))
         if record.taken > now + timedelta(days=1):
             raise Suspect(f"taken on {record.taken:%Y-%m-%d %H:%M}, which is still to come", where=path, remedy="Check the computer's clock.")
         _check_values(record, path)
         self._check_run(record, path)
         return record
-
-    def standing(self, name: str, *, now: datetime | None = None) -> Standing:
-        """Say what becomes of a record of this name now."""
-        try:
-            return Standing(name, "valid", self.use(name, now=now))
-        except CalibrationError as error:
-            state = {Expired: "expired", Suspect: "suspect"}.get(type(error), "missing")
-            try:
-                return Standing(name, state, self.read(name), error)
-            except CalibrationError:
-                return Standing(name, state, None, error)
 
     def _check_run(self, record: Calibration, path: str) -> None:
         from .runs import Run
@@ -191,17 +183,18 @@ class Calibrations:
         behind = (self.folder / record.run).resolve()
         try:
             if file_sha256(behind) != record.sha256:
-                raise Suspect(f"the run file {behind.name} is not the one that was measured", where=path, remedy=_make(record.name))
+                raise Suspect(f"the run file {behind.name} is not the one that was measured", where=path, remedy=make(record.name))
         except OSError as error:
-            raise Suspect(f"its run file {behind} cannot be read", where=path, remedy=f"Put it back. {_make(record.name)}") from error
+            raise Suspect(f"its run file {behind} cannot be read", where=path, remedy=f"Put it back. {make(record.name)}") from error
         try:
             with Run.open(behind) as run:
                 found = run.summary["calibration"]
         except (HeliographError, KeyError) as error:
-            raise Suspect(f"its run file {behind.name} holds no calibration", where=path, remedy=_make(record.name)) from error
+            raise Suspect(f"its run file {behind.name} holds no calibration", where=path, remedy=make(record.name)) from error
         told = {name: Measured(one["value"], one["sigma"], one["unit"]) for name, one in found["values"].items()}
-        if (found["element"], found["kind"], found["valid_days"], told) != (record.element, record.kind, record.valid_days, dict(record.values)):
-            raise Suspect("the record tells other values than its run", where=path, remedy=_make(record.name))
+        said = (record.station, record.element, record.kind, record.valid_days, record.simulated, dict(record.values))
+        if (run.start["station_name"], found["element"], found["kind"], found["valid_days"], run.simulated, told) != said:
+            raise Suspect("the record tells other values than its run", where=path, remedy=make(record.name))
 
     def _make_folder(self) -> None:
         try:
@@ -219,7 +212,8 @@ def file_sha256(path: Path) -> str:
     return total.hexdigest()
 
 
-def _make(name: str) -> str:
+def make(name: str) -> str:
+    """Return what to do about a record that cannot be used."""
     return f"Make it anew: `heliograph calibrate run {name} --station FILE`."
 
 
@@ -229,15 +223,16 @@ def _check_values(record: Calibration, where: str) -> None:
         low, high = known.get(name, (-1e300, 1e300))
         if not (isfinite(found.value) and isfinite(found.sigma) and found.sigma >= 0.0 and low <= found.value <= high):
             raise Suspect(
-                f"{name} = {found.value:.6g} +- {found.sigma:.2g} {found.unit}, {low:g} to {high:g} is possible", where=where, remedy=_make(record.name)
+                f"{name} = {found.value:.6g} +- {found.sigma:.2g} {found.unit}, {low:g} to {high:g} is possible", where=where, remedy=make(record.name)
             )
     if missing := sorted(set(known) - set(record.values)):
-        raise Suspect(f"{missing[0]} is missing", where=where, remedy=_make(record.name))
+        raise Suspect(f"{missing[0]} is missing", where=where, remedy=make(record.name))
 
 
 def _as_toml(record: Calibration) -> str:
     head = [
         f'schema = "{SCHEMA}"',
+        f"station = {_text(record.station)}",
         f'element = "{record.element}"',
         f'kind = "{record.kind}"',
         f"taken = {record.taken:%Y-%m-%dT%H:%M:%SZ}",
@@ -265,5 +260,5 @@ def _from_toml(raw: Mapping[str, Any]) -> Calibration:
     taken = raw["taken"]
     if not isinstance(taken, datetime) or taken.tzinfo is None or raw["valid_days"] <= 0:
         raise ValueError("taken is a time with its zone, valid_days are positive")
-    element, kind, run_id, run, sha256 = (str(raw[name]) for name in ("element", "kind", "run_id", "run", "sha256"))
-    return Calibration(element, kind, values, taken.astimezone(UTC), raw["valid_days"], run_id, run, sha256, bool(raw["simulated"]))
+    station, element, kind, run_id, run, sha256 = (str(raw[name]) for name in ("station", "element", "kind", "run_id", "run", "sha256"))
+    return Calibration(station, element, kind, values, taken.astimezone(UTC), raw["valid_days"], run_id, run, sha256, bool(raw["simulated"]))

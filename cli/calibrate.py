@@ -83,11 +83,12 @@ def run(
 def show(name: NameArgument, station: StationOption, json_output: JsonOption = False) -> None:
     """Show one calibration, and whether runs may use it."""
     with command(json_output) as out:
+        from ..acquisition.calibrated import standing
         from ..acquisition.calibrations import Calibrations
         from ..instruments.station import Station
 
         place = Station.load(station)
-        one = Calibrations.of(place).standing(name)
+        one = standing(place, Calibrations.of(place), name)
         if one.calibration is None and one.error is not None:
             raise one.error
         if one.calibration is not None:
@@ -109,20 +110,21 @@ def _measured(bench: Bench, plan: Plan, given: Mapping[str, str], store: Calibra
 
 
 def _chosen(station: Station, store: Calibrations, names: Sequence[str]) -> list[Plan]:
+    from ..acquisition.calibrated import standing
     from ..acquisition.calibration_plans import plan, plans
 
     planned = plans(station)
     if list(names) == ["all"]:
         return list(planned.values())
     if list(names) == ["stale"]:
-        return [one for name, one in planned.items() if store.standing(name).state != "valid"]
+        return [one for name, one in planned.items() if standing(station, store, name).state != "valid"]
     return [plan(station, name) for name in dict.fromkeys(names)]
 
 
 def _standings(station: Station, store: Calibrations, planned: Mapping[str, Plan]) -> list[Standing]:
-    from ..acquisition.calibrated import heeded
+    from ..acquisition.calibrated import heeded, standing
 
-    return [store.standing(name) for name in dict.fromkeys([*planned, *heeded(station, store)])]
+    return [standing(station, store, name) for name in dict.fromkeys([*planned, *heeded(station, store)])]
 
 
 def _dates(one: Standing) -> tuple[str, str]:

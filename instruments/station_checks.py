@@ -63,6 +63,7 @@ def check(station: Station) -> None:
     _check_taps(station)
     _check_biases(station)
     _check_interlocks(station)
+    _check_suspend_rules(station)
     _check_bias_units(station)
     if station.pairs:
         _check_roles(station)
@@ -182,6 +183,20 @@ def _check_interlocks(station: Station) -> None:
         if _role(station, row.on) not in ("PhotonDetector", "TagSource"):
             message = f"the rule {row.rule} is on {row.on!r}, which counts nothing here"
             _refuse(station, ("safety", "interlock"), message, "Name a PhotonDetector or a TagSource.")
+
+
+def _check_suspend_rules(station: Station) -> None:
+    roles = {"power": ("PowerMeter", "Laser"), "temperature": ("Laser",)}
+    for row in station.safety.suspend:
+        if row.metric == "count_rate" and row.on not in ("", "D1", "D2"):
+            _refuse(station, ("safety", "suspend"), f"a suspend rule is on the count rate of {row.on!r}", "Name D1 or D2, or leave `on` out.")
+        there = [name for name in station.instruments if _role(station, name) in roles.get(row.metric, ())]
+        if row.metric in roles and (row.on not in there if row.on else not there):
+            measured = f"a suspend rule is on the {row.metric} at {row.on!r}" if row.on else f"a suspend rule is on the {row.metric}"
+            remedy = f"Name one of {', '.join(there)} in `on`." if there else f"Add a {roles[row.metric][0]} under [instruments]."
+            _refuse(station, ("safety", "suspend"), f"{measured}, which nobody measures", remedy)
+        if row.metric.startswith("qber") and row.on:
+            _refuse(station, ("safety", "suspend"), f"a suspend rule is on the error rate of {row.on!r}", "Leave `on` out.")
 
 
 def _check_gates(station: Station) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.acquisition.calibrated import apply, heeded, in_use
+from heliograph.acquisition.calibrated import apply, heeded, in_use, standing
 from heliograph.acquisition.calibrations import PLAUSIBLE, Calibration, Calibrations, Measured, _as_toml, _from_toml, file_sha256
 from heliograph.acquisition.runs import Run, RunLayout, RunWriter
 from heliograph.core.errors import CalibrationError, ConfigError, Expired, ParameterError, StorageError, Suspect
@@ -78,7 +78,7 @@ def test_what_is_too_old_is_refused_and_says_how_to_renew_it(store, tmp_path):
         store.use("im1-bias")
     assert "heliograph calibrate run im1-bias" in caught.value.remedy
     assert store.use("im1-bias", now=datetime.now(UTC) - timedelta(days=2))
-    assert store.standing("im1-bias").state == "expired"
+    assert standing(station(tmp_path), store, "im1-bias").state == "expired"
 
 
 def altered(path: Path) -> None:
@@ -115,7 +115,7 @@ def test_what_cannot_be_trusted_is_refused(store, tmp_path, spoil):
     with pytest.raises(Suspect) as caught:
         store.use(name)
     assert name in caught.value.where
-    assert store.standing(name).state == "suspect"
+    assert standing(station(tmp_path), store, name).state == "suspect"
 
 
 @pytest.mark.parametrize("values", [{**BIAS, "v_pi_v": Measured(0.0, 0.1, "V")}, {**BIAS, "null_v": Measured(0.1, -1.0, "V")}, {"v_pi_v": BIAS["v_pi_v"]}])
@@ -132,10 +132,10 @@ def test_a_run_that_was_broken_off_leaves_no_record(store, tmp_path):
         store.keep(run)
 
 
-def test_missing_records_and_impossible_names_are_told(store):
+def test_missing_records_and_impossible_names_are_told(store, tmp_path):
     with pytest.raises(CalibrationError, match="no such calibration"):
         store.use("im1-bias")
-    assert store.standing("im1-bias").state == "missing"
+    assert standing(station(tmp_path), store, "im1-bias").state == "missing"
     for name in ("../im1-bias", "im1", "IM1-bias", "im1-bias.toml"):
         with pytest.raises(ParameterError):
             store.path(name)
@@ -162,14 +162,14 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 def test_a_record_is_read_as_it_was_written(values, run, taken, days):
     import tomllib
 
-    record = Calibration("im1", "bias", values, taken.replace(microsecond=0), days, "20260101T000000Z-abcdef", run, "0" * 64, False)
+    record = Calibration(run[:3], "im1", "bias", values, taken.replace(microsecond=0), days, "20260101T000000Z-abcdef", run, "0" * 64, False)
 
     assert _from_toml(tomllib.loads(_as_toml(record))) == record
 
 
 def record(element: str, kind: str, **values: float) -> Calibration:
     told = {name: Measured(value, 0.0, "") for name, value in values.items()}
-    return Calibration(element, kind, told, datetime.now(UTC), 1.0, "", "", "", True)
+    return Calibration("demo-lab", element, kind, told, datetime.now(UTC), 1.0, "", "", "", True)
 
 
 def test_values_take_the_place_of_the_stations_own(tmp_path):
@@ -237,8 +237,24 @@ def test_a_record_that_the_station_file_asks_for_must_be_there(store, tmp_path):
 def test_records_of_another_bench_are_not_heeded(store, tmp_path):
     with measured(tmp_path, element="im7") as run:
         store.keep(run)
+    with measured(tmp_path) as run:
+        store.keep(run)
+    neighbour = station(tmp_path, default_text().decode().replace('name = "demo-lab"', 'name = "next-door"'))
 
-    assert heeded(station(tmp_path), store) == ()
+    assert heeded(station(tmp_path), store) == ("im1-bias",)
+    assert heeded(neighbour, store) == ()
+    assert standing(neighbour, store, "im1-bias").state == "missing"
+    assert standing(station(tmp_path), store, "im1-bias").state == "valid"
+
+
+def test_a_record_of_a_simulation_is_not_used_on_a_real_bench(store, tmp_path):
+    with measured(tmp_path) as run:
+        store.keep(run)
+    real = station(tmp_path, default_text().decode().replace("simulated = true", "simulated = false"))
+
+    with pytest.raises(Suspect, match="simulated instruments"):
+        in_use(instruments(real), store)
+    assert in_use(instruments(real), store, measuring="im2-bias")[1] == ()
 
 
 def test_a_station_may_say_where_its_calibrations_are_only_by_name(tmp_path):

@@ -97,6 +97,10 @@ def test_a_run_never_pauses_below_its_limit_nor_goes_on_above_it(steps, hold, re
         ({"metric": "humidity", "above": 3}, "humidity|Input should be"),
         ({"metric": "qber", "above": 0.05, "for": "2"}, "not a number with a unit"),
         ({"metric": "qber", "above": 0.05, "when": "now"}, "unknown key"),
+        ({"metric": "power", "on": "voa_in", "below": "9 mW"}, "nobody measures"),
+        ({"metric": "temperature", "on": "lamp", "above": "30 degC"}, "nobody measures"),
+        ({"metric": "count_rate", "on": "D3", "above": "1 MHz"}, "D3"),
+        ({"metric": "qber", "on": "A-B", "above": 0.05}, "A-B"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused_with_the_file(wrong, told):
@@ -105,7 +109,7 @@ def test_rules_that_make_no_sense_are_refused_with_the_file(wrong, told):
 
     with pytest.raises(ConfigError, match=told) as caught:
         Station.parse(text, Path("lab.toml"))
-    assert "safety" in caught.value.message
+    assert "safety" in caught.value.message + caught.value.where or "suspend rule" in caught.value.message
 
 
 def test_a_rule_finds_the_instrument_that_measures_its_metric():

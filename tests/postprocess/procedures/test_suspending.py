@@ -19,7 +19,7 @@ from heliograph.acquisition.sent import load_sent
 from heliograph.control.bench import Bench
 from heliograph.control.node import network
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import ConfigError, DeviceFault
+from heliograph.core.errors import DeviceFault
 from heliograph.instruments.connect import connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.faults import Fault
@@ -190,10 +190,3 @@ def test_a_run_that_was_paused_gives_key(tmp_path):
             key = keys.distil(run)
         assert key.key_bits > 0
         assert key.n_events == len(Events.joined(decode_chunks(run.announcement()[0], 0, run.announced().meta[-1]["n_slots"])))
-
-
-@pytest.mark.slow
-def test_a_rule_on_what_nobody_measures_stops_a_run_before_it_begins(tmp_path):
-    with ruled(tmp_path, '{ metric = "power", on = "voa_in", below = "9 mW" }') as bench, pytest.raises(ConfigError, match="voa_in"):
-        bench.exchange(seconds=0.4)
-    assert not list((tmp_path / "runs").glob("*.h5"))
