@@ -161,7 +161,7 @@ class SFifteenDetector(RoleAdapter):
         for begin in range(0, period_ms, SLICE_MS):
             found += self._count(min(SLICE_MS, period_ms - begin))
         self._counted_ns += period_ms * 10**6
-        rates = {ch: float(n) / (period_ms * 1e-3) for ch, n in zip(self._units, found, strict=True)}
+        rates: dict[int | str, float] = {ch: float(n) / (period_ms * 1e-3) for ch, n in zip(self._units, found, strict=True)}
         self.arbiter.observe_rates(self.name, rates, period_ms * 1e-3)
         return Counts(self._counted_ns, found, period_ms / 1e3)
 
