@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,20 @@ def test_light_from_outside_trips_the_count_rate_latch(opened):
         lab.inject("blinding", amount=2e-12)
         with pytest.raises(Tripped):
             bench["snspd"].counts(0.1)
+        assert is_dark(lab.world)
+
+
+@pytest.mark.parametrize(("name", "told"), [("laser", "light went out"), ("snspd", "went away")])
+def test_a_device_that_was_switched_off_and_on_trips_the_bench(opened, name, told):
+    with opened() as (bench, lab):
+        lab.inject("power-cycle", name, times=1)
+        with suppress(Timeout):
+            bench[name].identify()
+        with suppress(Tripped):
+            bench.instruments.arbiter.look()
+
+        assert bench.instruments.arbiter.state == "TRIPPED"
+        assert told in bench.instruments.arbiter.cause
         assert is_dark(lab.world)
 
 

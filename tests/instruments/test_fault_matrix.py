@@ -243,6 +243,13 @@ def test_a_driver_that_does_not_find_its_place_again_fails_its_cell(rig: Rig, mo
         run_cell(rig, driver, row)
 
 
+def test_a_socket_that_is_kept_after_silence_fails_its_cell(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZmqLink, "_reopen", lambda self: None)
+
+    with pytest.raises((AssertionError, InstrumentError)):
+        run_cell(rig, "ID900", "stale")
+
+
 def test_a_stream_that_is_not_begun_anew_fails_its_cell(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TcpLink, "renew", lambda self: None)
 
