@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.physics import Floats, modulator_transmission
-from .plots import BLUE, GREY, ORANGE, canvas, legend_above, rate_unit
+from .plots import BLUE, GREY, ORANGE, canvas, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,16 +19,16 @@ Summary = Mapping[str, Any]
 
 
 def bias_figure(table: Table, summary: Summary, title: str) -> Figure:
-    """Draw count rate against the voltage of an intensity modulator, with the fit; the rates span decades."""
-    factor, unit = rate_unit(table["rate"])
-    figure, axes = canvas("voltage at the modulator (V)", f"detected photons ({unit.replace('cps', '/s')})", title)
-    _points(axes, table["drive"], table["rate"] / factor, table["sigma"] / factor, BLUE, "counted")
+    """Draw light against the voltage of an intensity modulator, with the fit; it spans decades."""
+    brightest = float(table["light"].max())
+    figure, axes = canvas("voltage at the modulator (V)", "light, brightest point = 1", title)
+    _points(axes, table["drive"], table["light"] / brightest, table["sigma"] / brightest, BLUE, "measured")
     axes.set_yscale("log")
     head = None
     if "v_pi_v" in summary:
         fine = np.linspace(table["drive"].min(), table["drive"].max(), 600)
         passed = modulator_transmission(fine, summary["v_pi_v"], bias_v=summary["null_v"], extinction_db=summary["er_db"])
-        axes.plot(fine, summary["peak_hz"] / factor * passed, color=ORANGE, linewidth=1.2, label="fit")
+        axes.plot(fine, summary["peak"] / brightest * passed, color=ORANGE, linewidth=1.2, label="fit")
         axes.axvline(summary["null_v"], color=GREY, linewidth=0.8, linestyle="--")
         head = f"$V_\\pi$ = {summary['v_pi_v']:.3f} ± {summary['v_pi_sigma_v']:.3f} V\ndarkest at {summary['null_v']:.3f} ± {summary['null_sigma_v']:.3f} V"
     legend_above(axes, head)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 from pymeasure.experiment import FloatParameter, IntegerParameter, Parameter
 
-from ...core.errors import CalibrationError
+from ...core.errors import CalibrationError, ParameterError
 from ...core.physics import Floats, modulator_transmission
 from ..calibrations import Measured
 from ..run_writer import RunLayout
 from .calibrating import LASER_SIGMA, CalibrationProcedure
 
+if TYPE_CHECKING:
+    from ...instruments.roles import PowerMeter
+
 _LEAST_COUNTS = 1000.0
+_READINGS = 5
+_RESOLUTION_W = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class BiasPoint:
-    """rate(U) = peak_hz T(U), T the transmission of a Mach-Zehnder modulator (`core.physics.modulator_transmission`); U in volts at the modulator.
+    """light(U) = peak T(U), T the transmission of a Mach-Zehnder modulator (`core.physics.modulator_transmission`); U in volts at the modulator.
 
-    null_v: drive at which it is darkest, the one nearest to 0 V.  er_db: bright over dark.  *_sigma: standard deviations.  chi2: per degree of freedom.
+    null_v: drive at which it is darkest, the one nearest to 0 V.  er_db: bright over dark.  *_sigma: standard deviations.  peak: in detected
+    photons a second, or in watts where a power meter looked.  chi2: per degree of freedom.
     """
 
     v_pi_v: float
@@ -32,16 +38,16 @@ class BiasPoint:
     null_sigma_v: float
     er_db: float
     er_sigma_db: float
-    peak_hz: float
+    peak: float
     chi2: float
 
-    def rates_hz(self, volts: Floats) -> Floats:
-        """Return the rates of detected photons by the fit."""
-        return self.peak_hz * modulator_transmission(volts, self.v_pi_v, bias_v=self.null_v, extinction_db=self.er_db)
+    def light(self, volts: Floats) -> Floats:
+        """Return the light at these voltages by the fit."""
+        return self.peak * modulator_transmission(volts, self.v_pi_v, bias_v=self.null_v, extinction_db=self.er_db)
 
 
 class BiasScan(CalibrationProcedure):
-    """Step the constant voltage of an intensity modulator and count, while the others carve pulses.
+    """Step the constant voltage of an intensity modulator and count, while the others carve pulses; or read a power meter behind it.
 
     The scan covers `span` nominal half-wave voltages on either side of 0 V at the modulator. `result` is a `BiasPoint`.
     Raises LimitError before anything is sent if a voltage is beyond the station's limits, CalibrationError if the counts follow no such modulator.
@@ -49,13 +55,14 @@ class BiasScan(CalibrationProcedure):
 
     KIND = "bias"
     VALID_DAYS = 30.0
-    DATA_COLUMNS: ClassVar[list[str]] = ["Drive (V)", "Rate (1/s)"]
+    DATA_COLUMNS: ClassVar[list[str]] = ["Drive (V)", "Light"]
 
     modulator = Parameter("Modulator", default="im1")
     points = IntegerParameter("Points", default=25, minimum=9, maximum=1000)
     span = FloatParameter("Span on either side, in half-wave voltages", default=1.3, minimum=1.0, maximum=4.0)
     period_s = FloatParameter("Period", units="s", default=0.2, minimum=0.01, maximum=10.0)
     intensity = FloatParameter("Photons per pulse", default=0.0085, minimum=1e-6, maximum=0.1)
+    meter = Parameter("Power meter to be read instead of counting", default="")
 
     @property
     def element(self) -> str:
@@ -64,11 +71,15 @@ class BiasScan(CalibrationProcedure):
 
     def run_layout(self) -> RunLayout:
         """Return the counts and the scan."""
-        return RunLayout(counts={self.detector_name: 2}, tables={"bias": {"drive": "V", "rate": "1/s", "sigma": "1/s"}})
+        unit = "W" if self.meter else "1/s"
+        return RunLayout(counts={self.detector_name: 2}, tables={"bias": {"drive": "V", "light": unit, "sigma": unit}})
 
     def check(self) -> None:
-        """Raise ParameterError for an unknown modulator, LimitError for voltages that the station does not allow."""
+        """Raise ParameterError for an unknown modulator or meter, LimitError for voltages that the station does not allow."""
         self.check_level(self.modulator, *self.volts()[[0, -1]])
+        meters = [name for name, entry in self.instruments.station.instruments.items() if entry.wire.role == "PowerMeter"]
+        if self.meter and self.meter not in meters:
+            raise ParameterError(f"there is no power meter {self.meter!r}", where="BiasScan", remedy=f"There are {', '.join(meters) or 'none'}.")
 
     def startup(self) -> None:
         """Set pulses, with the light through two users' arms."""
@@ -77,24 +88,33 @@ class BiasScan(CalibrationProcedure):
     def execute(self) -> None:
         """Step through the voltages, emit each point, fit."""
         volts = self.volts()
-        rates, sigma = np.zeros(volts.size), np.zeros(volts.size)
+        light, sigma = np.zeros(volts.size), np.zeros(volts.size)
         for step, drive in enumerate(volts):
             if self.should_stop():
                 return
             self.hold_level(self.modulator, float(drive))
-            photons, spread = self.light_rates(self.count(self.period_s))
-            rates[step], sigma[step] = photons.sum(), np.hypot(*spread)
+            light[step], sigma[step] = self._power() if self.meter else self._rate()
             if self.writer is not None:
-                self.writer.table("bias", {"drive": drive, "rate": rates[step], "sigma": sigma[step]})
-            self.emit("results", {"Drive (V)": float(drive), "Rate (1/s)": float(rates[step])})
+                self.writer.table("bias", {"drive": drive, "light": light[step], "sigma": sigma[step]})
+            self.emit("results", {"Drive (V)": float(drive), "Light": float(light[step])})
             self.emit("progress", 100.0 * (step + 1) / volts.size)
-        if rates.sum() * self.period_s < _LEAST_COUNTS:
+        if not self.meter and light.sum() * self.period_s < _LEAST_COUNTS:
             raise CalibrationError("too little light in the whole scan", where=self.modulator, remedy="Check laser, attenuators and detectors.")
-        self.result = fit_bias(volts, rates, sigma, self.carver(self.modulator).v_pi_v)
+        self.result = fit_bias(volts, light, sigma, self.carver(self.modulator).v_pi_v)
         found = self.result
         self.keep({"v_pi_v": Measured(found.v_pi_v, found.v_pi_sigma_v, "V"), "null_v": Measured(found.null_v, found.null_sigma_v, "V")})
         if self.writer is not None:
             self.writer.summary.update(asdict(found))
+
+    def _rate(self) -> tuple[float, float]:
+        photons, spread = self.light_rates(self.count(self.period_s))
+        return float(photons.sum()), float(np.hypot(*spread))
+
+    def _power(self) -> tuple[float, float]:
+        """Return the mean of a few readings of the power meter (W), and its standard deviation."""
+        device = cast("PowerMeter", self.instruments[self.meter])
+        read = np.array([device.power_w for _ in range(_READINGS)])
+        return float(read.mean()), max(float(read.std(ddof=1)) / sqrt(_READINGS), _RESOLUTION_W)
 
     def shutdown(self) -> None:
         """Let the modulator go."""
@@ -106,10 +126,10 @@ class BiasScan(CalibrationProcedure):
         return np.linspace(-reach, reach, self.points)
 
 
-def fit_bias(volts: Floats, rates_hz: Floats, sigma_hz: Floats, v_pi_guess: float) -> BiasPoint:
-    """Return the modulator through the rates of a bias scan, by weighted least squares.
+def fit_bias(volts: Floats, light: Floats, sigma: Floats, v_pi_guess: float) -> BiasPoint:
+    """Return the modulator through a bias scan, by weighted least squares.
 
-    volts: float (n,), at the modulator.  rates_hz, sigma_hz: float (n,), of detected photons.  v_pi_guess: where the search begins.
+    volts: float (n,), at the modulator.  light, sigma: float (n,), in any unit.  v_pi_guess: where the search begins.
     Raises CalibrationError if no modulator fits, or if the scan holds no dark and no bright point.
     """
     from scipy.optimize import OptimizeWarning, curve_fit
@@ -117,18 +137,18 @@ def fit_bias(volts: Floats, rates_hz: Floats, sigma_hz: Floats, v_pi_guess: floa
     def law(u: Floats, peak: float, v_pi: float, null: float, er_db: float) -> Floats:
         return peak * modulator_transmission(u, abs(v_pi), bias_v=null, extinction_db=abs(er_db))
 
-    weights = np.hypot(sigma_hz, LASER_SIGMA * rates_hz)
-    peak = float(rates_hz.max())
-    starts = [(peak, scale * v_pi_guess, float(u), 25.0) for scale in (1.0, 0.8, 1.25) for u in volts[np.argsort(rates_hz)[:2]]]
+    weights = np.hypot(sigma, LASER_SIGMA * light)
+    peak = float(light.max())
+    starts = [(peak, scale * v_pi_guess, float(u), 25.0) for scale in (1.0, 0.8, 1.25) for u in volts[np.argsort(light)[:2]]]
     best: tuple[float, Floats, Floats] | None = None
     for start in starts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", OptimizeWarning)
-                found, covariance = curve_fit(law, volts, rates_hz, p0=start, sigma=weights, absolute_sigma=True, maxfev=4000)
+                found, covariance = curve_fit(law, volts, light, p0=start, sigma=weights, absolute_sigma=True, maxfev=4000)
         except (RuntimeError, OptimizeWarning):
             continue
-        chi2 = float(np.sum(((law(volts, *found) - rates_hz) / weights) ** 2)) / (volts.size - 4)
+        chi2 = float(np.sum(((law(volts, *found) - light) / weights) ** 2)) / (volts.size - 4)
         if best is None or chi2 < best[0]:
             best = chi2, found, np.sqrt(np.diag(covariance) * max(chi2, 1.0))
     if best is None or not _usable(best, volts):

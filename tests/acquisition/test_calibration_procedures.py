@@ -311,10 +311,12 @@ def test_a_bias_controller_stands_still_during_a_scan_and_goes_on_afterwards(tmp
         lit = Lit(bench, lab, Calibrations.of(place))
         mode = bench["mbx_1"].mode
 
-        found = lit.calibrate(BiasScan(modulator="im1"))
-
-        within(found, "v_pi_v", 5.0)
-        within(found, "null_v", 0.0)
+        for found in (lit.calibrate(BiasScan(modulator="im1")), lit.calibrate(BiasScan(modulator="im1", meter="meter"))):
+            within(found, "v_pi_v", 5.0)
+            within(found, "null_v", 0.0)
+            assert found.values["v_pi_v"].sigma < 0.03
+        with pytest.raises(ParameterError, match="lamp"):
+            lit.run(BiasScan(modulator="im1", meter="lamp"))
         assert bench["mbx_1"].mode is mode
         with lit.run(CountRates(duration_s=0.1)) as run:
             assert list(run.start["calibrations"]) == ["im1-bias"]
