@@ -67,6 +67,7 @@ class Arbiter:
         self._state, self._cause, self._generation = BenchState.SAFE, "", 0
         self._read: dict[str, tuple[float, Reading]] = {}
         self._lost: dict[str, InstrumentError] = {}
+        self._wavelengths_m: dict[str, float] = {}
         self._expected: dict[str, dict[str, float]] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._signs: list[str] = []
@@ -191,8 +192,10 @@ class Arbiter:
         at, found = self._read.get(name, (-math.inf, None))
         if found is None or time.monotonic() - at > FRESH_S:
             try:
-                found = readings.read(self._station, adapter)
+                found = readings.read(self._station, adapter, self._wavelengths_m.get(name))
                 self._lost.pop(name, None)
+                if isinstance(found, LaserNow):
+                    self._wavelengths_m[name] = found.wavelength_m
             except InstrumentError as error:
                 self._lost[name], found = error, readings.worst(adapter)
             self._read[name] = time.monotonic(), found
@@ -384,6 +387,7 @@ class Arbiter:
         with safe.uninterrupted():
             reports = safe.make_safe(self._instruments.values())
         self._read.clear()
+        self._wavelengths_m.clear()
         self._silences.forget()
         lit = [report for report in reports if self._role(report.name) == "Laser" and report.state != "CONFIRMED"]
         if lit and self._state is not BenchState.TRIPPED:

@@ -42,13 +42,16 @@ def meaning(role: str) -> str:
     return _MEANING[role]
 
 
-def read(station: Station, adapter: RoleAdapter) -> Reading:
-    """Read what matters of an instrument; raises an InstrumentError if it does not tell."""
+def read(station: Station, adapter: RoleAdapter, wavelength_m: float | None = None) -> Reading:
+    """Read what matters of an instrument; raises an InstrumentError if it does not tell.
+
+    wavelength_m: of a laser, if it was read before; it changes by far less than matters here.
+    """
     match adapter.role:
         case "Laser":
             laser = cast("Laser", adapter)
             power_w = max(laser.power_setpoint_w, laser.power_w)
-            return LaserNow(bool(laser.emission), power_w, laser.wavelength_m, laser.interlock_closed)
+            return LaserNow(bool(laser.emission), power_w, wavelength_m or laser.wavelength_m, laser.interlock_closed)
         case "Attenuator":
             return _attenuator(cast("Attenuator", adapter))
         case "PhotonDetector":
