@@ -13,8 +13,9 @@ a station file of yours.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def faults(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def bench(station: Station, lab: Lab, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, station: Station, lab: Lab, tmp_path: Path) -> Iterator[Bench]:
     """A bench that is open and armed; run files go into this test's own folder. It is made safe and closed at the end."""
     from .control.bench import Bench
     from .instruments.connect import connect
@@ -96,10 +97,21 @@ def bench(station: Station, lab: Lab, tmp_path: Path) -> Iterator[Bench]:
     def addresses(name: str) -> Mapping[str, str]:
         return lab.resources.get(name, station.instruments[name].wire.addresses())
 
-    with connect(station, addresses, home=True) as instruments:
+    with ExitStack() as stack:
+        if not request.node.get_closest_marker("hardware"):
+            stack.enter_context(_locks_apart())
+        instruments = stack.enter_context(connect(station, addresses, home=True))
         opened = Bench(station, instruments, tmp_path / "runs")
         opened.arm()
         yield opened
+
+
+@contextmanager
+def _locks_apart() -> Iterator[None]:
+    """Lock in a folder apart: ports are given out again, and a killed bench elsewhere on this machine may still hold the lock of one."""
+    with tempfile.TemporaryDirectory(prefix="heliograph-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture
