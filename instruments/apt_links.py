@@ -34,6 +34,9 @@ class AptLink(VisaLink):
         super().__init__(resource, name=name, command_end="", timeout_s=timeout_s or TIMEOUT_S, **settings)
 
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
+        # What came unasked since the last answer is of no use any more, and damage behind it would be taken for the next header.
+        self._messages = apt.Assembler()
+        self.discard()
         super()._write_bytes(content, **kwargs)
         self._asked = apt.decode(content)
         self._owed = self._asked.id in apt.ANSWERS

@@ -142,7 +142,9 @@ class VisaLink(VISAAdapter):
             port.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def discard(self) -> bytes:
-        """Take what has come and nobody read, and return it. Raises Disconnected."""
+        """Take what has come and nobody read, and return it; nothing from a connection that is lost. Raises Disconnected."""
+        if self._lost:
+            return b""
         with self._noticing():
             if (port := self._socket()) is None:
                 count = int(self.connection.bytes_in_buffer)

@@ -30,6 +30,7 @@ def spd_link(resource: str, *, name: str, timeout_s: float | None = None) -> Str
         timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
         probe="*idn?;",
         is_answer=lambda lines: bool(lines) and "SPD" in lines[-1],
+        alone=True,
     )
 
 
@@ -63,6 +64,9 @@ class _Text(Instrument):
     def ask(self, command: str, query_delay: float | None = None) -> str:
         """Ask, and return the line that answers."""
         with told(where_of(self.adapter, self.name)):
+            if isinstance(self.adapter, StreamLink):
+                # A second reply, or the rest of a stream, is no answer to this question.
+                self.adapter.discard()
             self.write(command)
             return str(self.read())
 

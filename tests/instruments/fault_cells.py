@@ -247,16 +247,18 @@ FULL: dict[str, dict[str, Cell]] = {
 }
 """Every row for one driver of each family of transports."""
 
-SHORT_ROWS = ("lost", "stale", "garbage")
+SHORT_ROWS = ("lost", "stale", "garbage", "glued", "overflow", "disconnect")
+GONE = ("Disconnected",)
+_TEXT: dict[str, Cell] = {"lost": LOST, "stale": LOST, "garbage": BAD, "glued": BAD, "overflow": BAD, "disconnect": GONE}
 SHORT: dict[str, dict[str, Cell]] = {
-    "ThorlabsMBX": {"lost": LOST, "stale": LOST, "garbage": LOST},
-    "ThorlabsMBXVoa": {"lost": LOST, "stale": LOST, "garbage": LOST},
-    "ThorlabsPM100": {"lost": LOST, "stale": LOST, "garbage": BAD},
-    "Mpc320": {"lost": LOST, "stale": LOST, "garbage": ("Timeout", "BadReply")},
-    "SFifteenSPD": {"lost": LOST, "stale": LOST, "garbage": BAD},
-    "SFifteenTDC": {"lost": LOST, "stale": LOST, "garbage": BAD},
+    "ThorlabsMBX": {**_TEXT, "garbage": LOST},
+    "ThorlabsMBXVoa": {**_TEXT, "garbage": LOST},
+    "ThorlabsPM100": _TEXT,
+    "Mpc320": {**_TEXT, "garbage": ("Timeout", "BadReply"), "glued": RIGHT, "overflow": "positions are binary numbers, which are always finite"},
+    "SFifteenSPD": _TEXT,
+    "SFifteenTDC": {**_TEXT, "glued": RIGHT},
 }
-"""Three rows for every other driver."""
+"""Six rows for every other driver."""
 
 STREAM = {
     "timeout": ("StreamMismatch", "Timeout"),
