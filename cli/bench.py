@@ -1,4 +1,4 @@
-"""`heliograph bench`: the simulated instruments of a station, as a process of their own."""
+"""`heliograph bench`: the simulated instruments of a station, its owner, and the way to the safe state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import typer
 
 from .output import JsonOption, command
 
-app = typer.Typer(no_args_is_help=True, help="The simulated bench.")
+app = typer.Typer(no_args_is_help=True, help="The bench: simulate it, own it, look at it, make it safe.")
 
 StationOption = Annotated[Path, typer.Option("--station", metavar="FILE", help="Station file; `heliograph station new FILE` writes one.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where run files go; by default the station's data_dir beside its file.")]
 FaultOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -28,6 +29,10 @@ def serve(
     station: StationOption,
     fault: FaultOption = None,
     tethered: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", metavar="SOCKET", help="For tests: tell at a Unix socket what the simulated world really does, one JSON line each time."),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Simulate the instruments of a station until Ctrl-C.
@@ -38,4 +43,48 @@ def serve(
     with command(json_output):
         from ..control.lab import serve as run
 
-        run(station, tuple(fault or ()), tethered=tethered)
+        run(station, tuple(fault or ()), tethered=tethered, truth=truth)
+
+
+@app.command("own")
+def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption = None, json_output: JsonOption = False) -> None:
+    """Own the bench of a station until Ctrl-C: GUI, scripts and commands with this station then attach here instead of opening it.
+
+    Prints one JSON line with the process ids of owner and watchdog when it is open. Nothing is switched on before somebody asks; one client at a time controls
+    the bench, and when it goes, the bench becomes safe.
+    """
+    with command(json_output):
+        from ..control.owner import serve as run
+
+        run(station, out_folder, tuple(fault or ()))
+
+
+@app.command("status")
+def status(station: StationOption, json_output: JsonOption = False) -> None:
+    """Say who owns the bench of a station, how it is, and how it was last made safe."""
+    with command(json_output) as out:
+        from ..control.status import of
+        from ..control.tables import safe_rows, status_rows
+
+        found = of(station)
+        out.table("Bench", *status_rows(found))
+        if found["reports"]:
+            out.table("Last made safe", *safe_rows(found["reports"]))
+        out.result(found, simulated=found["simulated"])
+
+
+@app.command("safe")
+def safe(station: StationOption, json_output: JsonOption = False) -> None:
+    """Make the bench of a station safe, now: light off, attenuators at maximum, detectors parked, each read back.
+
+    The watchdog sees to it, also where the owner hangs; where nobody has the bench open, this command goes to the instruments itself. Exit code 4 if something
+    is not confirmed.
+    """
+    with command(json_output) as out:
+        from ..control.status import make_safe
+        from ..control.tables import safe_rows
+
+        found = make_safe(station)
+        out.table(f"Made safe by {found['by']}", *safe_rows(found["reports"]))
+        failed = [report for report in found["reports"] if report["state"] == "FAILED"]
+        out.result(found, simulated=found["simulated"], exit_code=4 if failed else 0)

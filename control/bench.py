@@ -1,38 +1,48 @@
 """The composition root: from a station file to a bench on which procedures run.
 
-Whether an instrument is simulated is decided here and nowhere below: its address in the station file is then replaced by that of its simulator.
+Whether an instrument is simulated is decided here and nowhere below: its address in the station file is then replaced by that of its simulator. Who opens a
+bench that another process owns is attached to it; otherwise this process becomes its owner (`owner`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import HeliographError
+from ..core.errors import InstrumentLocked
 from ..instruments.station import Station
-from .lab import running
+from .link import WatchdogLine
+from .runner import Progress, Runner
+from .topics import Topics
 
 if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
     from ..acquisition.runs import Run
     from ..instruments.connect import Instruments
+    from ..mocks.faults import Fault
+    from .owner import Owner
 
-Progress = Callable[[str, Any], None]
-"""Told what a procedure emits: ("progress", percent) or ("results", a row by column)."""
+__all__ = ["Bench", "Progress", "open_bench"]
+
+_OPENING_S = 10.0
+"""How long a process that is just opening the bench is waited for."""
 
 
 class Bench:
     """A connected bench: instruments by name, and procedures that write run files.
 
-    folder: where run files go.
+    folder: where run files go.  owner: what guards the bench; without one only the arbiter of the instruments does.
     """
 
-    def __init__(self, station: Station, instruments: Instruments, folder: Path) -> None:
+    def __init__(self, station: Station, instruments: Instruments, folder: Path, owner: Owner | None = None) -> None:
         self.station = station
         self.instruments = instruments
         self.folder = folder
+        self._owner = owner
+        self._runner = owner.runner if owner is not None else Runner(instruments, Topics())
 
     def __getitem__(self, name: str) -> Any:
         return self.instruments[name]
@@ -49,53 +59,28 @@ class Bench:
 
     def arm(self) -> None:
         """Switch on bias and light in the safe order; the light is at its weakest then. Raises ArmRefused or an InstrumentError, the bench safe again."""
-        self.instruments.arm()
+        if self._owner is not None:
+            self._owner.arm()
+        else:
+            self.instruments.arm()
 
     def run(self, procedure: BenchProcedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
         """Run a procedure to its end and return its run file, open for reading; what it found is `procedure.result`.
 
         progress: told what the procedure emits; by default a bar is drawn on the terminal or in the notebook.
         seed: of the procedure's own draws, for the record.
-        Raises what the procedure raises; the run file then says `failed`, or `aborted` after Ctrl-C, and keeps what was measured.
+        Raises what the procedure raises, RunAborted if the bench was made safe by somebody else; the run file then says `failed`, or `aborted` as after Ctrl-C,
+        and keeps what was measured.
         """
-        from ..acquisition.runs import Run, RunWriter
+        from ..acquisition.runs import Run
 
-        procedure.instruments = self.instruments
-        procedure.check()
-        name = type(procedure).__name__
-        writer = RunWriter.create(
-            self.folder,
-            name,
-            procedure.parameter_values(),
-            self.station,
-            self.instruments.snapshot(),
-            layout=procedure.run_layout(),
-            seed=seed,
-            operator=operator,
-            purpose=purpose,
-        )
-        procedure.writer = writer
-        with writer, _shown(name, progress) as told:
-            procedure.emit = told  # type: ignore[method-assign,assignment]  # as PyMeasure's workers do
-            _carry_out(procedure)
-        return Run.open(writer.path)
-
-
-def _carry_out(procedure: BenchProcedure) -> None:
-    try:
-        procedure.startup()
-        procedure.execute()
-    except BaseException as error:
-        try:
-            procedure.shutdown()
-        except HeliographError as second:
-            error.add_note(f"shutting down: {second}")
-        raise
-    procedure.shutdown()
+        with shown(type(procedure).__name__, progress) as told:
+            job = self._runner.now(procedure, self.folder, told, operator=operator, purpose=purpose, seed=seed)
+        return Run.open(job.written)
 
 
 @contextmanager
-def _shown(name: str, progress: Progress | None) -> Iterator[Progress]:
+def shown(name: str, progress: Progress | None) -> Iterator[Progress]:
     if progress is not None:
         yield progress
         return
@@ -124,28 +109,54 @@ def _notebook_bar(name: str) -> Progress:
 
 
 @contextmanager
-def open_bench(station: str | Path, *, folder: str | Path | None = None, faults: Sequence[str] = (), armed: bool = True) -> Iterator[Bench]:
+def open_bench(station: str | Path, *, folder: str | Path | None = None, faults: Sequence[str | Fault] = (), armed: bool = True) -> Iterator[Bench]:
     """Open the bench of a station file for a script or a notebook.
 
+    If another process owns the bench (`heliograph bench own`, or another script), this one is attached to it, with the same names, errors and permits;
+    otherwise it becomes the owner, with a watchdog of its own.
     folder: where run files go, by default the station's `data_dir` beside the file.  faults: of the simulated bench, if one is started here.
-    armed: switch on bias and light, at their weakest.  On every way out all instruments are made safe, read back, and closed.
+    armed: switch on bias and light, at their weakest.  On every way out all instruments are made safe, read back, and closed, or left to their owner.
     Raises ConfigError, BenchError, InstrumentLocked, ArmRefused or an InstrumentError.
     """
-    from ..instruments.connect import connect
-
     path = Path(station)
     loaded = Station.load(path)
-    with _resolved(loaded, faults) as resolve, connect(loaded, resolve, home=True) as instruments:
-        bench = Bench(loaded, instruments, Path(folder) if folder is not None else path.parent / loaded.info.data_dir)
+    target = Path(folder) if folder is not None else None
+    with _opened(loaded, target, faults, armed=armed) as bench:
         if armed:
             bench.arm()
         yield bench
 
 
 @contextmanager
-def _resolved(station: Station, faults: Sequence[str]) -> Iterator[Callable[[str], Mapping[str, str]]]:
-    if not station.simulated:
-        yield lambda name: station.instruments[name].wire.addresses()
-        return
-    with running(station.path, faults) as lab:
-        yield lambda name: lab.devices.get(name, station.instruments[name].wire.addresses())
+def _opened(station: Station, folder: Path | None, faults: Sequence[str | Fault], *, armed: bool) -> Iterator[Bench]:
+    from .attached import attach
+    from .owner import owning, station_lock
+
+    deadline = time.monotonic() + _OPENING_S
+    while True:
+        attached = attach(station, folder)
+        if attached is not None:
+            with attached as bench:
+                bench.refuse_faults(faults)
+                yield bench
+            return
+        try:
+            lock = station_lock(station)
+            break
+        except InstrumentLocked:
+            # Its owner is opening it, or closing.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    _let_watchdog_finish(station)
+    target = folder if folder is not None else station.path.parent / station.info.data_dir
+    with owning(station, target, faults, lock=lock, watched=armed) as owner:
+        yield Bench(station, owner.instruments, target, owner)
+
+
+def _let_watchdog_finish(station: Station) -> None:
+    """Wait for the watchdog of an owner that died, which is just making the bench safe."""
+    line = WatchdogLine.of(station.path)
+    if line is not None:
+        line.wait_gone(_OPENING_S)
+        line.close()

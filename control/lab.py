@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +44,10 @@ def rendezvous(station: Path) -> Path:
     return station.with_name(station.name + ".bench.json")
 
 
-def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, announce: IO[str] = sys.stdout) -> None:
+def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, truth: Path | None = None, announce: IO[str] = sys.stdout) -> None:
     """Simulate the instruments of a station until interrupted, or until standard input closes if tethered.
 
+    truth: Unix socket at which tests read what the world really does.
     Prints one JSON line {pid, devices} when every device answers.  Raises BenchError if this station is being served already.
     """
     from ..mocks.lab import Lab as Devices
@@ -58,6 +59,8 @@ def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, ann
             found = {"pid": os.getpid(), "station_sha256": station.sha256, "devices": devices.start()}
             file.write(json.dumps(found))
             file.flush()
+            if truth is not None:
+                devices.tell_truth(truth)
             _end_on_signal_or_eof(devices.stop, tethered)
             announce.write(json.dumps({"pid": found["pid"], "devices": found["devices"], "simulated": True, "security": None}) + "\n")
             announce.flush()
@@ -65,6 +68,8 @@ def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, ann
         finally:
             devices.stop()
             rendezvous(path).unlink(missing_ok=True)
+            if truth is not None:
+                truth.unlink(missing_ok=True)
 
 
 def _end_on_signal_or_eof(stop: Any, tethered: bool) -> None:
@@ -124,21 +129,25 @@ def find(path: Path) -> Lab | None:
 
 
 @contextmanager
-def running(path: Path, faults: Sequence[str | Fault] = ()) -> Iterator[Lab]:
+def running(path: Path, faults: Sequence[str | Fault] = (), *, started: Callable[[int], None] = lambda _tether: None) -> Iterator[Lab]:
     """Give the bench of a station: the one that is serving it, else one that lives as long as this context.
 
-    faults: what is to go wrong in a bench started here, as names, script files or `Fault`s.  Raises ConfigError for an unknown fault, BenchError if the bench does not come up.
+    faults: what is to go wrong in a bench started here, as names, script files or `Fault`s.  started: told, before the devices answer, the file that keeps a
+    bench started here alive in whoever has it open; -1 for one that was serving already.  Raises ConfigError for an unknown fault, BenchError if it does not
+    come up.
     """
     Faults.parse(faults, [name for name, entry in Station.load(path).instruments.items() if entry.rules.simulated])
     found = find(path)
     if found is not None:
         if faults:
             raise BenchError("a bench without these faults serves this station already", where=str(path), remedy="End it first.")
+        started(-1)
         yield found
         return
     with tempfile.TemporaryFile("w+") as complaints:
         process = _start(path, faults, complaints)
         try:
+            started(process.stdin.fileno() if process.stdin is not None else -1)
             yield _wait_ready(process, path, complaints)
         finally:
             _end(process)

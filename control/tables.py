@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..acquisition.calibration import Fringe
@@ -52,3 +52,26 @@ def round_rows(result: LearningResult) -> Rows:
     columns = ["round", "accuracy", "loss", "key bits spent", "burned"]
     rows = [(record.round + 1, f"{record.accuracy:.1%}", round(record.loss, 4), record.key_bits_spent, record.key_bits_burned) for record in result.rounds]
     return columns, rows
+
+
+def status_rows(found: Mapping[str, Any]) -> Rows:
+    """Return how a bench is, one line a thing."""
+    run = found.get("run")
+    lines = [
+        ("state", found["state"]),
+        ("cause", found["cause"] or "-"),
+        ("owner", _process(found["owner"])),
+        ("controller", _process(found["controller"])),
+        ("watchdog", _process(found["watchdog"])),
+        ("run", f"{run['procedure']}, {run['state']}, {run['percent']:.0f} %" if run else "-"),
+    ]
+    return ["what", "is"], lines
+
+
+def _process(pid: object) -> str:
+    return f"process {pid}" if pid else "-"
+
+
+def safe_rows(reports: Sequence[Mapping[str, Any]]) -> Rows:
+    """Return one row an instrument: how its way to the safe state went."""
+    return ["instrument", "state", "why"], [(report["name"], report["state"], report["detail"] or "-") for report in reports]

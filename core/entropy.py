@@ -7,7 +7,8 @@ are different types, so that no seeded number is ever taken for a secret.
 from __future__ import annotations
 
 import secrets
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,3 +55,15 @@ class SimRandom:
     def take(self, n: int) -> bytes:
         """Return the next n bytes of the stream."""
         return self._generator.bytes(n)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return where the stream is, in plain numbers, so that another process goes on from there."""
+        return dict(self._generator.bit_generator.state)
+
+    @classmethod
+    def at(cls, state: Mapping[str, Any]) -> SimRandom:
+        """Return the stream that goes on from a state; raises ValueError for one that is none."""
+        source = cls(0)
+        source._generator.bit_generator.state = dict(state)
+        return source

@@ -113,7 +113,8 @@ class WebSQDetector(RoleAdapter):
         self.within(period_s, (MIN_PERIOD_MS * 1e-3, MAX_PERIOD_MS * 1e-3), "s", whose="device limit")
         period_ms = round(period_s * 1e3)
         period_s = period_ms / 1e3
-        t_s, found = self._driver.count(period_ms)
+        self._driver.period_ms = period_ms
+        t_s, found = self._driver.await_counts(period_ms)
         if len(found) < max(self.channels):
             raise BadReply(f"{len(found)} counts came for {max(self.channels)} detectors", where=self.place, remedy="Check the unit.")
         n = np.array([found[ch - 1] for ch in self.channels], np.int64)

@@ -39,6 +39,9 @@ class WebSQ(Instrument):
     counts_link: opens the counts port.
     """
 
+    waits = frozenset({"await_counts"})
+    """Calls that wait for a measurement and leave the control port to others; see `guard.turns`."""
+
     def __init__(self, adapter: Any, name: str = "WebSQ", *, counts_link: Callable[[], TcpLink] | None = None, **kwargs: Any) -> None:
         self._counts_link = counts_link
         self._decoder = websq.Decoder()
@@ -174,9 +177,13 @@ class WebSQ(Instrument):
 
     def count(self, period_ms: int) -> tuple[float, tuple[int, ...]]:
         """Measure the counts of one period, which the device knows in whole milliseconds: (time in s, counts of all detectors)."""
+        self.period_ms = period_ms
+        return self.await_counts(period_ms)
+
+    def await_counts(self, period_ms: int) -> tuple[float, tuple[int, ...]]:
+        """Wait for the counts of one period that was set before; the control port is free meanwhile."""
         if self._counts_link is None:
             raise DeviceFault("no counts port is known", where=self.name, remedy="Enter `counts` in the station file.")
-        self.period_ms = period_ms
         port = self._counts_link()
         try:
             with told(port.where):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
+from . import truth
 from .fault_links import Lines
 from .faults import Fault, Faults
 from .layout import Layout, Plain
@@ -66,6 +68,10 @@ class Lab:
         """Let everything be right again: replies and bench. What is built into a device stays."""
         self._lines.heal()
         self._hub.call(self.world.recover)
+
+    def tell_truth(self, path: Path) -> None:
+        """Show what the world really does at a Unix socket, for tests; see `truth`."""
+        truth.show(self._hub, self.world, path)
 
     def run_forever(self) -> None:
         """Serve in this thread until `stop` is called from another one or from a signal handler."""

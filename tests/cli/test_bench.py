@@ -18,6 +18,7 @@ import pytest
 
 from heliograph.control.bench import open_bench
 from heliograph.control.lab import find, rendezvous
+from heliograph.control.link import WatchdogLine
 from heliograph.instruments.connect import Instruments
 from heliograph.instruments.station import Station, default_text
 
@@ -150,11 +151,20 @@ def test_a_demo_that_is_interrupted_leaves_the_bench_alive_and_dark(served, numb
     assert emission(served) is False
 
 
-def test_a_killed_client_leaves_light_that_the_next_one_switches_off_before_it_works(served, heliograph):
+def wait_for_rescue(bench: Serving) -> None:
+    """Wait until the watchdog of a killed owner has done its work."""
+    line = WatchdogLine.of(bench.station)
+    if line is not None:
+        assert line.wait_gone(5.0)
+        line.close()
+
+
+def test_a_killed_client_leaves_no_light(served, heliograph):
     shining = "import os, sys; from heliograph.control.bench import open_bench\nwith open_bench(sys.argv[1]): os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", shining, served.station], check=False).returncode == -signal.SIGKILL
-    assert emission(served) is True
 
+    wait_for_rescue(served)
+    assert emission(served) is False
     with open_bench(served.station, armed=False) as bench:
         assert bench["laser"].emission is False
         assert bench["voa_in"].attenuation_db == pytest.approx(60.0)

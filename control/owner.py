@@ -1,0 +1,330 @@
+"""The owner of a bench: the one process that speaks to its instruments, with arbiter, runner, watchdog, and a socket at which others attach.
+
+`heliograph bench own` is an owner and nothing else; a script that opens a bench nobody owns becomes its owner for as long as it has it open. At most one client
+controls the bench at a time, the first that asks; the script that owns a bench always does. When the controller goes, the bench becomes safe, unless the
+station may be left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..core.errors import ArmRefused, HeliographError, InstrumentLocked
+from ..instruments.guard.dead_man import DeadMan
+from ..instruments.guard.locks import ResourceLock
+from ..instruments.roles import SafeReport
+from ..instruments.station import Station
+from .lab import running
+from .link import address
+from .runner import Runner
+from .server import Server
+from .session import Session
+from .topics import Topics
+
+if TYPE_CHECKING:
+    from ..instruments.connect import Instruments
+    from ..instruments.guard.arbiter import Event
+    from ..mocks.faults import Fault
+
+log = logging.getLogger(__name__)
+
+_SETTLE_S = 0.2
+_LONGEST_RUN_END_S = 10.0
+
+
+class Owner:
+    """One open bench and everything that guards it. Use `owning`.
+
+    shared: others may control it, and this process does not.  tether: file that keeps a simulated bench alive, for the watchdog; -1 without one.
+    """
+
+    def __init__(self, station: Station, folder: Path, *, shared: bool = False) -> None:
+        self.station, self.folder = station, folder
+        self.instruments: Instruments
+        self.runner: Runner
+        self.topics = Topics()
+        self.tether = -1
+        self._shared = shared
+        self._watchdog: DeadMan | None = None
+        self._addresses: Mapping[str, Mapping[str, str]] = {}
+        self._controller: Session | None = None
+        self._turn, self._watching = threading.RLock(), threading.RLock()
+        self._cause = ""
+        self._reports: list[SafeReport] = []
+        self._looking: list[threading.Thread] = []
+        self._closing = threading.Event()
+
+    def start_watchdog(self) -> None:
+        """Start the watchdog's process, which takes a moment; `watched` waits for it."""
+        with self._watching:
+            if self._watchdog is None:
+                drivers = [entry.wire.driver for entry in self.station.instruments.values()]
+                self._watchdog = DeadMan(drivers, self.make_safe, self._watchdog_lost, keep=[self.tether] if self.tether >= 0 else [])
+                if self._addresses:
+                    self._watchdog.begin(self._plan())
+
+    def opened(self, instruments: Instruments, addresses: Mapping[str, Mapping[str, str]]) -> None:
+        """Take over the connected instruments."""
+        self.instruments, self._addresses = instruments, addresses
+        for one in instruments.values():
+            one.share()
+        self.runner = Runner(instruments, self.topics)
+        address(self.station.path, "rescue").unlink(missing_ok=True)
+        instruments.arbiter.before_hazard = self._before_hazard
+        instruments.arbiter.subscribe(self._heard)
+        with self._watching:
+            if self._watchdog is not None:
+                self._watchdog.begin(self._plan())
+        self._publish()
+
+    def _plan(self) -> dict[str, Any]:
+        station = self.station
+        return {
+            "station": str(station.path.resolve()),
+            "text": station.text.decode(),
+            "today": date.today().isoformat(),  # noqa: DTZ011
+            "addresses": {name: dict(where) for name, where in self._addresses.items()},
+            "pid": os.getpid(),
+            "socket": str(address(station.path, "watchdog")),
+            "record": str(address(station.path, "rescue")),
+            "unattended": station.info.allow_unattended,
+        }
+
+    def settle(self) -> None:
+        """End the run that is on, and whatever else is under way in other threads."""
+        self.runner.close("the owner of the bench is closing")
+        self._closing.set()
+        for thread in self._looking:
+            thread.join(_LONGEST_RUN_END_S)
+
+    def close(self) -> None:
+        """End the watchdog, once everything is safe and closed; a second call does nothing."""
+        with self._watching:
+            if self._watchdog is not None:
+                self._watchdog.close()
+
+    # Hazard
+
+    def arm(self) -> None:
+        """Switch on bias and light in the safe order, watched. Raises what `Instruments.arm` does, InterlockError without a watchdog."""
+        self.renew_watchdog()
+        self._cause = ""
+        self.instruments.arm()
+        self._publish()
+
+    def renew_watchdog(self) -> None:
+        """Start another watchdog where the last one is gone, and return once it watches; on a bench that has tripped, nothing happens before its reset."""
+        if self.instruments.arbiter.state == "TRIPPED":
+            return
+        with self._watching:
+            if self._watchdog is not None and self._watchdog.gone:
+                self._watchdog.close()
+                self._watchdog = None
+        self.watched()
+
+    def watched(self) -> None:
+        """Return once the watchdog watches; raises InterlockError if it does not come up."""
+        self.start_watchdog()
+        if self._watchdog is not None:
+            self._watchdog.wait_ready()
+
+    def _before_hazard(self) -> None:
+        """Refuse hazard without a watchdog; the first one starts it."""
+        if self._watchdog is not None and self._watchdog.alive:
+            return
+        if self._watchdog is not None and self._watchdog.gone:
+            raise ArmRefused("the watchdog is gone", where=str(self.station.path), remedy="Reset the bench and arm it: that starts another one.")
+        self.watched()
+
+    def make_safe(self, cause: str) -> list[SafeReport]:
+        """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
+        self._cause = cause
+        self.runner.abort(cause)
+        reports = self.instruments.make_safe()
+        self._say_safe("warning", cause, reports)
+        self._look_again_later()
+        return reports
+
+    def _look_again_later(self) -> None:
+        thread = threading.Thread(target=self._look_again, name="look again", daemon=True)
+        self._looking = [one for one in self._looking if one.is_alive()] + [thread]
+        thread.start()
+
+    def _look_again(self) -> None:
+        """Catch a command that was under way while the bench was made safe: repeat it if something is not as it should be."""
+        self.runner.wait_idle(_LONGEST_RUN_END_S)
+        if self._closing.wait(_SETTLE_S):
+            return
+        if self.instruments.arbiter.state in ("SAFE", "TRIPPED") and not all(_is_safe(one) for one in self.instruments.values()):
+            self._say_safe("error", f"{self._cause}, again", self.instruments.make_safe())
+
+    def reset(self) -> None:
+        """Leave TRIPPED, on the word of the controller. Raises Tripped if something is not confirmed safe."""
+        self.instruments.arbiter.reset()
+        self._cause = ""
+        self._publish()
+
+    def _watchdog_lost(self, cause: str) -> None:
+        log.error("%s; the bench is made safe", cause)
+        self.runner.abort(cause)
+        self._say_safe("error", cause, self.instruments.arbiter.trip(cause))
+        self._look_again_later()
+
+    def _say_safe(self, severity: Any, cause: str, reports: list[SafeReport]) -> None:
+        self._reports = reports
+        states = ", ".join(f"{report.name} {report.state}" for report in reports)
+        self.topics.event(severity, "bench", f"{cause}; made safe: {states}")
+        self._publish()
+
+    def _heard(self, event: Event) -> None:
+        """Pass on what the arbiter tells; a trip ends a run of another thread."""
+        if event.kind != "state":
+            self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text)
+        elif event.state == "TRIPPED":
+            self.runner.abort(self.instruments.arbiter.cause)
+        self._publish()
+
+    # Control
+
+    def take_control(self, session: Session) -> None:
+        """Make a client the controller; raises InstrumentLocked, which names the process that is."""
+        with self._turn:
+            holder = os.getpid() if not self._shared else self._controller.pid if self._controller is not None else None
+            if self._controller is session:
+                return
+            if holder is not None:
+                raise InstrumentLocked(
+                    f"process {holder} controls the bench", where=str(self.station.path), remedy="End it, or wait for it; reading works meanwhile."
+                )
+            self._controller = session
+        self.topics.event("info", "bench", f"process {session.pid} controls the bench")
+        self._publish()
+
+    def release(self, session: Session) -> list[SafeReport]:
+        """Let the controller leave in order: the bench is made safe, and others may control it. Nothing happens for another client."""
+        if not self._give_up_control(session):
+            return []
+        reports = self.instruments.make_safe()
+        self._say_safe("info", f"process {session.pid} left", reports)
+        return reports
+
+    def left(self, session: Session) -> None:
+        """Note that a client has gone, without a word if it was the controller: then the bench is made safe at once, unless it may be left alone."""
+        if not self._give_up_control(session):
+            return
+        cause = f"the controller (process {session.pid}) is gone"
+        if self.station.info.allow_unattended:
+            self.topics.event("warning", "bench", f"{cause}; the station may be left alone")
+            return
+        for job in self.runner.jobs():
+            if job.who == session.pid:
+                self.runner.abort(cause, job)
+        self.make_safe(cause)
+
+    def _give_up_control(self, session: Session) -> bool:
+        with self._turn:
+            if self._controller is not session:
+                return False
+            self._controller = None
+        self._publish()
+        return True
+
+    # Telling
+
+    def status(self) -> dict[str, Any]:
+        """Return how the bench is: state and cause, who controls it, the run that is on, the last safe state."""
+        arbiter, job = self.instruments.arbiter, self.runner.job
+        return {
+            "state": str(arbiter.state),
+            "cause": arbiter.cause or self._cause,
+            "owner": os.getpid(),
+            "controller": (self._controller.pid if self._controller else None) if self._shared else os.getpid(),
+            "watchdog": self._watchdog.pid if self._watchdog is not None and self._watchdog.alive else None,
+            "unattended": self.station.info.allow_unattended,
+            "run": job.row() if job else None,
+            "reports": [asdict(report) for report in self._reports],
+        }
+
+    def _publish(self) -> None:
+        told = self.status()
+        self.topics.publish("safety", told)
+        if self._watchdog is not None:
+            self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "run", "unattended")})
+
+
+def _is_safe(one: Any) -> bool:
+    try:
+        return bool(one.is_safe())
+    except HeliographError:
+        return False
+
+
+def station_lock(station: Station) -> ResourceLock:
+    """Take the right to own the bench of a station. Raises InstrumentLocked, which names the process that has it."""
+    return ResourceLock(str(station.path), f"station {station.path.resolve()}")
+
+
+@contextmanager
+def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *, lock: ResourceLock, watched: bool, shared: bool = False) -> Iterator[Owner]:
+    """Own the bench of a station for the length of a `with` block; on every way out it is made safe, read back, and closed.
+
+    faults: of the simulated bench, if one is started here.  lock: of the station (`station_lock`), given back in the end.
+    watched: light will be needed, so the watchdog starts along with the rest.  shared: leave control to clients.
+    Raises InstrumentLocked if another process has one of the instruments, ConfigError, BenchError or an InstrumentError.
+    """
+    from ..instruments.connect import connect
+
+    owner = Owner(station, folder, shared=shared)
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+
+        stack.callback(owner.close)
+
+        def started(tether: int) -> None:
+            owner.tether = tether
+            if watched:
+                owner.start_watchdog()
+
+        if station.simulated:
+            lab = stack.enter_context(running(station.path, faults, started=started))
+            addresses = {name: lab.devices.get(name, entry.wire.addresses()) for name, entry in station.instruments.items()}
+        else:
+            started(-1)
+            addresses = {name: entry.wire.addresses() for name, entry in station.instruments.items()}
+        # A simulated bench ends when the watchdog has let go of it, too.
+        stack.callback(owner.close)
+        instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
+        owner.opened(instruments, addresses)
+        stack.callback(Server(address(station.path, "owner"), lambda client: Session(owner, client)).close)
+        try:
+            yield owner
+        finally:
+            owner.settle()
+
+
+def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *, announce: IO[str] = sys.stdout) -> None:
+    """Own the bench of a station until interrupted, and run what clients submit.
+
+    Prints one JSON line {pid, watchdog, station, simulated, security} when it is open.  Raises InstrumentLocked if another process owns it.
+    """
+    station = Station.load(path)
+    target = folder if folder is not None else station.path.parent / station.info.data_dir
+    with owning(station, target, faults, lock=station_lock(station), watched=True, shared=True) as owner:
+        owner.watched()
+        told = {name: owner.status()[name] for name in ("owner", "watchdog")}
+        announce.write(json.dumps({"pid": told["owner"], **told, "station": str(path), "simulated": station.simulated, "security": None}) + "\n")
+        announce.flush()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: threading.Thread(target=owner.runner.close, args=("the owner was told to end",), daemon=True).start())
+        owner.runner.work()

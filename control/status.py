@@ -1,0 +1,88 @@
+"""How the bench of a station is, and the way to its safe state, whoever owns it and whether or not it answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import HeliographError
+from ..instruments.guard.watchdog import DONE_S, rescue
+from ..instruments.station import Station
+from .lab import find
+from .link import VERSION, Link, WatchdogLine, address
+from .owner import station_lock
+
+_NOBODY: dict[str, Any] = {"state": "CLOSED", "cause": "", "owner": None, "controller": None, "watchdog": None, "unattended": False, "run": None, "reports": []}
+_SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
+"""What the owner may take, then the watchdog twice, opening the devices included."""
+
+
+def of(path: Path) -> dict[str, Any]:
+    """Return how a bench is: state, cause, owner, controller, watchdog, run, and the reports of the last safe state, with `by` where a watchdog had to make it.
+
+    The state is CLOSED where nobody has it open, SILENT where its owner does not answer.  Raises ConfigError.
+    """
+    station = Station.load(path)
+    found = _asked(station) or {**_NOBODY, **_rescued(station)}
+    return {"station": str(path), **found, "simulated": station.simulated}
+
+
+def _asked(station: Station) -> dict[str, Any] | None:
+    try:
+        link = Link.to_owner(station.path)
+        if link is not None:
+            with link:
+                link.ask("hello", {"version": VERSION})
+                return dict(link.ask("status"))
+    except HeliographError:
+        # An owner that does not answer is what the watchdog is for.
+        pass
+    line = WatchdogLine.of(station.path)
+    if line is None:
+        return None
+    try:
+        told = line.ask("status")
+    finally:
+        line.close()
+    return {**_NOBODY, **told["told"], "state": "SILENT", "owner": told["owner"], "watchdog": told["watchdog"], "silent_s": told["silent_s"]}
+
+
+def _rescued(station: Station) -> dict[str, Any]:
+    """Return what the last watchdog left that had to act by itself."""
+    try:
+        return dict(json.loads(address(station.path, "rescue").read_text()) | {"owner": None})
+    except (OSError, ValueError):
+        return {}
+
+
+def make_safe(path: Path) -> dict[str, Any]:
+    """Make a bench safe and return `by` (owner, watchdog, or this process), `cause` and the `reports`.
+
+    Raises InstrumentLocked if a process has the bench open and has neither watchdog nor answer.
+    """
+    station = Station.load(path)
+    line = WatchdogLine.of(station.path)
+    if line is not None:
+        try:
+            return {**line.ask("safe", timeout_s=_SLOWEST_S), "simulated": station.simulated}
+        finally:
+            line.close()
+    link = Link.to_owner(station.path)
+    if link is not None:
+        with link:
+            reports = link.ask("safe", timeout_s=_SLOWEST_S)
+        return {"by": "owner", "cause": "asked for", "reports": [asdict(report) for report in reports], "simulated": station.simulated}
+    lock = station_lock(station)
+    try:
+        return {"by": "this command", "cause": "asked for", "reports": _by_ourselves(station), "simulated": station.simulated}
+    finally:
+        lock.release()
+
+
+def _by_ourselves(station: Station) -> list[dict[str, Any]]:
+    lab = find(station.path) if station.simulated else None
+    devices = lab.devices if lab is not None else {}
+    addresses = {name: devices.get(name, entry.wire.addresses()) for name, entry in station.instruments.items() if lab is not None or not entry.rules.simulated}
+    return [asdict(report) for report in rescue(station, addresses)]
