@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+from heliograph.mocks.fault_kinds import KINDS
+
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = ROOT / "tests" / "instruments" / "fault_cells.py"
 
@@ -20,19 +22,13 @@ A number in brackets is the reason below why there is nothing to test.
 """
 
 
-STREAM_HEAD = """## The tag stream of an ID900
-
-What a recording ends with when one of its messages is damaged; no batch ever holds part of one, and the next recording is whole.
-
-| fault | what comes of it |
-|---|---|"""
-
-STREAM = {
-    "timeout": "a message lost",
-    "partial": "half a message",
-    "garbage": "meaningless bytes",
-    "glued": "a message twice in one",
-    "disconnect-in-block": "the stream ends inside a message",
+PORTS = {
+    "COUNTS": ("The counts port of a WebSQ", "What a count comes to; the next one is true, and the detectors still go safe."),
+    "SERVICE": ("The data-link service of an ID900", "What a recording comes to; the next one is whole."),
+    "STREAM": (
+        "The tag stream of an ID900",
+        "What a recording ends with when a message is damaged; no batch ever holds part of one, and the next one is whole.",
+    ),
 }
 
 
@@ -74,8 +70,9 @@ def page() -> str:
         *world,
         "",
     ]
-    stream = [f"| {STREAM[kind]} | {_cell(cell, reasons)} |" for kind, cell in cells["STREAM"].items()]
-    lines += [STREAM_HEAD, *stream, ""]
+    for port, (title, what) in PORTS.items():
+        found = [f"| {KINDS[kind].what} | {_cell(cell, reasons)} |" for kind, cell in cells[port].items()]
+        lines += [f"## {title}", "", what, "", "| fault | what comes of it |", "|---|---|", *found, ""]
     lines += ["## Why there is nothing to test", "", *(f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, 1))]
     return HEAD.format(timeout=cells["TIMEOUT_S"]) + "\n".join(lines) + "\n"
 

@@ -269,6 +269,27 @@ STREAM = {
 }
 """The tag stream of an ID900: what a recording with a damaged message ends with."""
 
+COUNTS: dict[str, tuple[str, ...]] = {
+    "timeout": LOST,
+    "partial": ("Timeout", "BadReply"),
+    "garbage": BAD,
+    "glued": RIGHT,
+    "nan": BAD,
+    "overflow": BAD,
+    "disconnect": GONE,
+    "disconnect-in-block": GONE,
+}
+"""The counts port of a WebSQ: what a count comes to."""
+SERVICE: dict[str, tuple[str, ...]] = {
+    "timeout": LOST,
+    "stale": LOST,
+    "garbage": BAD,
+    "nack": ("Rejected",),
+    "empty": BAD,
+    "latency": RIGHT,
+}
+"""The data-link service of an ID900: what a recording comes to."""
+
 FAMILIES = {
     "OzDD100": "serial text",
     "KoherasBasik": "framed binary",

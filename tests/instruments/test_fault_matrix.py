@@ -257,6 +257,43 @@ def test_a_stream_that_is_not_begun_anew_fails_its_cell(rig: Rig, monkeypatch: p
         run_cell(rig, "WebSQ", "disconnect")
 
 
+@pytest.mark.parametrize(("kind", "allowed"), cells.COUNTS.items())
+def test_a_counts_port_that_fails_gives_no_counts_but_true_ones(rig: Rig, kind: str, allowed: tuple[str, ...]) -> None:
+    subject = SUBJECTS["WebSQ"]
+    snspd = rig.open(subject.name)
+    try:
+        subject.prepare(snspd)
+        rig.lab.inject(kind, subject.name, port="counts")
+        given, took_s = outcome(lambda: float(snspd.counts(0.01).n.sum() < 10), 1.0)
+        # Counts of a simulated bench may take ten timeouts.
+        assert took_s < 10 * cells.TIMEOUT_S + SPARE_S
+        check(subject, snspd, rig, given, 0.0, allowed)
+        assert snspd.counts(0.01).n.sum() < 10
+    finally:
+        snspd.close()
+
+
+def recorded(tagger: Any) -> float:
+    """Return the sync edges of 0.2 s, a hundred thousand a second: the light is off."""
+    return float(sum(int((batch.ch == 3).sum()) for batch in tagger.record(0.2)))
+
+
+@pytest.mark.parametrize(("kind", "allowed"), cells.SERVICE.items())
+def test_a_data_link_that_fails_ends_the_recording_and_the_next_is_whole(rig: Rig, kind: str, allowed: tuple[str, ...]) -> None:
+    tagger = rig.open("tagger")
+    try:
+        tagger.configure(3, -0.4, "FALLING", 0, True)
+        rig.lab.inject(kind, "tagger", port="datalink", times=1 if kind == "stale" else cells.PERSISTENT)
+        given, took_s = outcome(lambda: recorded(tagger), 20_000.0)
+        rig.lab.heal()
+        assert given & set(allowed), given
+        assert took_s < 1.5
+        assert tagger.is_safe()
+        assert recorded(tagger) == 20_000.0
+    finally:
+        tagger.close()
+
+
 @pytest.mark.parametrize(("kind", "allowed"), cells.STREAM.items())
 def test_a_stream_that_is_damaged_gives_no_tags_but_whole_ones(rig: Rig, kind: str, allowed: tuple[str, ...]) -> None:
     tagger = rig.open("tagger")
