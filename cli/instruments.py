@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, HeliographError, InstrumentError, ParameterError
+from ..core.errors import BenchError, ConfigError, HeliographError, InstrumentError, ParameterError
 from .acquire import given
 from .bench import FaultOption, StationOption
 from .output import JsonOption, Output, command
@@ -167,6 +167,8 @@ def record(
         loaded = Station.load(station)
         procedure = table.made(run, given(param or ())) if run is not None else None
         with recording(session, loaded) as recorder, open_bench(station, faults=tuple(fault or ()), armed=procedure is not None and not dark) as bench:
+            if not recorder.lines:
+                raise BenchError("another process owns the bench, and its links", where=str(station), remedy="End the owner first.")
             found = bench.instruments.snapshot()
             path = None
             if procedure is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import HeliographError, InstrumentLocked, ParameterError
 from ..instruments import catalogue
@@ -14,6 +15,7 @@ from ..instruments.guard.locks import ResourceLock
 from ..instruments.role_adapter import RoleAdapter
 from ..instruments.roles import Identity
 from ..instruments.station import Station
+from .attached import attach
 from .bench import open_bench
 from .lab import running
 
@@ -33,8 +35,15 @@ class Found:
 def identify(station: Station, faults: Sequence[str] = ()) -> Iterator[Found]:
     """Ask every instrument of a station who it is, one after the other, and send nothing else; one that does not answer stops no other.
 
-    faults: of the simulated bench, if one is started here.
+    Where another process owns the bench, its owner asks.  faults: of the simulated bench, if one is started here.
     """
+    attached = attach(station)
+    if attached is not None:
+        with attached as bench:
+            bench.refuse_faults(faults)
+            for name, entry in station.instruments.items():
+                yield Found(name, entry.wire.driver, entry.wire.resource, entry.rules.simulated, *_answer(bench.instruments[name]))
+        return
     with _addresses(station, faults) as addresses_of:
         for name, entry in station.instruments.items():
             addresses = addresses_of(name)
@@ -43,22 +52,33 @@ def identify(station: Station, faults: Sequence[str] = ()) -> Iterator[Found]:
 
 
 def _asked(station: Station, name: str, addresses: Mapping[str, str]) -> tuple[Identity | None, HeliographError | None]:
-    identity: Identity | None = None
     locks: list[ResourceLock] = []
     try:
         # The parts of one unit stand at one address.
         locks += [ResourceLock(name, address) for address in dict.fromkeys(addresses.values())]
         instrument = catalogue.open_instrument(name, station.instruments[name], addresses, station=station.path.name)
         try:
-            identity = instrument.identify()
-            instrument.check_identity()
+            return _answer(instrument)
         finally:
             instrument.close()
     except HeliographError as error:
-        return identity, error
+        return None, error
     finally:
         for lock in locks:
             lock.release()
+
+
+def _answer(instrument: Any) -> tuple[Identity | None, HeliographError | None]:
+    """Return who answers, and what is wrong with that."""
+    try:
+        identity: Identity = instrument.identify()
+    except HeliographError as error:
+        return None, error
+    try:
+        if isinstance(instrument, RoleAdapter):
+            instrument.check_identity()
+    except HeliographError as error:
+        return identity, error
     return identity, None
 
 

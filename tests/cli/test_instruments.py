@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -93,6 +96,30 @@ def test_a_name_that_is_not_there_is_refused_with_those_there_are(heliograph, st
 
     assert ended.code == 3
     assert "voa_in" in ended.json["error"]["remedy"]
+
+
+def test_where_another_process_owns_the_bench_it_is_asked_and_nobody_goes_past_it(heliograph, station, tmp_path, monkeypatch):
+    owner = subprocess.Popen(
+        [sys.executable, "-m", "heliograph", "bench", "own", "--station", station], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert owner.stdout is not None
+        assert json.loads(owner.stdout.readline())["pid"] == owner.pid
+        typed(monkeypatch, "OUTP1 1")
+
+        found = heliograph("instruments", "identify", "--station", station, "--json")
+        by_hand = heliograph("instruments", "console", "awg_a", "--station", station, "--json")
+        recorded = heliograph("instruments", "record", tmp_path / "session.jsonl", "--station", station, "--run", "CountRates", "--json")
+    finally:
+        owner.send_signal(signal.SIGINT)
+        owner.communicate(timeout=30)
+
+    assert found.code == 0
+    assert {row["model"] for row in found.json["instruments"]} == {"0x33", "DD-100-MC", "81160A", "WebSQ", "ID900"}
+    assert by_hand.json["error"]["type"] == "InstrumentLocked"
+    assert "interlocks" in by_hand.json["error"]["message"]
+    assert recorded.json["error"]["type"] == "BenchError"
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 def test_a_session_is_recorded_and_can_be_replayed(heliograph, station, tmp_path):
