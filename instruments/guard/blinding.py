@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SYNC = "sync"
 _JITTERS = 8.5
 """Standard deviations of the jitter by which the distance of two tags may fall short of the dead time (six of a difference)."""
+_RESOLUTION_S = 2e-9
+"""By how much the coarsest tagger rounds a distance."""
 _LEAST = 20.0
 _VIOLATING_SHARE = 1e-4
 _TIMES_ACCIDENTAL = 3.0
@@ -39,7 +41,7 @@ class Expected:
     def of(cls, station: Station, window_s: float) -> Expected:
         """Read a station."""
         site = station.optics.site
-        return cls(max(0.0, (site.dead_time_s - _JITTERS * site.jitter_s) * 1e12), station.clock.slot_ps, window_s)
+        return cls(max(0.0, (site.dead_time_s - _RESOLUTION_S - _JITTERS * site.jitter_s) * 1e12), station.clock.slot_ps, window_s)
 
 
 def rates_hz(batch: TagBatch, detectors: Mapping[str, int], window_s: float) -> tuple[dict[str, float], float]:

@@ -442,6 +442,14 @@ def test_honest_clicks_are_no_sign(lit: Bench) -> None:
     assert lit.arbiter.signs == ()
 
 
+def test_a_distance_that_jitter_and_a_coarse_tagger_shorten_is_no_sign(lit: Bench) -> None:
+    clicks = honest(1e5, 1)
+
+    lit.arbiter.observe_tags("tagger", CHANNELS, batch((1, np.sort(np.concatenate([clicks, clicks[:40] + 27_500]))), (2, honest(1e5, 2))))
+
+    assert lit.arbiter.signs == ()
+
+
 def test_clicks_within_the_dead_time_are_a_sign(lit: Bench) -> None:
     clicks = honest(1e5, 1)
     told: list[Event] = []
