@@ -19,6 +19,7 @@ import pytest
 from heliograph.core.errors import Disconnected, HeliographError, InstrumentError, InstrumentLocked, Timeout, WrongIdentity
 from heliograph.instruments import catalogue
 from heliograph.instruments.connect import Instruments
+from heliograph.instruments.guard.safe import make_safe
 from heliograph.instruments.links import VisaLink
 from heliograph.instruments.role_adapter import RoleAdapter
 from heliograph.instruments.socket_links import TcpLink, ZmqLink
@@ -98,7 +99,7 @@ def check(subject: Subject, adapter: Any, rig: Rig, given: set[str], took_s: flo
 def check_safe(subject: Subject, adapter: RoleAdapter, rig: Rig) -> None:
     if subject.dark is not None:
         assert not subject.dark(rig.lab.world)
-        assert adapter.to_safe().state == "CONFIRMED"
+        assert [report.state for report in make_safe([adapter])] == ["CONFIRMED"]
         assert subject.dark(rig.lab.world)
 
 
