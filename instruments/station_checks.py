@@ -158,8 +158,11 @@ def _check_taps(station: Station) -> None:
         seen[tap.meter] = name
         if name not in line:
             _refuse(station, keys, f"the line does not pass the tap {name}", "Name it in optics.line, where it stands.")
-        behind = line[line.index(name) :]
-        if not any(_LOOP.fullmatch(one) or one in ("D1", "D2") for one in behind):
+        place = line.index(name)
+        before, behind = line[:place], line[place + 1 :]
+        if tap.included and 10.0 ** (-station.optics.att_fixed.loss_db / 10.0) > 1.0 - tap.share:
+            _refuse(station, keys, f"the tap {name} alone takes more than att_fixed, in which it is included", "Take `included` away.")
+        if not behind or (any(_LOOP.fullmatch(one) for one in before) and not {"D1", "D2"} & set(behind)):
             _refuse(station, ("optics", "line"), f"nothing follows the tap {name}", "Put it before the detector in whose arm it stands.")
 
 

@@ -322,15 +322,16 @@ class User(Table):
 
 
 class Tap(Table):
-    """A coupler in the line that sends a share of the light to a power meter."""
+    """A coupler in the line that sends a share of the light to a power meter.  included: what it takes is part of the loss of att_fixed."""
 
     meter: str
     share: Share
+    included: bool = False
 
     @property
     def through_db(self) -> float:
-        """Return what the light that goes on loses."""
-        return -10.0 * log10(1.0 - self.share)
+        """Return what the light that goes on loses beyond the fixed loss."""
+        return 0.0 if self.included else -10.0 * log10(1.0 - self.share)
 
 
 class FixedLoss(Table):

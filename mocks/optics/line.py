@@ -24,17 +24,21 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A coupler that sends a share (0 to 1) of the light to a power meter.  before: the place before it.  detector: 0 or 1 in the arm of one, else None."""
+    """A coupler that sends a share (0 to 1) of the light to a power meter.
+
+    before: the place before it.  detector: 0 or 1 in the arm of one, else None.  included: what it takes is part of the fixed loss.
+    """
 
     meter: str
     share: float
     before: Edge
     detector: int | None = None
+    included: bool = False
 
     @property
     def through_db(self) -> float:
-        """Return what the light that goes on loses."""
-        return -10.0 * log10(1.0 - self.share)
+        """Return what the light that goes on loses beyond the fixed loss."""
+        return 0.0 if self.included else -10.0 * log10(1.0 - self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Line:
         for name in names[:place]:
             role = instruments[name]["wire"]["role"] if name in instruments else ""
             if name in taps_of:
-                taps.append(Tap(taps_of[name]["meter"], taps_of[name]["share"], edge))
+                taps.append(Tap(taps_of[name]["meter"], taps_of[name]["share"], edge, included=bool(taps_of[name].get("included"))))
                 edge = replace(edge, loss_db=edge.loss_db + taps[-1].through_db)
             elif name in optics["modulators"]:
                 before.append(edge)

@@ -175,7 +175,7 @@ def test_the_object_holds_what_was_promised(demo):
 
 def test_bytes_are_counted_on_every_wire(demo):
     wire = demo.json["wire"]
-    assert len(wire) == 11
+    assert len(wire) == 12
     assert all(count["sent"] > 0 and count["received"] > 0 for count in wire.values())
     # Eleven bytes a tag, about three million tags; a waveform is 200,000 bytes.
     assert wire["tagger"]["received"] > 20_000_000

@@ -12,7 +12,7 @@ from heliograph.instruments.station import Station, default_text
 from heliograph.instruments.waveform_sources import CHANNELS
 
 TEXT = default_text().decode()
-LINE = 'line = ["laser", "im1", "im2", "att_fixed", "voa_in", "circ:1-2", "bs", "loop(user_a, user_b, user_c)", "bs", "D2", "circ:2-3", "D1"]'
+LINE = 'line = ["laser", "im1", "im2", "tap", "att_fixed", "voa_in", "circ:1-2", "bs", "loop(user_a, user_b, user_c)", "bs", "D2", "circ:2-3", "D1"]'
 PAIRS = TEXT.index("[pairs]")
 
 
@@ -62,7 +62,7 @@ def without(text: str, *entries: str) -> str:
         ('"att_fixed", "voa_in", ', '"voa_in", ', "line =", "does not pass att_fixed, of 60 dB"),
         ('"att_fixed", "voa_in", ', '"att_fixed", "voa_in", "voa_in", ', "line =", "the line has voa_in twice"),
         ('"att_fixed", "voa_in", ', '"att_fixed", "voa_a", ', "line =", "the line has voa_a, which is in the arm of user A"),
-        ('"im2", "att_fixed"', '"pm_a", "att_fixed"', "line =", "the line has pm_a, which is in the arm of user A"),
+        ('"im2", "tap"', '"pm_a", "tap"', "line =", "the line has pm_a, which is in the arm of user A"),
         ('"bs", "D2"', '"bs", "im1", "D2"', "line =", "the line has im1 twice"),
         ("D1 = 1, D2 = 2", "D1 = 2, D2 = 2", "tagger.wire", "D1 and D2 are on the same channel 2"),
         ("yy_overlap = 104", "yy_overlap = 1001", '"A-B" =', "1001 common Y slots, but each user has 1000 of 10000 slots in Y"),
@@ -189,6 +189,6 @@ def test_a_file_without_simulation_is_accepted() -> None:
 
 
 def test_a_bench_without_pairs_needs_neither_tagger_nor_a_whole_line() -> None:
-    text = without(TEXT[:PAIRS], r"tagger\.\S+").replace(LINE, 'line = ["laser", "bs"]')
+    text = without(TEXT[:PAIRS], r"tagger\.\S+").replace(LINE, 'line = ["laser", "tap", "bs"]')
 
     assert not parse(text).pairs

@@ -24,7 +24,7 @@ def test_the_station_with_every_device_is_right() -> None:
     assert station.optics.modulators["im1"].bias == "mbx_1"
     assert station.optics.taps["tap"].share == 0.01
     assert station.optics.input_taps_db == pytest.approx(0.0436, abs=1e-4)
-    assert station.plain()["optics"]["taps"] == {"tap": {"meter": "meter", "share": 0.01}}
+    assert station.plain()["optics"]["taps"] == {"tap": {"meter": "meter", "share": 0.01, "included": False}}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_the_station_with_every_device_is_right() -> None:
         ('share = "1 %"', 'share = "0 %"', "greater than 0"),
         ('share = "1 %"', 'share = "nan %"', "is no share"),
         ('"D1"]', '"D1", "tap"]', "twice"),
+        ('share = "1 %"', 'included = true, share = "99.99999 %"', "takes more than att_fixed, in which it is included"),
         ('resource = "ASRL/dev/ttyUSB6::INSTR"', 'resource = "ASRL/dev/ttyUSB5::INSTR"', "mbx_2 and .* have the same address"),
         ('resource = "ASRL/dev/ttyUSB5::INSTR"', 'resource = "ASRL/dev/ttyUSB0::INSTR"', "have the same address"),
         ('"voa_in", "voa_mbx"', '"voa_mbx"', "only attenuator of the line is that of an MBX"),
@@ -57,6 +58,11 @@ def test_a_tap_may_stand_in_the_arm_of_a_detector_but_not_behind_all() -> None:
     assert behind.optics.input_taps_db == 0.0
     with pytest.raises(ConfigError, match="nothing follows the tap"):
         parse(('"im2", "tap"', '"im2"'), ('"circ:2-3", "D1"', '"circ:2-3", "D1", "tap"'))
+
+
+def test_a_tap_that_is_included_in_the_fixed_loss_takes_nothing_beyond_it() -> None:
+    station = parse(('share = "1 %"', 'share = "1 %", included = true'))
+    assert station.optics.input_taps_db == 0.0
 
 
 def test_what_drifts_is_written_with_units_and_stays_inside_the_simulation() -> None:

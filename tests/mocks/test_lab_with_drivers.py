@@ -82,7 +82,7 @@ def test_every_instrument_identifies_itself_and_reads_back_what_was_set(lit):
     assert identities["awg_a"].model == "81160A"
     assert identities["tagger"].model == "ID900"
     assert identities["voa_c"].vendor == "OZ Optics"
-    assert len(identities) == 11
+    assert len(identities) == 12
 
     assert lit["laser"].emission is True
     assert lit["laser"].power_setpoint_w == pytest.approx(10e-3)
