@@ -4,9 +4,11 @@ import json
 import os
 import select
 import socket
+import tempfile
 import threading
 import tty
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +29,10 @@ class PtyServer:
     def __init__(self, device: Device) -> None:
         self.master, self._slave = os.openpty()
         tty.setraw(self._slave)
-        self.resource = f"ASRL{os.ttyname(self._slave)}::INSTR"
+        # By a name of its own that goes away with it: the terminal's number may be another device's the next moment.
+        self._name = Path(tempfile.mkdtemp()) / "tty"
+        self._name.symlink_to(os.ttyname(self._slave))
+        self.resource = f"ASRL{self._name}::INSTR"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(device,), daemon=True)
         self._thread.start()
@@ -41,6 +46,8 @@ class PtyServer:
         if not self._stop.is_set():
             self._stop.set()
             self._thread.join()
+            self._name.unlink()
+            self._name.parent.rmdir()
             os.close(self.master)
             os.close(self._slave)
 
