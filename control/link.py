@@ -260,6 +260,8 @@ class WatchdogLine:
                 self._rest += piece
         except TimeoutError as error:
             raise Timeout("the watchdog does not answer", where=self._where, remedy="Switch the light off by hand.") from error
+        except OSError as error:
+            raise BenchError("the watchdog is gone", where=self._where, remedy="Look at the bench yourself.") from error
         line, _, self._rest = self._rest.partition(b"\n")
         return dict(json.loads(line))
 

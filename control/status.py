@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import HeliographError
+from ..core.errors import BenchError, HeliographError
 from ..instruments.guard.watchdog import DONE_S, rescue
 from ..instruments.station import Station
 from .lab import find
 from .link import VERSION, Link, WatchdogLine, address
 from .owner import station_lock
+
+log = logging.getLogger(__name__)
 
 _NOBODY: dict[str, Any] = {"state": "CLOSED", "cause": "", "owner": None, "controller": None, "watchdog": None, "unattended": False, "run": None, "reports": []}
 _SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
@@ -44,6 +47,8 @@ def _asked(station: Station) -> dict[str, Any] | None:
         return None
     try:
         told = line.ask("status")
+    except BenchError:
+        return None
     finally:
         line.close()
     return {**_NOBODY, **told["told"], "state": "SILENT", "owner": told["owner"], "watchdog": told["watchdog"], "silent_s": told["silent_s"]}
@@ -67,6 +72,8 @@ def make_safe(path: Path) -> dict[str, Any]:
     if line is not None:
         try:
             return {**line.ask("safe", timeout_s=_SLOWEST_S), "simulated": station.simulated}
+        except BenchError as error:
+            log.warning("%s; going on without it", error)
         finally:
             line.close()
     link = Link.to_owner(station.path)

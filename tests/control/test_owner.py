@@ -1,0 +1,336 @@
+"""A bench that one process owns and others use: same names, same errors, one controller."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.acquisition.procedures.count_rates import CountRates, Rates
+from heliograph.acquisition.runs import Run
+from heliograph.cli import main
+from heliograph.control import status as bench_status
+from heliograph.control.attached import AttachedBench, attach
+from heliograph.control.bench import open_bench
+from heliograph.control.link import VERSION, Link
+from heliograph.control.topics import TOPICS
+from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted
+from heliograph.instruments.roles import SafeReport, TagBatch
+from heliograph.instruments.station import Station, default_text
+from heliograph.postprocess.procedures.key_exchange import KeyExchange
+
+QUICK: dict[str, Any] = {"duration_s": 0.04, "period_s": 0.02, "light": False}
+ENDLESS: dict[str, Any] = {**QUICK, "duration_s": 1e5}
+
+
+@contextlib.contextmanager
+def owning(folder: Path, text: bytes) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    station = folder / "station.toml"
+    station.write_bytes(text)
+    command = [sys.executable, "-m", "heliograph", "bench", "own", "--station", str(station)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            assert json.loads(owner.stdout.readline())["pid"] == owner.pid
+            yield station, owner
+        finally:
+            owner.terminate()
+            assert owner.wait(30) == 0
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    with owning(tmp_path_factory.mktemp("owned"), default_text()) as found:
+        yield found
+
+
+@pytest.fixture
+def station(owned) -> Path:
+    return owned[0]
+
+
+def attached(station: Path) -> AttachedBench:
+    bench = attach(Station.load(station))
+    assert bench is not None
+    return bench
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_script_that_opens_an_owned_bench_uses_it_as_if_it_were_its_own(station, owned):
+    emitted: list[tuple[str, Any]] = []
+    with open_bench(station) as bench:
+        assert isinstance(bench, AttachedBench)
+        assert bench.owner_pid == owned[1].pid != os.getpid()
+        assert bench.users == ("A", "B", "C")
+        assert bench["laser"].emission is True
+        bench["laser"].power_setpoint_w = 5e-3
+        assert bench["laser"].power_setpoint_w == pytest.approx(5e-3)
+        assert bench["laser"].identify().vendor == "NKT Photonics"
+        assert bench["snspd"].bias(1) == pytest.approx(18e-6)
+        assert set(bench.instruments.snapshot()) == set(bench.instruments)
+        assert all(count.sent > 0 for count in bench.instruments.wire_counts().values())
+
+        batches = list(bench["tagger"].record(0.4))
+        assert [type(batch) for batch in batches] == [TagBatch, TagBatch]
+        assert batches[0].t_ps.dtype == np.int64
+        assert batches[0].t_ps.size == batches[0].ch.size > 0
+
+        procedure = CountRates(**QUICK)
+        with bench.run(procedure, progress=lambda *words: emitted.append(words), purpose="to see") as run:
+            assert run.stop["reason"] == "done"
+            assert run.start["purpose"] == "to see"
+            assert run.path.parent == station.parent / "runs"
+            assert isinstance(procedure.result, Rates)
+            assert run.summary["d1_hz"] == procedure.result.d1_hz
+    assert [topic for topic, _ in emitted] == ["results", "progress"] * 2
+    assert emitted[-1] == ("progress", 100.0)
+    with attached(station) as bench:
+        assert bench["laser"].emission is False
+
+
+def test_an_attached_client_gets_the_same_errors(station):
+    with attached(station) as bench:
+        with pytest.raises(LimitError, match=r"16.* mW asked, range 0.* to 15.* mW") as refused:
+            bench["laser"].power_setpoint_w = 16e-3
+        assert refused.value.where == "laser"
+        assert refused.value.remedy == "Nothing was sent."
+        with pytest.raises(ParameterError, match="there is no pair"):
+            bench.run(CountRates(pair="A-Z"), progress=lambda *_: None)
+        with pytest.raises(ParameterError, match="no folder"):
+            bench.run(KeyExchange(pair="A-B"), progress=lambda *_: None)
+        with pytest.raises(KeyError):
+            bench["nobody"]
+        for member in ("driver", "_driver", "arbiter", "share", "close"):
+            with pytest.raises(AttributeError):
+                getattr(bench["laser"], member)
+        with pytest.raises(AttributeError):
+            bench["laser"].power_w = 1.0
+
+
+@pytest.mark.parametrize("member", ["driver", "_driver", "arbiter", "rules", "__class__", "close", "share"])
+def test_the_owner_hands_out_nothing_but_the_members_of_a_role(station, member):
+    with attached(station) as bench:
+        for topic, more in (("get", {}), ("set", {"value": 1}), ("call", {"args": [], "kwargs": {}}), ("open", {"args": [], "kwargs": {}})):
+            with pytest.raises(ParameterError, match="is not among"):
+                bench.link.ask(topic, {"name": "laser", "member": member, **more})
+        with pytest.raises(FrameError, match="nobody answers"):
+            bench.link.ask("eval", "1 + 1")
+
+
+def test_a_second_client_reads_and_is_told_who_controls(station):
+    with attached(station) as first, attached(station) as second:
+        first["laser"].power_setpoint_w = 4e-3
+        assert second["laser"].power_setpoint_w == pytest.approx(4e-3)
+        assert second["snspd"].enabled is False
+        acts: list[Callable[[], Any]] = [
+            lambda: setattr(second["laser"], "power_setpoint_w", 1e-3),
+            lambda: second["snspd"].set_bias(1, 1e-6),
+            lambda: second["snspd"].counts(0.1),
+            lambda: second["tagger"].record(0.2),
+            second.arm,
+            lambda: second.run(CountRates(**QUICK), progress=lambda *_: None),
+        ]
+        for act in acts:
+            with pytest.raises(InstrumentLocked, match=f"process {os.getpid()} controls the bench"):
+                act()
+        assert second["laser"].power_setpoint_w == pytest.approx(4e-3)
+        assert all(isinstance(report, SafeReport) for report in second.instruments.make_safe())
+    with attached(station) as third:
+        third["laser"].power_setpoint_w = 3e-3
+
+
+def test_a_client_that_stops_its_run_leaves_a_file_that_says_so(station):
+    def interrupt(topic: str, _: object) -> None:
+        if topic == "progress":
+            raise KeyboardInterrupt
+
+    before = set((station.parent / "runs").glob("*.h5"))
+    with open_bench(station) as bench:
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(CountRates(**ENDLESS), progress=interrupt)
+        (path,) = set((station.parent / "runs").glob("*.h5")) - before
+        with Run.open(path) as run:
+            assert run.stop["reason"] == "aborted"
+            assert run["snspd/counts"].size > 0
+        with bench.run(CountRates(**QUICK), progress=lambda *_: None) as run:
+            assert run.stop["reason"] == "done"
+
+
+def test_safe_ends_the_run_of_whoever_is_running_and_the_light_stays_off(station, capsys):
+    ended: list[BaseException] = []
+    running = threading.Event()
+
+    def measure(bench: AttachedBench) -> None:
+        try:
+            bench.run(CountRates(**ENDLESS), progress=lambda *_: running.set())
+        except RunAborted as error:
+            ended.append(error)
+
+    with attached(station) as bench:
+        bench.arm()
+        thread = threading.Thread(target=measure, args=(bench,))
+        thread.start()
+        assert running.wait(20)
+
+        with pytest.raises(SystemExit) as code:
+            main(["bench", "safe", "--station", str(station), "--json"])
+
+        assert not code.value.code
+        told = json.loads(capsys.readouterr().out)
+        assert told["by"] == "owner"
+        assert {report["state"] for report in told["reports"]} == {"CONFIRMED"}
+        thread.join(20)
+        assert "asked for by process" in str(ended[0])
+        assert bench["laser"].emission is False
+        assert bench.link.ask("status")["state"] == "SAFE"
+
+
+def test_status_says_who_owns_and_who_controls(station, owned, capsys):
+    with attached(station) as bench:
+        bench.arm()
+        with pytest.raises(SystemExit):
+            main(["bench", "status", "--station", str(station), "--json"])
+        told = json.loads(capsys.readouterr().out)
+    assert told["state"] == "ARMED"
+    assert told["owner"] == owned[1].pid
+    assert told["controller"] == os.getpid()
+    assert told["watchdog"] not in (None, owned[1].pid)
+    assert told["simulated"] is True
+
+
+def test_what_happens_is_published_to_whoever_subscribed(station):
+    heard = []
+    link = Link.to_owner(station, heard=heard.append)
+    assert link is not None
+    with link, attached(station) as bench:
+        link.ask("hello", {"version": VERSION})
+        assert link.ask("subscribe") == TOPICS
+        with bench.run(CountRates(**QUICK), progress=lambda *_: None):
+            pass
+        bench.arm()
+        wait_for(lambda: any(message.topic == "safety" and message.body["state"] == "ARMED" for message in heard))
+        wait_for(lambda: any(message.topic == "row" for message in heard))
+        wait_for(lambda: any(message.topic == "queue" and message.body[-1]["state"] == "done" for message in heard))
+        assert any(message.topic == "event" and "controls the bench" in message.body["text"] for message in heard)
+
+
+def test_a_client_of_another_version_or_another_station_file_is_refused(station):
+    link = Link.to_owner(station)
+    assert link is not None
+    with link, pytest.raises(FrameError, match="version"):
+        link.ask("hello", {"version": VERSION + 1})
+    text = station.read_bytes()
+    station.write_bytes(text + b"\n# moved a fibre\n")
+    try:
+        with pytest.raises(BenchError, match="before the station file was changed"), open_bench(station):
+            pass
+    finally:
+        station.write_bytes(text)
+    with pytest.raises(BenchError, match="without these faults"), open_bench(station, faults=["laser-refuses"]):
+        pass
+
+
+def test_noise_at_the_socket_ends_that_connection_and_no_other(station):
+    with attached(station) as bench:
+        noisy = Link.to_owner(station)
+        assert noisy is not None
+        with noisy:
+            noisy._socket.sendall(b"\x05\x00\x00\x00noise")
+            wait_for(lambda: noisy.over)
+        assert bench["laser"].emission is False
+
+
+def test_a_script_that_owns_its_bench_is_watched_and_others_may_look_on(tmp_path):
+    path = tmp_path / "station.toml"
+    path.write_bytes(default_text())
+    with open_bench(path, armed=False) as mine, attached(path) as other:
+        assert mine._owner is not None
+        assert mine._owner.status()["watchdog"] is None
+        assert other["laser"].emission is False
+        with pytest.raises(InstrumentLocked, match=f"process {os.getpid()} controls"):
+            other.arm()
+
+        mine.arm()
+
+        watchdog = mine._owner.status()["watchdog"]
+        assert watchdog is not None
+        assert other["laser"].emission is True
+        assert bench_status.of(path)["controller"] == os.getpid()
+        mine._owner._watchdog._process.kill()  # type: ignore[union-attr]
+        wait_for(lambda: bench_status.of(path)["state"] == "TRIPPED")
+        with pytest.raises(ArmRefused):
+            mine._owner._before_hazard()
+    assert bench_status.of(path)["state"] == "CLOSED"
+    assert attach(Station.load(path)) is None
+
+
+def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_path):
+    path = tmp_path / "station.toml"
+    path.write_bytes(default_text())
+    both_die = (
+        "import os, sys, signal; from heliograph import open_bench\n"
+        "with open_bench(sys.argv[1]) as bench:\n"
+        "    watchdog = bench._owner.status()['watchdog']\n"
+        "    os.kill(watchdog, signal.SIGSTOP)\n"
+        "    print(watchdog, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with subprocess.Popen([sys.executable, "-m", "heliograph", "bench", "serve", "--station", str(path)], stdout=subprocess.PIPE, text=True) as lab:
+        try:
+            assert lab.stdout is not None
+            lab.stdout.readline()
+            ended = subprocess.run([sys.executable, "-c", both_die, str(path)], check=False, stdout=subprocess.PIPE, text=True)
+            os.kill(int(ended.stdout), signal.SIGKILL)
+            told = bench_status.make_safe(path)
+        finally:
+            lab.terminate()
+    assert told["by"] == "this command"
+    assert {report["name"] for report in told["reports"]} >= {"laser", "voa_in", "snspd"}
+    assert all(report["state"] != "FAILED" for report in told["reports"])
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_run_goes_on_without_its_controller_only_where_the_station_may_be_left_alone(tmp_path, allowed):
+    text = default_text().replace(b"allow_unattended = false", b"allow_unattended = %s" % str(allowed).lower().encode())
+    with owning(tmp_path, text) as (path, _):
+        leaving = attached(path)
+        leaving.arm()
+        job = leaving.link.ask(
+            "submit",
+            {"procedure": "CountRates", "parameters": ENDLESS, "carried": {}, "folder": tmp_path / "runs", "operator": "", "purpose": "", "seed": None},
+        )
+        wait_for(lambda: leaving.link.ask("follow", {"job": job, "since": 0, "wait_s": 0.1})["said"] > 0)
+        # Without a word, as a process that is killed.
+        leaving._line._left.set()  # type: ignore[union-attr]
+        leaving._line._socket.close()  # type: ignore[union-attr]
+        leaving.link.close()
+        with attached(path) as other:
+            if allowed:
+                time.sleep(0.5)
+                assert other.link.ask("status")["run"]["state"] == "running"
+                assert other["laser"].emission is True
+                other.take_control()
+                other.link.ask("abort", {"job": job})
+            wait_for(lambda: other.link.ask("status")["run"] is None)
+            if not allowed:
+                assert other["laser"].emission is False
+    (written,) = (tmp_path / "runs").glob("*.h5")
+    with Run.open(written) as run:
+        assert run.stop["reason"] == "aborted"
