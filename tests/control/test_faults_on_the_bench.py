@@ -75,7 +75,8 @@ def test_light_that_does_not_stop_is_told_and_stopped_by_everything_else(opened)
         assert not any(lab.world.nanowire(k).bias_a for k in range(2))
 
 
-def test_an_attenuator_that_no_longer_answers_counts_as_open_and_trips_the_bench(opened):
+def test_an_attenuator_that_no_longer_answers_counts_as_open_and_trips_the_bench(opened, monkeypatch):
+    monkeypatch.setattr("heliograph.instruments.oz_optics.MOVING", 1.0)
     with pytest.raises(DeviceFault, match="voa_in FAILED"), opened() as (bench, lab):
         light_up(bench)
         lab.inject("timeout", "voa_in")
