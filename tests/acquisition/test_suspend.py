@@ -113,8 +113,10 @@ def test_rules_that_make_no_sense_are_refused_with_the_file(wrong, told):
 
 
 def test_a_rule_finds_the_instrument_that_measures_its_metric():
-    station = Station.parse(default_text() + b'\n[safety]\nsuspend = [{ metric = "power", below = "9 mW" }]\n', Path("lab.toml"))
+    station = Station.parse(default_text(), Path("lab.toml"))
 
-    assert source_of(station, station.safety.suspend[0]) == "laser"
+    assert source_of(station, rule(metric="power", below="9 uW")) == "meter"
+    assert source_of(station, rule(metric="power", on="laser", below="9 mW")) == "laser"
+    assert source_of(station, rule(metric="temperature", above="30 degC")) == "laser"
     with pytest.raises(ConfigError, match="voa_in"):
         source_of(station, rule(metric="power", on="voa_in", below="9 mW"))

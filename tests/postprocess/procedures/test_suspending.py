@@ -26,7 +26,7 @@ from heliograph.mocks.faults import Fault
 from heliograph.mocks.lab import Lab
 from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
 
-POWER = '{ metric = "power", below = "9 mW", for = "0.2 s", resume_above = "9.5 mW", resume_for = "0.4 s" }'
+POWER = '{ metric = "power", on = "laser", below = "9 mW", for = "0.2 s", resume_above = "9.5 mW", resume_for = "0.4 s" }'
 QBER = '{ metric = "qber", above = 0.05, for = "0.4 s", resume_below = 0.03, resume_for = "0.4 s" }'
 
 
@@ -105,8 +105,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
 def test_a_laser_that_drifts_pauses_a_run_which_goes_on_when_it_is_well_again(watched):
     with watched.exchange(at(0.4, lambda: watched.suffer("laser-drift", -2.0, 1.5)), seconds=1.2) as run:
         why, on = told(run)
-        assert why.startswith("suspended: power 6.3")
-        assert on.startswith("goes on: power 10 mW")
+        assert why.startswith("suspended: power laser 6.3")
+        assert on.startswith("goes on: power laser 10 mW")
         (lasted,) = run["pauses/lasted"]
         assert 1.0 < lasted < 2.5
         (gap,) = [gap for batch in run.batches() for gap in batch.gaps if gap.reason == "suspended"]
