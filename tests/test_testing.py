@@ -11,7 +11,7 @@ import pytest
 
 from heliograph.instruments.station import default_text
 
-CONFIGURED = "[pytest]\naddopts = --import-mode=importlib --strict-markers -p no:cacheprovider -p no:xdist -p no:qt -q\nfilterwarnings = error\n"
+CONFIGURED = "[pytest]\naddopts = --import-mode=importlib --strict-markers -p no:cacheprovider -q\nfilterwarnings = error\n"
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def session(tmp_path):
         (tmp_path / "pytest.ini").write_text(CONFIGURED + more)
         (tmp_path / "test_x.py").write_text("import pytest\n" + text)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-        command = [sys.executable, "-m", "pytest", *options]
+        others = [f"-pno:{name}" for name in ("pytest-qt", "hypothesispytest", "timeout", "xdist")]
+        command = [sys.executable, "-m", "pytest", *others, *options]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from heliograph.instruments.catalogue import DRIVERS
-from heliograph.instruments.station import default_text
+from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.simulators import SIMULATORS
 
 
@@ -68,7 +68,7 @@ def test_every_instrument_says_who_it_is_and_one_that_does_not_stops_no_other(he
     assert rows["tagger"]["error"]["type"] in ("WrongIdentity", "BadReply")
     assert rows["voa_b"]["model"] == "DD-100-MC"
     assert rows["voa_b"]["error"]["type"] == "WrongIdentity"
-    assert len(rows) == 11
+    assert set(rows) == set(Station.load(station).instruments)
 
 
 def typed(monkeypatch, *lines):
@@ -115,7 +115,7 @@ def test_where_another_process_owns_the_bench_it_is_asked_and_nobody_goes_past_i
         owner.communicate(timeout=30)
 
     assert found.code == 0
-    assert {row["model"] for row in found.json["instruments"]} == {"0x33", "DD-100-MC", "81160A", "WebSQ", "ID900"}
+    assert {row["model"] for row in found.json["instruments"]} >= {"0x33", "DD-100-MC", "81160A", "WebSQ", "ID900"}
     assert by_hand.json["error"]["type"] == "InstrumentLocked"
     assert "interlocks" in by_hand.json["error"]["message"]
     assert recorded.json["error"]["type"] == "BenchError"
@@ -132,7 +132,7 @@ def test_a_session_is_recorded_and_can_be_replayed(heliograph, station, tmp_path
     again = heliograph(*words, "--json")
 
     ports = session.read(path).ports
-    assert len(found["instruments"]) == 11
+    assert set(found["instruments"]) == set(Station.load(station).instruments)
     assert {name for name, _ in ports} == set(found["instruments"])
     assert found["messages"] == len(path.read_text().splitlines()) - 1
     assert found["run"].endswith(".h5")
