@@ -170,6 +170,11 @@ class AttachedBench(Bench):
         self._attend()
         self.link.ask("arm", timeout_s=None)
 
+    def reset(self) -> None:
+        """Leave the tripped state, on your word that its cause is known. Raises Tripped if something is not confirmed safe."""
+        self.take_control()
+        self.link.ask("reset", timeout_s=None)
+
     def run(self, procedure: BenchProcedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
         """Have the owner run a procedure and return its run file, open for reading; what it found is `procedure.result`.
 

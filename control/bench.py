@@ -64,6 +64,13 @@ class Bench:
         else:
             self.instruments.arm()
 
+    def reset(self) -> None:
+        """Leave the tripped state, on your word that its cause is known. Raises Tripped if something is not confirmed safe."""
+        if self._owner is not None:
+            self._owner.reset()
+        else:
+            self.instruments.arbiter.reset()
+
     def run(self, procedure: BenchProcedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
         """Run a procedure to its end and return its run file, open for reading; what it found is `procedure.result`.
 
@@ -81,6 +88,7 @@ class Bench:
 
 @contextmanager
 def shown(name: str, progress: Progress | None) -> Iterator[Progress]:
+    """Give what is told of a procedure: `progress`, or where there is none a bar on the terminal or in the notebook."""
     if progress is not None:
         yield progress
         return

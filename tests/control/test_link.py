@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -26,7 +27,7 @@ VALUES = st.recursive(
 )
 
 
-def through(value: object) -> object:
+def through(value: Any) -> Any:
     frame = encode(Message("topic", value, 7))
     (length,) = struct.unpack("<I", frame[:4])
     assert length == len(frame) - 4

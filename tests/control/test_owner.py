@@ -261,22 +261,21 @@ def test_a_script_that_owns_its_bench_is_watched_and_others_may_look_on(tmp_path
     path = tmp_path / "station.toml"
     path.write_bytes(default_text())
     with open_bench(path, armed=False) as mine, attached(path) as other:
-        assert mine._owner is not None
-        assert mine._owner.status()["watchdog"] is None
-        assert other["laser"].emission is False
+        guard: Any = mine._owner
+        assert guard.status()["watchdog"] is None
+        assert not other["laser"].emission
         with pytest.raises(InstrumentLocked, match=f"process {os.getpid()} controls"):
             other.arm()
 
         mine.arm()
 
-        watchdog = mine._owner.status()["watchdog"]
-        assert watchdog is not None
-        assert other["laser"].emission is True
+        assert guard.status()["watchdog"] is not None
+        assert other["laser"].emission
         assert bench_status.of(path)["controller"] == os.getpid()
-        mine._owner._watchdog._process.kill()  # type: ignore[union-attr]
+        guard._watchdog._process.kill()
         wait_for(lambda: bench_status.of(path)["state"] == "TRIPPED")
         with pytest.raises(ArmRefused):
-            mine._owner._before_hazard()
+            guard._before_hazard()
     assert bench_status.of(path)["state"] == "CLOSED"
     assert attach(Station.load(path)) is None
 

@@ -335,7 +335,7 @@ def test_a_bench_whose_watchdog_is_killed_is_safe_and_stays_so_until_another_one
                 bench.arm()
             with pytest.raises((Tripped, ArmRefused)):
                 bench["laser"].emission = True
-            bench.link.ask("reset", timeout_s=None)
+            bench.reset()
             with pytest.raises(ArmRefused, match="watchdog"):
                 bench["laser"].emission = True
         assert served.dark
