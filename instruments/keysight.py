@@ -21,7 +21,7 @@ from pymeasure.instruments.validators import strict_discrete_set
 from ..core.errors import BadReply, DeviceFault, ParameterError, Rejected
 from .links import VisaLink, identity_answer, told, where_of
 from .wire import scpi
-from .wire.numbers import finite
+from .wire.values import finite
 
 TIMEOUT_S = 2.0
 MOST_ERRORS = 32

@@ -17,7 +17,7 @@ from .guard.permits import Guard, Unguarded
 from .links import told
 from .roles import Identity, SafeReport, Scalar, TagBatch, WireCount
 from .station_models import InstrumentEntry, Rules
-from .wire.numbers import finite
+from .wire.values import finite
 
 Bounds = tuple[float, float]
 

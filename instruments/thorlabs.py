@@ -23,7 +23,7 @@ from ..core.errors import BadReply, DeviceFault, Rejected
 from .links import VisaLink, identity_answer, told, where_of
 from .wire import mbx, scpi
 from .wire.mbx import BiasMode
-from .wire.numbers import finite
+from .wire.values import finite
 
 MBX_TIMEOUT_S = 1.0
 PM100_TIMEOUT_S = 2.0

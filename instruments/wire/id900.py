@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import BadReply, Rejected
-from .numbers import finite
+from .values import finite
 
 Path = tuple[str, ...]
 MIN_DEAD_PS = 40_000

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...core.errors import BadReply
-from .numbers import finite
+from .values import finite
 
 COMMAND_END = "\r"
 LINE_END = "\r\n"

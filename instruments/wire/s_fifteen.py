@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 
 from ...core.errors import BadReply
-from .numbers import finite
+from .values import finite
 
 QUERY_END = ";"
 SET_END = "\r\n"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.core.errors import BadReply
-from heliograph.instruments.wire.numbers import OVERFLOW, finite
+from heliograph.instruments.wire.values import OVERFLOW, finite
 
 
 @pytest.mark.parametrize(
