@@ -158,8 +158,8 @@ class Owner:
 
     def _look_again_later(self) -> None:
         thread = threading.Thread(target=self._look_again, name="look again", daemon=True)
-        self._looking = [one for one in self._looking if one.is_alive()] + [thread]
         thread.start()
+        self._looking = [one for one in self._looking if one.is_alive()] + [thread]
 
     def _look_again(self) -> None:
         """Catch a command that was under way while the bench was made safe: repeat it if something is not as it should be."""

@@ -356,9 +356,10 @@ def main(drivers: Sequence[str]) -> None:
     for driver in drivers:
         catalogue.adapter_class(driver)
     _warm()
-    first = _first_line()
-    if first:
-        Watchdog.of(json.loads(first), _say).watch()
+    plan = json.loads(_first_line() or b"{}")
+    # An owner that could not open its bench says good-bye at once, or nothing at all.
+    if "station" in plan:
+        Watchdog.of(plan, _say).watch()
 
 
 def _first_line() -> bytes:
