@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _SETTLE_S = 0.2
 _LONGEST_RUN_END_S = 10.0
+_IDLE_LOOK_S = 1.0
+"""How often a bench that is armed is looked at while no run does."""
 
 
 class Owner:
@@ -87,6 +89,20 @@ class Owner:
             if self._watchdog is not None:
                 self._watchdog.begin(self._plan())
         self._publish()
+        self._start(self._watch_idle, "watch idle")
+
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        self._looking = [one for one in self._looking if one.is_alive()] + [thread]
+
+    def _watch_idle(self) -> None:
+        """Notice what happens to an armed bench that nobody commands: an interlock that opens, an attenuator that is lost."""
+        while not self._closing.wait(_IDLE_LOOK_S):
+            if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
+                # What it trips on it has told already.
+                with suppress(HeliographError):
+                    self.instruments.arbiter.look()
 
     def _plan(self) -> dict[str, Any]:
         station = self.station
@@ -157,9 +173,7 @@ class Owner:
         return reports
 
     def _look_again_later(self) -> None:
-        thread = threading.Thread(target=self._look_again, name="look again", daemon=True)
-        thread.start()
-        self._looking = [one for one in self._looking if one.is_alive()] + [thread]
+        self._start(self._look_again, "look again")
 
     def _look_again(self) -> None:
         """Catch a command that was under way while the bench was made safe: repeat it if something is not as it should be."""

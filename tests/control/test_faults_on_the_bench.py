@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from heliograph.acquisition.runs import Run
-from heliograph.control.bench import Bench
+from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import network
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import AlignmentError, ClockLost, DeviceFault, NoKeyError, Overflow, Timeout, Tripped
@@ -60,6 +62,26 @@ def light_up(bench: Bench) -> None:
 
 def is_dark(world: World) -> bool:
     return not world.laser.emission and not any(world.nanowire(k).bias_a for k in range(2))
+
+
+def test_an_armed_bench_that_nobody_commands_is_watched_all_the_same(tmp_path):
+    lab = Lab(Station.parse(default_text(), tmp_path / "station.toml").plain(), [])
+    with lab.in_thread() as resources:
+        text = default_text().decode().replace("simulated = true", "simulated = false")
+        for name, addresses in resources.items():
+            for key, address in addresses.items():
+                text = re.sub(rf'(?m)^({name}\.wire = .*{key} = )"[^"]*"', rf'\g<1>"{address}"', text)
+        (tmp_path / "station.toml").write_text(text)
+        with open_bench(tmp_path / "station.toml") as bench:
+            assert bench.instruments.arbiter.state == "ARMED"
+
+            lab.inject("power-cycle", "laser", times=1)
+
+            end = time.monotonic() + 15.0
+            while not (bench.instruments.arbiter.state == "TRIPPED" and is_dark(lab.world)) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert bench.instruments.arbiter.cause == "laser: the light went out by itself"
+            assert is_dark(lab.world)
 
 
 def test_light_that_does_not_stop_is_told_and_stopped_by_everything_else(opened):
