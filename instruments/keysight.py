@@ -18,13 +18,13 @@ from pymeasure.instruments.keysight.keysight81160A import AMPLITUDE_RANGE, MAX_D
 from pymeasure.instruments.keysight.keysight81160A import Keysight81160A as _Original
 from pymeasure.instruments.validators import strict_discrete_set
 
-from ..core.errors import BadReply, DeviceFault, ParameterError, Rejected
+from ..core.errors import BadReply, ParameterError
 from .links import VisaLink, identity_answer, told, where_of
+from .scpi import error_queue
 from .wire import scpi
 from .wire.values import finite
 
 TIMEOUT_S = 2.0
-MOST_ERRORS = 32
 MIN_AMPLITUDE_VPP: float = AMPLITUDE_RANGE[0]
 MAX_AMPLITUDE_VPP: float = AMPLITUDE_RANGE[1]
 MAX_DAC: int = MAX_DAC_VALUE
@@ -110,17 +110,7 @@ class Keysight81160A(_Original):
         Raises Rejected with the first entry, DeviceFault if the queue does not end within 32 entries.
         """
         with told(where_of(self.adapter, self.name)):
-            found: list[tuple[int, str]] = []
-            for _ in range(MOST_ERRORS):
-                code, text = scpi.error_entry(self.ask("SYST:ERR?"))
-                if code == 0:
-                    break
-                found.append((code, text))
-            else:
-                raise DeviceFault("the error queue does not end", remedy="Restart the generator.")
-            if found:
-                raise Rejected(f"{found[0][1]} (code {found[0][0]})", remedy="The setting was not accepted.")
-            return found
+            return error_queue(self.ask)
 
     def channel(self, number: int) -> Channel81160A:
         """Return an output by its number; raises ParameterError for one there is not."""

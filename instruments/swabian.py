@@ -8,7 +8,7 @@ Of the library only these are used: `createTimeTagger`, `createTimeTaggerNetwork
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Literal, Self
@@ -19,20 +19,18 @@ from numpy.typing import NDArray
 
 from ..core.errors import BadReply, ConfigError, DataLoss, DependencyMissing, Disconnected, LimitError, ParameterError, Rejected, StreamMismatch, Timeout
 from .event_stream import EventBatches, EventType
-from .role_adapter import RoleAdapter
 from .roles import Edge, Identity, Scalar, TagBatch, WireCount
 from .station_models import InstrumentEntry
+from .tag_recorder import PATIENCE_S, TagRecorder
 
 BLOCK_EVENTS, BLOCK_MS = 131_072, 20
 """The library hands over tags after so many, or after so long."""
 BUFFER_EVENTS = 10_000_000
 """Tags that the library keeps for us; where they were not fetched in time, the rest is lost."""
-PATIENCE_S = 5.0
 _POLL_S = 0.005
 _TAG_BYTES = 16
 _THRESHOLD_V = (-2.5, 2.5)
 _DELAY_PS = (0, 10**9)
-_SUB_S = (0.02, 1000.0)
 _MODULES = ("Swabian.TimeTagger", "TimeTagger")
 
 
@@ -98,14 +96,13 @@ class Handle:
                 self.module.freeTimeTagger(self.tagger)
 
 
-class SwabianTagger(RoleAdapter):
+class SwabianTagger(TagRecorder):
     """A Time Tagger as a `TagSource`. Safe: no stream.
 
     Its resource is `swabian:SERIAL`, `swabian:` for the first one there is, or `swabian://host:port` for one that a server shares. An input that finds falling
-    edges is a channel of its own with a negative number in the library; batches have the positive one.
+    edges is a channel of its own with a negative number in the library; batches have the positive one. With an input `frame` in the map a recording begins at
+    its first tag, else with the first tag of all; nothing is lost between windows.
     """
-
-    safe_step = 6
 
     _driver: Handle
     _recording: EventRecording | None = None
@@ -131,11 +128,6 @@ class SwabianTagger(RoleAdapter):
     def identify(self) -> Identity:
         """Return who was opened: the library opens no other than the serial number asked for."""
         return Identity("Swabian Instruments", "Time Tagger", self._serial, "")
-
-    @property
-    def channels(self) -> dict[str, int]:
-        """Channel numbers by what is connected to them, from the station."""
-        return dict(self._configured.wire.channel_map)
 
     @property
     def clock(self) -> Literal["internal", "external"]:
@@ -177,47 +169,12 @@ class SwabianTagger(RoleAdapter):
         with vendor_errors(self.place):
             self._driver.tagger.setTestSignal(ch, bool(on))
 
-    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
-        """Record for at least a time and yield one batch per sub-acquisition; nothing is lost between them.
+    def _pieces(self, recording: EventRecording, count: int) -> Iterator[TagBatch]:
+        for _ in range(count):
+            yield recording.read(PATIENCE_S * (self.rules.timeout_s or 1.0))
 
-        duration_s: rounded up to whole sub-acquisitions of sub_s (0.02 s or longer).  Closing the iterator early ends the recording.
-        With an input `frame` in the map the recording begins at its first tag, else with the first tag of all.
-        Raises LimitError before anything is sent; Timeout, Disconnected, NotMonotonic.
-        """
-        width_ps = self._width(sub_s)
-        self.within(duration_s, (0.0, 1e6), "s", whose="longest recording")
-        return self._batches(width_ps, max(1, -int(-duration_s * 1e12 // width_ps)))
-
-    def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
-        recording = self._begin(width_ps)
-        try:
-            for _ in range(count):
-                yield self.observed(self.channels, recording.read(PATIENCE_S * (self.rules.timeout_s or 1.0)))
-        finally:
-            self.stop()
-
-    def start(self, sub_s: float = 0.2) -> None:
-        """Begin an endless recording of sub-acquisitions of sub_s."""
-        self._begin(self._width(sub_s))
-
-    def read(self, timeout_s: float = PATIENCE_S) -> TagBatch:
-        """Return the next batch of the recording that was started; raises Timeout."""
-        if self._recording is None:
-            raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
-        return self.observed(self.channels, self._recording.read(timeout_s))
-
-    def stop(self) -> None:
-        """End the recording that was started; without one nothing happens. Batches not read are given up."""
-        if self._recording is not None:
-            recording, self._recording = self._recording, None
-            recording.abandon()
-
-    def _width(self, sub_s: float) -> int:
-        return round(self.within(sub_s, _SUB_S, "s", whose="device limit") * 1e12)
-
-    def _begin(self, width_ps: int) -> EventRecording:
-        if self._recording is not None:
-            raise ParameterError("a recording is in progress", where=self.name, remedy="End it first.")
+    def _begin(self, width_ps: int, count: int | None) -> EventRecording:
+        self._refuse_second()
         channels = {what: ch for what, ch in self.channels.items() if ch in self._lines}
         if not channels:
             raise ParameterError("no input was set up", where=self.name, remedy="Call configure_inputs() first.")

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from ..core.errors import ConfigError, DeviceFault, LimitError, ParameterError, WrongIdentity
 from .idq import ID900
-from .role_adapter import RoleAdapter
 from .roles import Edge, Identity, Scalar, TagBatch, WireCount
 from .socket_links import ZmqLink
 from .station_models import InstrumentEntry
-from .tag_stream import PATIENCE_S, Recording
+from .tag_recorder import TagRecorder
+from .tag_stream import Recording
 from .wire import id900
 
 _THRESHOLD_V = (-2.0, 2.0)
 _DELAY_PS = (0, 10**9)
-_SHORTEST_S = id900.MIN_WIDTH_PS * 1e-12
 
 
-class ID900Source(RoleAdapter):
+class ID900Source(TagRecorder):
     """An ID900 as a `TagSource`. Safe: no recording."""
 
-    safe_step = 6
+    sub_s = (id900.MIN_WIDTH_PS * 1e-12, 1000.0)
     _driver: ID900
     _recording: Recording | None = None
     _streamed = WireCount(0, 0)
@@ -57,11 +56,6 @@ class ID900Source(RoleAdapter):
                 remedy="Update the firmware; this driver uses TSCO and DELA.",
             )
         return found
-
-    @property
-    def channels(self) -> dict[str, int]:
-        """Channel numbers by what is connected to them, from the station."""
-        return dict(self._configured.wire.channel_map)
 
     @property
     def clock(self) -> Literal["internal", "external"]:
@@ -98,55 +92,24 @@ class ID900Source(RoleAdapter):
             raise LimitError(f"there is no input {ch}", where=self.name, remedy="Nothing was sent.")
         return self._driver.inputs[ch]
 
-    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
-        """Record for at least a time and yield one batch per sub-acquisition, then compare the device's counters with what arrived.
-
-        duration_s: rounded up to whole sub-acquisitions of sub_s (0.2 s or longer).  Closing the iterator early ends the recording.
-        Raises LimitError before anything is sent; Timeout, StreamMismatch, Overflow (after a last batch that holds the gap), NotMonotonic.
-        """
-        width_ps = self._width(sub_s)
-        self.within(duration_s, (0.0, 1e6), "s", whose="longest recording")
-        count = max(1, -int(-duration_s * 1e12 // width_ps))
-        return self._batches(width_ps, count)
-
-    def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
-        recording = self._begin(width_ps, count)
-        try:
-            while not recording.complete:
-                yield self.observed(self.channels, recording.read())
-            yield from recording.finish()
-        finally:
-            self._end()
-
-    def start(self, sub_s: float = 0.2) -> None:
-        """Begin an endless recording of sub-acquisitions of sub_s."""
-        self._begin(self._width(sub_s), None)
-
-    def read(self, timeout_s: float = PATIENCE_S) -> TagBatch:
-        """Return the next batch of the recording that was started; raises Timeout."""
-        if self._recording is None:
-            raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
-        return self.observed(self.channels, self._recording.read(timeout_s))
+    def _pieces(self, recording: Recording, count: int) -> Iterator[TagBatch]:
+        """Yield the batches, then compare the device's counters with what arrived; an Overflow comes after a last batch that holds the gap."""
+        while not recording.complete:
+            yield recording.read()
+        yield from recording.finish()
 
     def stop(self) -> None:
         """End the recording that was started; without one nothing happens. Batches not read are given up."""
-        self._end()
-
-    def _width(self, sub_s: float) -> int:
-        return round(self.within(sub_s, (_SHORTEST_S, 1000.0), "s", whose="device limit") * 1e12)
+        recording = self._recording
+        super().stop()
+        if recording is not None:
+            self._streamed += recording.wire
 
     def _begin(self, width_ps: int, count: int | None) -> Recording:
-        if self._recording is not None:
-            raise ParameterError("a recording is in progress", where=self.name, remedy="End it first.")
+        self._refuse_second()
         channels = sorted(set(self.channels.values()))
         self._recording = Recording(self._driver, channels, width_ps, count, where=self.place)
         return self._recording
-
-    def _end(self) -> None:
-        if self._recording is not None:
-            recording, self._recording = self._recording, None
-            recording.abandon()
-            self._streamed += recording.wire
 
     def snapshot(self) -> dict[str, Scalar]:
         """Read clock, thresholds, edges and delays of the inputs in use."""
@@ -173,6 +136,6 @@ class ID900Source(RoleAdapter):
         """Give both connections back, the second even if the first does not close."""
         with contextlib.closing(self._driver.datalink):
             try:
-                self._end()
+                self.stop()
             finally:
                 super().close()

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
 from ..core.errors import BadReply, DeviceFault, InstrumentError, LimitError, ParameterError, WrongIdentity
-from .role_adapter import RoleAdapter
 from .roles import Edge, Identity, Scalar, TagBatch
 from .s_fifteen import SFifteenTDC, tdc_link
 from .station_models import InstrumentEntry
+from .tag_recorder import TagRecorder
 from .wire import tdc1
-from .word_stream import PATIENCE_S, WordRecording
+from .word_stream import WordRecording
 
 _THRESHOLD_V = (-3.3, 3.3)
-_SUB_S = (0.02, 1000.0)
 _CLOCKS = {"external": tdc1.CLOCK_EXTERNAL, "internal": tdc1.CLOCK_INTERNAL}
 
 
-class SFifteenSource(RoleAdapter):
+class SFifteenSource(TagRecorder):
     """A TDC1 as a `TagSource`. Safe: no stream.
 
     Tags have steps of 2 ns: enough to find a slot of 10 ns, too coarse for a gate of 2 ns.  All inputs have one threshold, whose sign says which edge it
     finds, and there are no delays.  An input that is not enabled is left out of the batches.  While a recording runs, nothing else can be asked.
+    Nothing is lost between windows; a silence longer than a roll-over (0.27 s) is a gap.
     """
 
-    safe_step = 6
     _driver: SFifteenTDC
     _recording: WordRecording | None = None
 
@@ -62,11 +61,6 @@ class SFifteenSource(RoleAdapter):
             if self.clock != clock:
                 raise DeviceFault(f"the {clock} clock cannot be chosen", where=self.place, remedy="Check the reference's cable.")
         return found
-
-    @property
-    def channels(self) -> dict[str, int]:
-        """Channel numbers by what is connected to them, from the station."""
-        return dict(self._configured.wire.channel_map)
 
     @property
     def clock(self) -> Literal["internal", "external"]:
@@ -127,42 +121,8 @@ class SFifteenSource(RoleAdapter):
             raise DeviceFault("the threshold reads back otherwise", where=self.place, remedy="Check the ranges of the device.")
         self._level_v = threshold_v
 
-    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
-        """Record for at least a time and yield one batch per sub-acquisition; nothing is lost between them.
-
-        duration_s: rounded up to whole sub-acquisitions of sub_s (0.02 s or longer).  Closing the iterator early ends the recording.
-        A silence longer than a roll-over (0.27 s) is a gap.  Raises LimitError before anything is sent; Timeout, NotMonotonic.
-        """
-        width_ps = self._width(sub_s)
-        self.within(duration_s, (0.0, 1e6), "s", whose="longest recording")
-        return self._batches(width_ps, max(1, -int(-duration_s * 1e12 // width_ps)))
-
-    def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
-        recording = self._begin(width_ps, count)
-        try:
-            for batch in recording.batches():
-                yield self.observed(self.channels, batch)
-        finally:
-            self.stop()
-
-    def start(self, sub_s: float = 0.2) -> None:
-        """Begin an endless recording of sub-acquisitions of sub_s."""
-        self._begin(self._width(sub_s), None)
-
-    def read(self, timeout_s: float = PATIENCE_S) -> TagBatch:
-        """Return the next batch of the recording that was started; raises Timeout."""
-        if self._recording is None:
-            raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
-        return self.observed(self.channels, self._recording.read(timeout_s))
-
-    def stop(self) -> None:
-        """End the recording that was started; without one nothing happens. Batches not read are given up."""
-        if self._recording is not None:
-            recording, self._recording = self._recording, None
-            recording.abandon()
-
-    def _width(self, sub_s: float) -> int:
-        return round(self.within(sub_s, _SUB_S, "s", whose="device limit") * 1e12)
+    def _pieces(self, recording: WordRecording, count: int) -> Iterator[TagBatch]:
+        return recording.batches()
 
     def _begin(self, width_ps: int, count: int | None) -> WordRecording:
         driver = self._ask()

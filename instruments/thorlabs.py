@@ -19,8 +19,9 @@ from pymeasure.instruments.thorlabs.thorlabsmbxseries import (
 )
 from pymeasure.instruments.validators import strict_discrete_set, strict_range
 
-from ..core.errors import BadReply, DeviceFault, Rejected
+from ..core.errors import BadReply, DeviceFault
 from .links import VisaLink, identity_answer, told, where_of
+from .scpi import error_queue
 from .wire import mbx, scpi
 from .wire.mbx import BiasMode
 from .wire.values import finite
@@ -28,7 +29,6 @@ from .wire.values import finite
 MBX_TIMEOUT_S = 1.0
 PM100_TIMEOUT_S = 2.0
 CALIBRATION_S = 60.0
-MOST_ERRORS = 32
 
 
 def mbx_link(resource: str, *, name: str, timeout_s: float | None = None) -> VisaLink:
@@ -247,17 +247,7 @@ class ThorlabsPM100(ThorlabsPM100USB):
     def check_set_errors(self) -> list[tuple[int, str]]:
         """Read the error queue after a setting; raises Rejected with the first entry, DeviceFault if it does not end within 32."""
         with told(where_of(self.adapter, self.name)):
-            found: list[tuple[int, str]] = []
-            for _ in range(MOST_ERRORS):
-                code, text = scpi.error_entry(self.ask("SYST:ERR?"))
-                if code == 0:
-                    break
-                found.append((code, text))
-            else:
-                raise DeviceFault("the error queue does not end", remedy="Restart the power meter.")
-            if found:
-                raise Rejected(f"{found[0][1]} (code {found[0][0]})", remedy="The setting was not accepted.")
-            return found
+            return error_queue(self.ask)
 
     def _measured(self, command: str, able: bool, what: str) -> float:
         if not able:

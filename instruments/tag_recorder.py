@@ -1,0 +1,79 @@
+"""What the adapters of all time taggers do with a recording: whole windows, one at a time, ended on every way out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Iterator
+from typing import Any, ClassVar
+
+from ..core.errors import ParameterError
+from .role_adapter import RoleAdapter
+from .roles import TagBatch
+
+PATIENCE_S = 5.0
+LONGEST_S = 1e6
+
+
+class TagRecorder(RoleAdapter):
+    """Base of a `TagSource`. A subclass says how a recording begins (`_begin`) and what its batches are (`_pieces`).
+
+    sub_s: shortest and longest window (s).  A recording has `read(timeout_s)` and `abandon()`.
+    """
+
+    safe_step = 6
+    sub_s: ClassVar[tuple[float, float]] = (0.02, 1000.0)
+    _recording: Any = None
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channel numbers by what is connected to them, from the station."""
+        return dict(self._configured.wire.channel_map)
+
+    def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
+        """Record for at least a time and yield one batch per sub-acquisition.
+
+        duration_s: rounded up to whole sub-acquisitions of sub_s.  Closing the iterator early ends the recording.
+        Raises LimitError before anything is sent, then what the tagger's own recording raises.
+        """
+        width_ps = self._width(sub_s)
+        self.within(duration_s, (0.0, LONGEST_S), "s", whose="longest recording")
+        return self._batches(width_ps, max(1, -int(-duration_s * 1e12 // width_ps)))
+
+    def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
+        recording = self._begin(width_ps, count)
+        try:
+            for batch in self._pieces(recording, count):
+                yield self.observed(self.channels, batch)
+        finally:
+            self.stop()
+
+    def start(self, sub_s: float = 0.2) -> None:
+        """Begin an endless recording of sub-acquisitions of sub_s."""
+        self._begin(self._width(sub_s), None)
+
+    def read(self, timeout_s: float = PATIENCE_S) -> TagBatch:
+        """Return the next batch of the recording that was started; raises Timeout."""
+        if self._recording is None:
+            raise ParameterError("no recording was started", where=self.name, remedy="Call start() first.")
+        return self.observed(self.channels, self._recording.read(timeout_s))
+
+    def stop(self) -> None:
+        """End the recording that was started; without one nothing happens. Batches not read are given up."""
+        if self._recording is not None:
+            recording, self._recording = self._recording, None
+            recording.abandon()
+
+    def _width(self, sub_s: float) -> int:
+        return round(self.within(sub_s, self.sub_s, "s", whose="device limit") * 1e12)
+
+    def _refuse_second(self) -> None:
+        if self._recording is not None:
+            raise ParameterError("a recording is in progress", where=self.name, remedy="End it first.")
+
+    @abstractmethod
+    def _begin(self, width_ps: int, count: int | None) -> Any:
+        """Begin a recording of so many windows, None for no end, keep it in `_recording`, and return it."""
+
+    @abstractmethod
+    def _pieces(self, recording: Any, count: int) -> Iterator[TagBatch]:
+        """Yield the batches of a recording."""
