@@ -7,15 +7,15 @@
 
 `bench` is a simulated bench, armed, with instruments of your own where the station file names them; every test gets a new one with the same seed. `station`
 is its station file, `lab` the simulated world behind it, `faults` lets things go wrong there, `expected_wire` checks a driver byte by byte. Tests marked
-`hardware` are skipped unless `--hardware station.toml` names a real bench; then they get that one. Where pytest's configuration has `heliograph_station`, it is
+`hardware` are skipped unless `--hardware station.toml` names a real bench; then they get that one, with owner and watchdog. Where pytest's configuration has `heliograph_station`, it is
 a station file of yours.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,21 +89,36 @@ def faults(lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, station: Station, lab: Lab, tmp_path: Path) -> Iterator[Bench]:
-    """A bench that is open and armed; run files go into this test's own folder. It is made safe and closed at the end."""
+def bench(request: pytest.FixtureRequest, station: Station, tmp_path: Path) -> Iterator[Bench]:
+    """A bench that is open and armed; run files go into this test's own folder. It is made safe and closed at the end.
+
+    That of a test marked `hardware` is opened as a script opens it, with an owner, a watchdog and the station's lock, or attached to the owner that it has.
+    """
+    from .control.bench import open_bench
+
+    if request.node.get_closest_marker("hardware"):
+        with open_bench(station.path, folder=tmp_path / "runs") as opened:
+            yield opened
+    else:
+        with _simulated(station, request.getfixturevalue("lab"), tmp_path / "runs") as opened:
+            yield opened
+
+
+@contextmanager
+def _simulated(station: Station, lab: Lab, folder: Path) -> Iterator[Bench]:
+    """Open and arm a bench in this process alone. Raises ConfigError if any of its instruments is real: nothing would watch it."""
     from .control.bench import Bench
+    from .core.errors import ConfigError
     from .instruments.connect import connect
 
-    def addresses(name: str) -> Mapping[str, str]:
-        return lab.resources.get(name, station.instruments[name].wire.addresses())
-
-    with ExitStack() as stack:
-        if not request.node.get_closest_marker("hardware"):
-            stack.enter_context(_locks_apart())
-        instruments = stack.enter_context(connect(station, addresses, home=True))
-        opened = Bench(station, instruments, tmp_path / "runs")
-        opened.arm()
-        yield opened
+    real = [name for name, entry in station.instruments.items() if not entry.rules.simulated]
+    if real:
+        remedy = "Mark the test `hardware` and name the station file with --hardware."
+        raise ConfigError(f"{real[0]} is a real instrument, and this test is not marked `hardware`", where=str(station.path), remedy=remedy)
+    with _locks_apart(), connect(station, lab.resources.__getitem__, home=True) as instruments:
+        bench = Bench(station, instruments, folder)
+        bench.arm()
+        yield bench
 
 
 @contextmanager

@@ -106,6 +106,60 @@ def test_other(station):
     ended(session(text, "--hardware", "real.toml"), "2 passed")
 
 
+def test_a_real_bench_has_an_owner_a_watchdog_and_the_stations_lock(session, tmp_path):
+    text = """
+import os
+import time
+from heliograph.control import status
+from heliograph.control.owner import station_lock
+from heliograph.core.errors import InstrumentLocked
+
+FOUND = {}
+
+def lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+@pytest.mark.hardware
+def test_guarded(station, bench, tmp_path):
+    FOUND.update(status.of(station.path), path=station.path)
+    assert FOUND["state"] == "ARMED"
+    assert FOUND["owner"] == os.getpid()
+    assert FOUND["watchdog"] not in (None, os.getpid())
+    assert lives(FOUND["watchdog"])
+    with pytest.raises(InstrumentLocked, match=str(os.getpid())):
+        station_lock(station)
+    assert bench.folder == tmp_path / "runs"
+    assert bench["laser"].emission
+
+def test_afterwards():
+    deadline = time.monotonic() + 10.0
+    while lives(FOUND["watchdog"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not lives(FOUND["watchdog"])
+    assert status.of(FOUND["path"])["state"] == "CLOSED"
+"""
+    (tmp_path / "real.toml").write_bytes(default_text())
+
+    ended(session(text, "--hardware", "real.toml"), "2 passed")
+
+
+def test_a_real_instrument_is_not_opened_for_a_test_that_does_not_say_so(session, tmp_path):
+    text = """
+def test_x(bench):
+    raise AssertionError
+"""
+    real = default_text().replace(b"voa_b.rules = { simulated = true", b"voa_b.rules = { simulated = false")
+    (tmp_path / "mine.toml").write_bytes(real)
+
+    said = session(text, more="heliograph_station = mine.toml\n")
+    assert "voa_b is a real instrument" in said
+    ended(said, "1 error")
+
+
 def test_a_station_file_of_ones_own_and_a_driver_byte_by_byte(session, tmp_path):
     text = """
 from pymeasure.instruments import Instrument
