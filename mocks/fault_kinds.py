@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "laser-drift": Kind("world", "", "the laser emits that much more than it was told to", "dB", 1.0, -30.0, 30.0),
     "mode-hop": Kind("world", "", "the laser jumps to another line, weaker by that much", "dB", 3.0, 0.0, 60.0),
     "emission-stuck": Kind("world", "", "the laser does not stop emitting"),
+    "interlock-open": Kind("world", "", "the laser's interlock loop opens: the light goes out, and stays out until it is switched on again"),
     "bias-drift": Kind("world", "", "the darkest point of the intensity modulators moves by that voltage", "V", 1.0, -20.0, 20.0),
     "voa-stuck": Kind("world", "instrument", "the attenuator's motor does not move any more"),
     "fibre-cut": Kind("world", "user", "a fibre loses that much more, in the arm of a user or before the loop", "dB", 60.0, 0.0, 200.0),

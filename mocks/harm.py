@@ -21,7 +21,8 @@ _NONE: Mapping[str, float] = MappingProxyType({})
 class Harm:
     """The faults of the bench at one time; without any, as it should be.
 
-    laser_db: of the laser's power.  hop_m: of its wavelength.  lasing: it does not stop emitting.  null_v: by which the modulators' darkest point has moved.
+    laser_db: of the laser's power.  hop_m: of its wavelength.  lasing: it does not stop emitting.  unlocked: its interlock loop is open.
+    null_v: by which the modulators' darkest point has moved.
     stuck: attenuators that do not move.  cut_db: loss that was added, by user, `` for the line.  turned_rad: of the polarisation.  slips: slots by user.
     dark: factor on the dark rates.  latches: how often each nanowire was made to latch.  missed: share of the clicks not recorded.
     swapped: the detectors' cables at the tagger.  clockless: no reference clock.
@@ -31,6 +32,7 @@ class Harm:
     laser_db: float = 0.0
     hop_m: float = 0.0
     lasing: bool = False
+    unlocked: bool = False
     null_v: float = 0.0
     stuck: frozenset[str] = frozenset()
     cut_db: Mapping[str, float] = field(default_factory=lambda: _NONE)
@@ -57,6 +59,7 @@ _CHANGES: dict[str, Callable[[Harm, Fault], Harm]] = {
     "laser-drift": lambda harm, fault: replace(harm, laser_db=harm.laser_db + fault.size),
     "mode-hop": lambda harm, fault: replace(harm, laser_db=harm.laser_db - fault.size, hop_m=harm.hop_m + _HOP_M),
     "emission-stuck": lambda harm, _fault: replace(harm, lasing=True),
+    "interlock-open": lambda harm, _fault: replace(harm, unlocked=True),
     "bias-drift": lambda harm, fault: replace(harm, null_v=harm.null_v + fault.size),
     "voa-stuck": lambda harm, fault: replace(harm, stuck=harm.stuck | {fault.target}),
     "fibre-cut": lambda harm, fault: replace(harm, cut_db={**harm.cut_db, fault.target: harm.cut_db.get(fault.target, 0.0) + fault.size}),

@@ -219,8 +219,9 @@ class World:
     def emitted_w(self, time_ps: int | None = None) -> float:
         """Return the power the laser emits now, or at a bench time: its set-point, warm-up and drift."""
         now = self.clock_ps if time_ps is None else time_ps
-        factor = self._wandering.power_factor(now) * 10.0 ** (self.harm(now).laser_db / 10.0)
-        return self._laser.power_w * factor if self._laser.emission else 0.0
+        harm = self.harm(now)
+        factor = self._wandering.power_factor(now) * 10.0 ** (harm.laser_db / 10.0)
+        return self._laser.power_w * factor if self._laser.emission and not harm.unlocked else 0.0
 
     def power_behind_w(self, name: str) -> float:
         """Return the mean power behind an element of the line now; 0 for one that light does not pass before the loop."""

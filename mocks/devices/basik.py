@@ -54,6 +54,8 @@ class Basik:
         """Return the answer to one frame, or None if nobody answers."""
         if self._generator.random() < DROP_RATE:
             return None
+        if self._world.harm().unlocked and self._world.laser.emission:
+            self._world.set_laser(emission=False)
         try:
             request = interbus.decode(frame)
         except ChecksumError:
@@ -118,6 +120,8 @@ class Basik:
     def _value(self, register: Register) -> float:
         emitted_mw = self._world.emitted_w() * 1e3
         status = Status.EMISSION if self._world.laser.emission else Status(0)
+        if self._world.harm().unlocked:
+            status |= Status.INTERLOCK_OFF
         values: dict[Register, float] = {
             Register.POWER: emitted_mw,
             Register.POWER_DBM: 10.0 * log10(emitted_mw) if emitted_mw > 0.0 else -100.0,
@@ -166,7 +170,7 @@ class Basik:
             raise Refused
 
     def _switch(self, value: float) -> None:
-        if value not in (0.0, 1.0) or (self._refuses and value):
+        if value not in (0.0, 1.0) or ((self._refuses or self._world.harm().unlocked) and value):
             raise Refused
         self._world.set_laser(emission=bool(value))
 

@@ -17,8 +17,9 @@ from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.node import network
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import AlignmentError, ClockLost, DeviceFault, NoKeyError, Overflow, Timeout, Tripped
+from heliograph.core.errors import AlignmentError, ClockLost, DeviceFault, InterlockOpen, NoKeyError, Overflow, Timeout, Tripped
 from heliograph.instruments.connect import connect
+from heliograph.instruments.guard.arbiter import FRESH_S
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.faults import Fault
 from heliograph.mocks.lab import Lab
@@ -95,6 +96,27 @@ def test_light_that_does_not_stop_is_told_and_stopped_by_everything_else(opened)
         assert lab.world.laser.emission
         assert all(lab.world.attenuation_db(name) == 60.0 for name in ("voa_in", "voa_a", "voa_b", "voa_c"))
         assert not any(lab.world.nanowire(k).bias_a for k in range(2))
+
+
+def test_an_interlock_loop_that_opens_trips_the_bench(opened):
+    with opened() as (bench, lab):
+        arbiter = bench.instruments.arbiter
+        assert lab.world.emitted_w() > 0.0
+        lab.inject("interlock-open")
+        assert lab.world.emitted_w() == 0.0
+
+        with pytest.raises(Tripped, match="laser: the interlock loop is open"):
+            arbiter.look()
+
+        assert is_dark(lab.world)
+        arbiter.reset()
+        with pytest.raises(InterlockOpen, match="interlock loop is open"):
+            bench["laser"].emission = True
+        lab.heal()
+        # A moment ago it was read as open.
+        time.sleep(FRESH_S)
+        bench["laser"].emission = True
+        assert lab.world.emitted_w() > 0.0
 
 
 def test_an_attenuator_that_no_longer_answers_counts_as_open_and_trips_the_bench(opened, monkeypatch):

@@ -318,6 +318,7 @@ WORLD: dict[str, tuple[str, str, str]] = {
         _BENCH,
         "test_light_that_does_not_stop_is_told_and_stopped_by_everything_else",
     ),
+    "interlock-open": ("the bench trips, and emission is refused", _BENCH, "test_an_interlock_loop_that_opens_trips_the_bench"),
     "bias-drift": ("light between the pulses: the extinction worsens", _WORLD, "test_a_bias_that_drifts_lets_light_through_between_the_pulses"),
     "voa-stuck": ("`DeviceFault` when it is moved", _BENCH, "test_a_stuck_attenuator_is_told_when_it_is_moved"),
     "fibre-cut": ("counts and interference fall; no key of the block", _BENCH, "test_light_that_goes_bad_in_the_middle_of_a_block_makes_no_key"),

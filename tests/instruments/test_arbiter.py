@@ -17,6 +17,7 @@ from heliograph.instruments.guard import arming, ramp, safe
 from heliograph.instruments.guard.arbiter import Event
 from heliograph.instruments.guard.permits import BenchState
 from heliograph.instruments.roles import TagBatch
+from heliograph.instruments.wire.interbus import Status
 from heliograph.mocks.devices import basik
 from heliograph.mocks.faults import Fault
 from heliograph.mocks.truth import truth
@@ -304,6 +305,7 @@ def test_a_hiccup_is_no_loss(lit: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         (lambda bench: bench.voas["voa_a"].answer("RST"), "as after a power cycle"),
         (lambda bench: bench.voas["voa_in"]._move(30.0), r"voa_in: 30\.00 dB read back, 33\.61 dB were set"),
         (lambda bench: bench.world.set_laser(emission=False), "the light went out by itself"),
+        (lambda bench: bench.world.suffer(Fault("interlock-open")), "the interlock loop is open"),
         (lambda bench: bench.snspd.answer({"command": "SetAllBiasCurrents", "label": "BiasCurrent", "value": [0.0, 0.0]}), "bias of detector 1 went away"),
     ],
 )
@@ -312,6 +314,17 @@ def test_lost_settings_trip(lit: Bench, happens: Any, told: str) -> None:
     happens(lit)
 
     with pytest.raises(Tripped, match=told):
+        lit.arbiter.look()
+
+    assert dark(lit)
+
+
+def test_a_loop_that_opens_trips_even_if_the_laser_says_that_it_shines_on(lit: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = basik.Basik._value
+    bits = float(Status.EMISSION | Status.INTERLOCK_OFF)
+    monkeypatch.setattr(basik.Basik, "_value", lambda one, register: bits if register.name == "STATUS" else value(one, register))
+
+    with pytest.raises(Tripped, match="laser: the interlock loop is open"):
         lit.arbiter.look()
 
     assert dark(lit)
