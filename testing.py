@@ -7,8 +7,8 @@
 
 `bench` is a simulated bench, armed, with instruments of your own where the station file names them; every test gets a new one with the same seed. `station`
 is its station file, `lab` the simulated world behind it, `faults` lets things go wrong there, `expected_wire` checks a driver byte by byte. Tests marked
-`hardware` are skipped unless `--hardware station.toml` names a real bench; then they get that one, with owner and watchdog. Where pytest's configuration has `heliograph_station`, it is
-a station file of yours.
+`hardware` are skipped unless `--hardware station.toml` names a real bench; then they get that one, with owner and watchdog. Where pytest's configuration has
+`heliograph_station`, it is a station file of yours.
 """
 
 from __future__ import annotations
