@@ -129,13 +129,12 @@ class Calibrations:
         if not run.complete or run.stop["reason"] != "done" or not isinstance(found, dict):
             raise CalibrationError(f"{run.procedure} left no calibration", where=str(run.path), remedy="Run it to its end.")
         values = {name: Measured(one["value"], one["sigma"], one["unit"]) for name, one in found["values"].items()}
-        taken = datetime.fromisoformat(run.stop["time"]).astimezone(UTC).replace(microsecond=0)
         # Left open as a file: what is hashed are the bytes on disk.
         digest = file_sha256(run.path)
         self._make_folder()
         behind = os.path.relpath(run.path.resolve(), self.folder.resolve())
         station = str(run.start["station_name"])
-        record = Calibration(station, found["element"], found["kind"], values, taken, found["valid_days"], run.run_id, behind, digest, run.simulated)
+        record = Calibration(station, found["element"], found["kind"], values, _ended(run), found["valid_days"], run.run_id, behind, digest, run.simulated)
         path = self.path(record.name)
         _check_values(record, str(path))
         try:
@@ -164,8 +163,8 @@ class Calibrations:
     def use(self, name: str, *, now: datetime | None = None) -> Calibration:
         """Return a record that may be used now.
 
-        Raises CalibrationError if there is none; Expired if it is too old; Suspect if its date lies ahead, its run file is gone, changed or tells other
-        values, or if a value cannot be.
+        Raises CalibrationError if there is none; Expired if it is too old; Suspect if its date lies ahead, its run file is gone, changed or tells anything
+        else than the record, or if a value cannot be.
         """
         record, path, now = self.read(name), str(self.path(name)), now or datetime.now(UTC)
         if now > record.until:
@@ -188,13 +187,17 @@ class Calibrations:
             raise Suspect(f"its run file {behind} cannot be read", where=path, remedy=f"Put it back. {make(record.name)}") from error
         try:
             with Run.open(behind) as run:
-                found = run.summary["calibration"]
+                found, ended = run.summary["calibration"], _ended(run)
         except (HeliographError, KeyError) as error:
             raise Suspect(f"its run file {behind.name} holds no calibration", where=path, remedy=make(record.name)) from error
         told = {name: Measured(one["value"], one["sigma"], one["unit"]) for name, one in found["values"].items()}
-        said = (record.station, record.element, record.kind, record.valid_days, record.simulated, dict(record.values))
-        if (run.start["station_name"], found["element"], found["kind"], found["valid_days"], run.simulated, told) != said:
-            raise Suspect("the record tells other values than its run", where=path, remedy=make(record.name))
+        measured = {
+            "station": run.start["station_name"], "element": found["element"], "kind": found["kind"], "valid_days": found["valid_days"],
+            "simulated": run.simulated, "values": told, "taken": ended, "run_id": run.run_id,
+        }  # fmt: skip
+        other = [name for name, value in measured.items() if getattr(record, name) != value]
+        if other:
+            raise Suspect(f"the record tells other {' and '.join(other)} than its run", where=path, remedy=make(record.name))
 
     def _make_folder(self) -> None:
         try:
@@ -210,6 +213,11 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(_PIECE):
             total.update(piece)
     return total.hexdigest()
+
+
+def _ended(run: Run) -> datetime:
+    """Return when a run ended, to the second: the date of the calibration that it found."""
+    return datetime.fromisoformat(run.stop["time"]).astimezone(UTC).replace(microsecond=0)
 
 
 def make(name: str) -> str:

@@ -88,7 +88,10 @@ def altered(path: Path) -> None:
         file.attrs["stop"] = json.dumps(stop, sort_keys=True)
 
 
-@pytest.mark.parametrize("spoil", ["run altered", "run gone", "value edited", "days edited", "sigma gone", "no toml", "name of another", "from the future"])
+SPOILT = ["run altered", "run gone", "value edited", "days edited", "run id edited", "sigma gone", "no toml", "name of another", "from the future"]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_what_cannot_be_trusted_is_refused(store, tmp_path, spoil):
     with measured(tmp_path) as run:
         store.keep(run)
@@ -103,6 +106,7 @@ def test_what_cannot_be_trusted_is_refused(store, tmp_path, spoil):
     else:
         edits = {
             "value edited": ("value = 0.3", "value = 0.5"),
+            "run id edited": (f'run_id = "{run.run_id}"', 'run_id = "20200101T000000Z-abcdef"'),
             "days edited": ("valid_days = 30.0", "valid_days = 300.0"),
             "sigma gone": (", sigma = 0.004", ""),
             "no toml": ("schema =", "schema"),
@@ -116,6 +120,18 @@ def test_what_cannot_be_trusted_is_refused(store, tmp_path, spoil):
         store.use(name)
     assert name in caught.value.where
     assert standing(station(tmp_path), store, name).state == "suspect"
+
+
+def test_a_stale_record_is_not_renewed_by_editing_its_date(store, tmp_path):
+    with measured(tmp_path, at=datetime.now(UTC) - timedelta(days=31)) as run:
+        kept = store.keep(run)
+    path, text = store.path("im1-bias"), store.path("im1-bias").read_text()
+    for days in (0, 15):
+        path.write_text(text.replace(f"{kept.taken:%Y-%m-%dT%H:%M:%SZ}", f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"))
+        with pytest.raises(Suspect, match="other taken than its run"):
+            store.use("im1-bias")
+    path.write_text(text)
+    assert store.use("im1-bias", now=datetime.now(UTC) - timedelta(days=2)) == kept
 
 
 @pytest.mark.parametrize("values", [{**BIAS, "v_pi_v": Measured(0.0, 0.1, "V")}, {**BIAS, "null_v": Measured(0.1, -1.0, "V")}, {"v_pi_v": BIAS["v_pi_v"]}])
