@@ -56,7 +56,6 @@ KINDS: dict[str, Kind] = {
     "tagger-port-closed": Kind("device", "instrument", "nobody listens at the tagger's command port"),
     "detector-unplugged": Kind("device", "instrument", "the cable of the first detector is off"),
     "tagger-overflow": Kind("device", "instrument", "the tagger's buffer runs over and stamps are lost"),
-    "tag-overflow": Kind("device", "instrument", "the same as tagger-overflow"),
     "laser-drift": Kind("world", "", "the laser emits that much more than it was told to", "dB", 1.0, -30.0, 30.0),
     "mode-hop": Kind("world", "", "the laser jumps to another line, weaker by that much", "dB", 3.0, 0.0, 60.0),
     "emission-stuck": Kind("world", "", "the laser does not stop emitting"),
@@ -76,12 +75,16 @@ KINDS: dict[str, Kind] = {
 }
 """Every fault by its name."""
 
+ALIASES = {"tag-overflow": "tagger-overflow"}
+"""Other names that scripts may use."""
+
 NAMES = {name if kind.layer != "reply" else f"{name}:NAME": kind.what for name, kind in KINDS.items()}
 """Every fault as the command line takes it, and what it does. Those with NAME fall on the instrument of that name."""
 
 
 def kind_of(name: str, *, where: str = "--fault") -> Kind:
-    """Return a kind by its name; raises ConfigError with all there are."""
+    """Return a kind by its name or its other one; raises ConfigError with all there are."""
+    name = ALIASES.get(name, name)
     if name not in KINDS:
         raise ConfigError(f"no fault {name!r}", where=where, remedy=f"Choose one of {', '.join(NAMES)}.")
     return KINDS[name]

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from ..core.units import parse
-from .fault_kinds import KINDS, NAMES, kind_of
+from .fault_kinds import ALIASES, KINDS, NAMES, kind_of
 
 __all__ = ["KINDS", "NAMES", "Fault", "Faults", "read"]
 
@@ -48,6 +48,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         kind = kind_of(self.kind)
+        object.__setattr__(self, "kind", ALIASES.get(self.kind, self.kind))
         numbers = [self.at is None or self.at >= 1, self.times is None or self.times >= 1, self.rate is None or 0.0 <= self.rate <= 1.0]
         if not all(numbers):
             raise ConfigError("at and times count from 1, a rate lies between 0 and 1", where=f"fault {self.kind}", remedy="Mend the number.")
@@ -169,21 +170,6 @@ class Faults:
         return any(fault.kind == kind and fault.target in ("", instrument) for fault in self.script)
 
     @property
-    def laser_refuses(self) -> bool:
-        """Say whether the laser refuses to emit."""
-        return self.has("laser-refuses")
-
-    @property
-    def tagger_port_closed(self) -> bool:
-        """Say whether nobody listens at the tagger's command port."""
-        return self.has("tagger-port-closed")
-
-    @property
     def detector_unplugged(self) -> bool:
         """Say whether the first detector's cable is off."""
         return self.has("detector-unplugged")
-
-    @property
-    def tagger_overflow(self) -> bool:
-        """Say whether the tagger's buffer runs over."""
-        return self.has("tagger-overflow") or self.has("tag-overflow")

@@ -72,7 +72,7 @@ def _spd(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
 
 
 def _tdc1(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
-    for fault in ("tagger-overflow", "tag-overflow", "tagger-port-closed"):
+    for fault in ("tagger-overflow", "tagger-port-closed"):
         if place.faults.has(fault, name):
             raise ConfigError(f"a TDC1 has no way to show {fault}", where=name, remedy="Choose another fault for this instrument.")
     device = Tdc1(place.world, {channel: signal for signal, channel in entry["wire"]["channel_map"].items()})
@@ -83,7 +83,7 @@ def _tdc1(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
 
 def _id900(place: Place, name: str, entry: Mapping[str, Any]) -> Resources:
     signals = {channel: signal for signal, channel in entry["wire"]["channel_map"].items()}
-    device = Id900(place.world, signals, overflow=place.faults.has("tagger-overflow", name) or place.faults.has("tag-overflow", name))
+    device = Id900(place.world, signals, overflow=place.faults.has("tagger-overflow", name))
     place.lines.line(name, "stream")
     device.recorder.open_outlet = partial(place.outlet, name)
     place.hub.producers.append(device.recorder)

@@ -310,7 +310,6 @@ WORLD: dict[str, tuple[str, str, str]] = {
     "tagger-port-closed": ("`Timeout` while connecting", _DRIVERS, "test_a_closed_tagger_port_is_told_in_time"),
     "detector-unplugged": ("no clicks; biased anew three times, then `Tripped`", _DRIVERS, "test_an_unplugged_detector_is_silent"),
     "tagger-overflow": ("a `Gap` with the missing tags, exactly; `Overflow`", _BENCH, "test_the_gaps_of_an_overflow_hold_exactly_the_tags_that_are_missing"),
-    "tag-overflow": ("the same", _BENCH, "test_the_gaps_of_an_overflow_hold_exactly_the_tags_that_are_missing"),
     "laser-drift": ("count rates follow", _WORLD, "test_less_light_or_fewer_clicks_are_fewer_counts"),
     "mode-hop": ("count rates fall", _WORLD, "test_less_light_or_fewer_clicks_are_fewer_counts"),
     "emission-stuck": (

@@ -44,6 +44,14 @@ def test_every_fault_of_replies_has_an_effect():
     assert set(NAMES) == {f"{name}:NAME" if name in kinds else name for name in KINDS}
 
 
+def test_the_other_name_of_a_fault_is_the_same_fault(tmp_path):
+    script = tmp_path / "faults.toml"
+    script.write_text('[[fault]]\nkind = "tag-overflow"\n')
+
+    assert {*read(["tag-overflow", str(script)]), Fault("tag-overflow")} == {Fault("tagger-overflow")}
+    assert Faults.parse(["tag-overflow"], ["tagger"]).has("tagger-overflow", "tagger")
+
+
 def test_a_name_a_script_and_code_say_the_same(tmp_path):
     script = tmp_path / "faults.toml"
     script.write_text(

@@ -248,7 +248,7 @@ def test_two_channels_need_two_units():
         SFifteenDetector.open("spd", entry, {"resource": "ASRL/dev/none::INSTR"}, station="lab.toml")
 
 
-@pytest.mark.parametrize("fault", ["tag-overflow", "tagger-overflow", "tagger-port-closed"])
+@pytest.mark.parametrize("fault", ["tagger-overflow", "tagger-port-closed"])
 def test_a_fault_that_a_tdc_cannot_show_is_refused(fault):
     lab = Lab(station().plain(), [fault])
     with pytest.raises(ConfigError, match=f"no way to show {fault}"):
