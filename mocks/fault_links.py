@@ -299,6 +299,11 @@ class Lines:
             if fault.layer == "reply" and (fault.target, fault.port) not in self._lines:
                 self.inject(fault)
 
+    @property
+    def struck(self) -> int:
+        """Count how often the armed faults of replies struck."""
+        return sum(armed.struck for line in self._lines.values() for armed in tuple(line.armed))
+
     def heal(self) -> None:
         """Disarm every fault of replies."""
         for line in self._lines.values():

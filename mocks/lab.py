@@ -64,6 +64,11 @@ class Lab:
         else:
             self._lines.inject(fault)
 
+    @property
+    def struck(self) -> int:
+        """Count how often the faults of replies struck that are armed now."""
+        return self._lines.struck
+
     def heal(self) -> None:
         """Let everything be right again: replies and bench. What is built into a device stays."""
         self._lines.heal()
