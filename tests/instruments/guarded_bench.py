@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +12,46 @@ from pymeasure.adapters import Adapter
 
 from heliograph.core.errors import Disconnected, Timeout
 from heliograph.instruments.attenuators import OzAttenuator
+from heliograph.instruments.avalanche_detectors import SFifteenDetector
+from heliograph.instruments.bias_controllers import MbxBias
 from heliograph.instruments.guard.arbiter import Arbiter
 from heliograph.instruments.guard.interlocks import needed_db
 from heliograph.instruments.keysight import Keysight81160A
 from heliograph.instruments.lasers import BasikLaser
+from heliograph.instruments.mbx_attenuators import MbxVoa
 from heliograph.instruments.nkt import KoherasBasik
 from heliograph.instruments.oz_optics import OzDD100
 from heliograph.instruments.photon_detectors import WebSQDetector
+from heliograph.instruments.power_meters import Pm100Meter
 from heliograph.instruments.role_adapter import RoleAdapter
 from heliograph.instruments.roles import WireCount
+from heliograph.instruments.s_fifteen import SFifteenSPD
 from heliograph.instruments.single_quantum import WebSQ
 from heliograph.instruments.station import Station, default_text
+from heliograph.instruments.thorlabs import ThorlabsMBX, ThorlabsPM100
 from heliograph.instruments.waveform_sources import KeysightSource
-from heliograph.mocks.devices import awg81160a, basik, dd100, websq
+from heliograph.mocks.devices import awg81160a, basik, dd100, mbx, pm100, sfifteen_spd, websq
 from heliograph.mocks.layout import Layout
+from heliograph.mocks.optics.avalanche import Diode
+from heliograph.mocks.randomness import Seeds
 from heliograph.mocks.truth import truth
 from heliograph.mocks.world import World
 
 STATION = Station.parse(default_text(), Path("demo.toml"))
+
+
+def _avalanche_line() -> Station:
+    """The station with every device of the line, with avalanche diodes in the beam in place of nanowires."""
+    text = (Path(__file__).parents[1] / "full_station.toml").read_text()
+    text = re.sub(r"(?m)^(snspd|tagger)\..*\n", "", text).replace('gate = "2 ns" }', 'gate = "4 ns" }')
+    return Station.parse(text.encode(), Path("line.toml"))
+
+
+AVALANCHE_LINE = _avalanche_line()
 VOAS = ("voa_in", "voa_a", "voa_b", "voa_c")
-FLUX_HZ = 30e6
+ARMS = VOAS[1:]
+PARKED_V = 40.5
+"""Bias of a diode, the parked one and its tolerance, up to which light does not harm it."""
 ROUNDING_DB = 0.01
 """Attenuators answer with two decimals."""
 
@@ -85,9 +107,12 @@ class Counting:
 class WatchedWorld(World):
     """The world, looked at after every turn of a knob."""
 
-    def __init__(self) -> None:
+    def __init__(self, station: Station) -> None:
         self.violations: list[str] = []
-        plain = STATION.plain()
+        self.station = station
+        self.flux_hz = min(one.rules.limits.flux_hz or inf for one in station.instruments.values())
+        self.line = [name for name in station.optics.line if name in station.instruments and station.instruments[name].wire.role == "Attenuator"]
+        plain = station.plain()
         # Nothing here depends on a pattern, and light through a short one is computed fast.
         super().__init__(Layout.of({**plain, "clock": {**plain["clock"], "pattern_slots": 10}}))
 
@@ -107,13 +132,22 @@ class WatchedWorld(World):
         super().set_detectors_enabled(enabled)
         self.judge()
 
+    def set_diode(self, detector: int, diode: Diode) -> None:
+        super().set_diode(detector, diode)
+        self.judge()
+
+    @property
+    def biased(self) -> bool:
+        now = truth(self)
+        return (now["enabled"] and max(now["bias_a"]) > 0.0) or any(self.diode(k).bias_v > PARKED_V for k in range(2))
+
     def judge(self) -> None:
         now = truth(self)
         attenuation = now["attenuation_db"]
-        if not now["emission"] or not now["enabled"] or max(now["bias_a"]) <= 0.0 or len(attenuation) < len(VOAS):
+        if not now["emission"] or not self.biased or len(attenuation) < len(self.line) + len(ARMS):
             return
-        need = needed_db(self.laser.power_w, self.laser.wavelength_m, max(STATION.optics.site.eta), FLUX_HZ)
-        have = 60.0 + attenuation["voa_in"] + min(attenuation[name] for name in VOAS[1:])
+        need = needed_db(self.laser.power_w, self.laser.wavelength_m, max(self.station.optics.site.eta), self.flux_hz)
+        have = 60.0 + sum(attenuation[name] for name in self.line) + min(attenuation[name] for name in ARMS)
         if have < need - ROUNDING_DB:
             self.violations.append(f"{need:.2f} dB are needed, there are {have:.2f} dB: {now}")
 
@@ -121,27 +155,57 @@ class WatchedWorld(World):
 class Bench:
     """The instruments on which light and bias depend, with the real adapters and drivers, and their arbiter."""
 
+    detector = "snspd"
+    spds: list[sfifteen_spd.SfifteenSpd]
+    units: dict[str, mbx.Mbx]
+
     def __init__(self, station: Station = STATION) -> None:
-        self.station, self.world = station, WatchedWorld()
+        self.station, self.world = station, WatchedWorld(station)
         self.voas = {name: dd100.DD100(self.world, name) for name in VOAS}
         self.laser = basik.Basik(self.world, np.random.default_rng(1))
-        self.snspd = websq.WebSQ(self.world)
         self.wires: dict[str, Wire] = {}
         self.instruments: dict[str, RoleAdapter] = {}
         for name, voa in self.voas.items():
             voa.answer("H")
             self._add(name, OzAttenuator, OzDD100, voa, command_end="\r", line_end=b"\r\n")
         self._add("laser", BasikLaser, KoherasBasik, self.laser, command_end="")
-        self._add("snspd", WebSQDetector, WebSQ, self.snspd, counts_link=lambda: Counting(self.snspd))
         self._add("awg_im", KeysightSource, Keysight81160A, awg81160a.Awg81160A(self.world, "awg_im"))
+        self._add_rest()
         self.arbiter = Arbiter(station, self.instruments)
         for one in self.instruments.values():
             one.arbiter = self.arbiter
         self.arbiter.secure()
 
+    def _add_rest(self) -> None:
+        self.snspd = websq.WebSQ(self.world)
+        self._add("snspd", WebSQDetector, WebSQ, self.snspd, counts_link=lambda: Counting(self.snspd))
+
     def _add(self, name: str, adapter: Any, driver: Any, device: Any, *, command_end: str = "\n", line_end: bytes = b"\n", **more: Any) -> None:
         self.wires[name] = Wire(device, command_end=command_end, line_end=line_end)
-        self.instruments[name] = adapter(name, self.station.instruments[name], driver(self.wires[name], name, **more), station="demo.toml")
+        self._put(name, adapter, driver(self.wires[name], name, **more))
+
+    def _put(self, name: str, adapter: Any, driver: Any) -> None:
+        self.instruments[name] = adapter(name, self.station.instruments[name], driver, station="demo.toml")
 
     def __getitem__(self, name: str) -> Any:
         return self.instruments[name]
+
+
+class AvalancheBench(Bench):
+    """The same with avalanche diodes, bias controllers, the attenuator in one of them, and a power meter."""
+
+    detector = "spd"
+
+    def __init__(self, station: Station = AVALANCHE_LINE) -> None:
+        super().__init__(station)
+
+    def _add_rest(self) -> None:
+        self.spds = [sfifteen_spd.SfifteenSpd(self.world, k) for k in range(2)]
+        self.wires |= {name: Wire(spd, command_end="") for name, spd in zip(("spd", "second"), self.spds, strict=True)}
+        self._put("spd", SFifteenDetector, {1: SFifteenSPD(self.wires["spd"], "spd"), 2: SFifteenSPD(self.wires["second"], "spd")})
+        self.units = {name: mbx.Mbx(self.world, Seeds(1), name, "BiasController") for name in ("mbx_1", "mbx_2")}
+        self.units["mbx_1"].serve("voa_mbx", "Attenuator")
+        for name, unit in self.units.items():
+            self._add(name, MbxBias, ThorlabsMBX, unit, command_end="\r", line_end=b"\r")
+        self._put("voa_mbx", MbxVoa, self.instruments["mbx_1"].driver)
+        self._add("meter", Pm100Meter, ThorlabsPM100, pm100.Pm100(self.world, "meter"))

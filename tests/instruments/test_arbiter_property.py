@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from heliograph.core.errors import InstrumentError, InterlockError, LimitError
+from heliograph.core.errors import InstrumentError, InterlockError, InterlockOpen, LimitError
 from heliograph.instruments.guard import arbiter as arbiter_module
 from heliograph.instruments.guard import ramp, readings, safe
 from heliograph.instruments.guard.arbiter import Arbiter
 from heliograph.instruments.guard.interlocks import AttenuatorNow
 from heliograph.instruments.guard.permits import BenchState, Permit
+from heliograph.instruments.wire.mbx import BiasMode
 from heliograph.mocks.truth import truth
 
-from .guarded_bench import VOAS, Bench
+from .guarded_bench import VOAS, AvalancheBench, Bench
 
 
 @contextmanager
@@ -56,12 +58,12 @@ class Commands(RuleBasedStateMachine):
     @rule(ch=st.sampled_from([1, 2]), bias_a=st.sampled_from([0.0, 5e-6, 18e-6, 25e-6]))
     def bias(self, ch: int, bias_a: float) -> None:
         with refused():
-            self.bench["snspd"].set_bias(ch, bias_a)
+            self.bench[self.bench.detector].set_bias(ch, bias_a)
 
     @rule(on=st.booleans())
     def enabled(self, on: bool) -> None:
         with refused():
-            self.bench["snspd"].enabled = on
+            self.bench[self.bench.detector].enabled = on
 
     @rule(ch=st.sampled_from([1, 2]), on=st.booleans())
     def modulator(self, ch: int, on: bool) -> None:
@@ -90,7 +92,7 @@ class Commands(RuleBasedStateMachine):
     @rule()
     def count(self) -> None:
         with refused():
-            self.bench["snspd"].counts(0.01)
+            self.bench[self.bench.detector].counts(0.01)
 
     @invariant()
     def detectors_never_see_unattenuated_light(self) -> None:
@@ -116,12 +118,69 @@ class CommandsAndFaults(Commands):
     @rule(rate_hz=st.sampled_from([0.0, 1e5, 1e7]))
     def rates(self, rate_hz: float) -> None:
         with refused():
-            self.bench.arbiter.observe_rates("snspd", {1: rate_hz}, 0.1)
+            self.bench.arbiter.observe_rates(self.bench.detector, {1: rate_hz}, 0.1)
 
     @rule()
     def look(self) -> None:
         with refused():
             self.bench.arbiter.look()
+
+
+class LineCommands(Commands):
+    """The same on a bench of avalanche diodes, with bias controllers, an attenuator in one of them, a power meter, and waveforms that are loaded."""
+
+    bench_type: ClassVar[type[Bench]] = AvalancheBench
+
+    @rule(ch=st.sampled_from([1, 2]), bias_v=st.sampled_from([0.0, 40.0, 57.5, 60.0, 65.0]))
+    def bias(self, ch: int, bias_v: float) -> None:
+        with refused():
+            self.bench["spd"].set_bias(ch, bias_v)
+
+    @rule(attenuation_db=st.sampled_from([0.5, 5.0, 20.0]))
+    def integrated_attenuation(self, attenuation_db: float) -> None:
+        with refused():
+            self.bench["voa_mbx"].attenuation_db = attenuation_db
+
+    @rule(name=st.sampled_from(["mbx_1", "mbx_2"]), bias_v=st.sampled_from([-8.0, 0.0, 5.0, 9.0]))
+    def modulator_bias(self, name: str, bias_v: float) -> None:
+        with refused():
+            self.bench[name].bias_v = bias_v
+
+    @rule(name=st.sampled_from(["mbx_1", "mbx_2"]), mode=st.sampled_from([BiasMode.OFF, BiasMode.PEAK, BiasMode.NULL]))
+    def modulator_mode(self, name: str, mode: BiasMode) -> None:
+        with refused():
+            self.bench[name].mode = mode
+
+    @rule(ch=st.sampled_from([1, 2]), volts=st.sampled_from([0.0, 2.5, 6.0]))
+    def waveform(self, ch: int, volts: float) -> None:
+        with refused():
+            self.bench["awg_im"].load(ch, np.linspace(-volts, volts, 10), 1e9)
+
+    @rule(wavelength_m=st.sampled_from([1310e-9, 1550e-9, 3e-6]))
+    def meter(self, wavelength_m: float) -> None:
+        with refused():
+            self.bench["meter"].wavelength_m = wavelength_m
+            assert self.bench["meter"].power_w >= -1e-9
+
+
+class LineCommandsAndFaults(LineCommands, CommandsAndFaults):
+    """And what may fail of these."""
+
+    @rule(name=st.sampled_from(["spd", "second", "mbx_1", "mbx_2", "meter"]), cut=st.booleans())
+    def more_cables(self, name: str, cut: bool) -> None:
+        self.bench.wires[name].cut = cut
+
+    @rule(name=st.sampled_from(["voa_in", "laser", "awg_im"]), cut=st.booleans())
+    def cable(self, name: str, cut: bool) -> None:
+        self.bench.wires[name].cut = cut
+
+    @rule(number=st.sampled_from([0, 1]))
+    def power_cycle_of_a_diode(self, number: int) -> None:
+        self.bench.spds[number].power_cycle()
+
+    @rule(name=st.sampled_from(["mbx_1", "mbx_2"]))
+    def power_cycle_of_a_bias_controller(self, name: str) -> None:
+        self.bench.units[name].power_cycle()
 
 
 @pytest.fixture(autouse=True)
@@ -138,25 +197,36 @@ def tried(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> No
 
 
 def test_no_sequence_of_commands_lets_unattenuated_light_on_biased_detectors() -> None:
-    tried(Commands, 15, 40)
+    tried(Commands, 8, 40)
 
 
 def test_nor_does_any_sequence_in_which_things_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     # A fault that comes between a reading and the next command is noticed by the next reading; here every command reads afresh.
     monkeypatch.setattr(arbiter_module, "FRESH_S", 0.0)
-    tried(CommandsAndFaults, 15, 35)
+    tried(CommandsAndFaults, 8, 35)
+
+
+def test_nor_does_any_on_a_bench_of_avalanche_diodes_and_bias_controllers() -> None:
+    tried(LineCommands, 8, 40)
+
+
+def test_nor_does_any_of_these_in_which_things_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arbiter_module, "FRESH_S", 0.0)
+    tried(LineCommandsAndFaults, 8, 35)
 
 
 @pytest.mark.slow
-def test_nor_does_any_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("machine", [CommandsAndFaults, LineCommandsAndFaults])
+def test_nor_does_any_of_many(monkeypatch: pytest.MonkeyPatch, machine: type[Commands]) -> None:
     monkeypatch.setattr(arbiter_module, "FRESH_S", 0.0)
-    tried(CommandsAndFaults, 500, 60)
+    tried(machine, 500, 60)
 
 
-def test_without_the_permit_a_sequence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("machine", [Commands, LineCommands])
+def test_without_the_permit_a_sequence_is_found(monkeypatch: pytest.MonkeyPatch, machine: type[Commands]) -> None:
     monkeypatch.setattr(Arbiter, "permit", lambda *_: Permit())
     with pytest.raises(AssertionError, match="dB are needed"):
-        tried(Commands, 200, 40)
+        tried(machine, 200, 40)
 
 
 def test_an_attenuator_that_is_believed_unread_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,3 +249,34 @@ def test_the_bench_of_this_test_does_arm_and_is_lit() -> None:
     bench["voa_in"].attenuation_db = 33.61
     assert bench.world._attenuation_db["voa_in"] == pytest.approx(33.61)
     assert not bench.world.violations
+
+
+def test_so_does_the_bench_of_avalanche_diodes() -> None:
+    bench = AvalancheBench()
+    bench.arbiter.arm()
+
+    assert bench.arbiter.state is BenchState.ARMED
+    assert truth(bench.world)["emission"]
+    assert [bench.world.diode(k).bias_v for k in range(2)] == pytest.approx([60.0, 60.0])
+    assert bench.world._attenuation_db["voa_mbx"] == pytest.approx(20.0, rel=3e-3)
+    bench["voa_a"].attenuation_db = bench["voa_b"].attenuation_db = 1.0
+    bench["voa_mbx"].attenuation_db = 0.5
+    bench["voa_in"].attenuation_db = 33.61
+    assert not bench.world.violations
+
+
+def test_an_integrated_attenuator_that_is_believed_unread_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = AvalancheBench()
+    bench["laser"].power_setpoint_w = 10e-3
+    bench["laser"].emission = True
+    for name, attenuation_db in (("voa_in", 12.0), ("voa_a", 1.0), ("voa_mbx", 0.5)):
+        bench[name].attenuation_db = attenuation_db
+    with pytest.raises(InterlockOpen, match="voa_mbx 0.50 dB"):
+        bench["spd"].set_bias(1, 60.0)
+    assert not bench.world.violations
+
+    monkeypatch.setattr(readings, "_attenuator", lambda one: AttenuatorNow(20.0 if one.name == "voa_mbx" else one.measured_db))
+    monkeypatch.setattr(arbiter_module, "FRESH_S", 0.0)
+    bench["spd"].set_bias(1, 60.0)
+
+    assert "dB are needed" in bench.world.violations[0]
