@@ -4,6 +4,7 @@ import pytest
 from pymeasure.test import expected_protocol
 
 from heliograph.core.errors import BadReply, NotHomed, Rejected
+from heliograph.instruments import oz_optics
 from heliograph.instruments.oz_optics import OzDD100
 
 
@@ -29,6 +30,11 @@ def test_the_configuration_holds_the_range() -> None:
         assert voa.insertion_loss_db == 0.8
         assert voa.max_attenuation_db == 60.0
         assert voa.configuration()["SN"] == "7"
+
+
+def test_a_move_may_take_as_many_timeouts_of_a_reply_as_the_slowest_does() -> None:
+    with expected_protocol(OzDD100, []) as voa:
+        assert voa.moving_s == oz_optics.MOVING * oz_optics.TIMEOUT_S
 
 
 def test_homing_and_restart() -> None:

@@ -22,6 +22,12 @@ def test_the_bias_mode_is_set_and_read_back() -> None:
         assert mbx.mzm.mode is BiasMode.NULL
 
 
+def test_whether_the_bias_is_being_calibrated() -> None:
+    with expected_protocol(ThorlabsMBX, [("MZM:CALIBRATING?", "1"), ("MZM:CALIBRATING?", "0")]) as mbx:
+        assert mbx.mzm.is_calibrating is True
+        assert mbx.mzm.is_calibrating is False
+
+
 def test_calibration_is_answered_and_then_waited_for() -> None:
     with expected_protocol(ThorlabsMBX, [("MZM:RESET", "1"), ("MZM:CALIBRATING?", "1"), ("MZM:CALIBRATING?", "0")]) as mbx:
         mbx.mzm.calibrate()

@@ -32,6 +32,11 @@ def test_a_paddle_is_sent_to_an_angle_and_asked_for_it() -> None:
         assert unit.paddle_1.angle == 85.0
 
 
+def test_the_status_of_every_paddle_is_asked_for_by_its_mask() -> None:
+    with expected_protocol(Mpc320, [(ask_status(mask), status(mask, 100 * mask)) for mask in apt.MASKS]) as unit:
+        assert [paddle.status for paddle in unit.paddles] == [Status(mask, 100 * mask, 0, 0, HOMED) for mask in (1, 2, 4)]
+
+
 def test_thirty_degrees_land_on_the_nearest_count() -> None:
     with expected_protocol(Mpc320, [(bytes.fromhex("53040600d0010400f2000000"), None), (ask_status(4), status(4, 242))]) as unit:
         unit.paddle_3.angle = 30
