@@ -106,6 +106,10 @@ class Run(Mapping[str, NDArray[Any]]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def __repr__(self) -> str:
+        kind = "simulated" if self.simulated else "real"
+        return f"<Run {self.procedure} {self.run_id}, {self.stop['reason']}, {kind}, {len(self)} arrays>"
+
     @property
     def procedure(self) -> str:
         """Return the name of the procedure that made the run."""

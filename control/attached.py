@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.errors import BenchError
+from ..core.errors import BenchError, UnknownInstrument
+from ..instruments.role_adapter import not_settable
 from ..instruments.roles import SafeReport, Scalar, WireCount
 from ..instruments.station import Station
 from .bench import Bench, Progress, shown
@@ -55,11 +56,11 @@ class RemoteInstrument:
             return partial(self._call, member)
         if member in known.streams:
             return partial(self._stream, member)
-        raise AttributeError(f"{self._name} is a {self._role} of another process and has no {member!r} there")
+        raise AttributeError(f"{self._name}, which another process has open, has no {member!r} there")
 
     def __setattr__(self, member: str, value: Any) -> None:
         if member not in self._members.settable:
-            raise AttributeError(f"{member!r} of {self._name} cannot be set")
+            raise not_settable(self._name, member, self._members.settable)
         self._bench.take_control()
         self._bench.link.ask("set", self._of(member) | {"value": value}, timeout_s=None)
 
@@ -94,6 +95,8 @@ class RemoteInstruments(Mapping[str, Any]):
         self._found = {name: RemoteInstrument(bench, name, role) for name, role in roles.items()}
 
     def __getitem__(self, name: str) -> RemoteInstrument:
+        if name not in self._found:
+            raise UnknownInstrument.of(name, self._found, where=str(self.station.path))
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -142,6 +145,9 @@ class AttachedBench(Bench):
             if self._line is not None:
                 self._line.close()
             self.link.close()
+
+    def __repr__(self) -> str:
+        return f"<AttachedBench {self.station.info.name}, {len(self)} instruments of process {self.owner_pid}>"
 
     def refuse_faults(self, faults: Sequence[object]) -> None:
         """Raise BenchError if there are any: they belong to a bench that is started here."""

@@ -45,7 +45,20 @@ class Bench:
         self._runner = owner.runner if owner is not None else Runner(instruments, Topics())
 
     def __getitem__(self, name: str) -> Any:
+        """Return an instrument. Raises UnknownInstrument, which names those there are."""
         return self.instruments[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.instruments)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.instruments
+
+    def __len__(self) -> int:
+        return len(self.instruments)
+
+    def __repr__(self) -> str:
+        return f"<Bench {self.station.info.name}, {len(self)} instruments, {self.instruments.arbiter.state}>"
 
     @property
     def users(self) -> tuple[str, ...]:

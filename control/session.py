@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FrameError, ParameterError
+from ..core.errors import FrameError, UnknownInstrument
 from .link import VERSION, Message
 from .members import Members, members
 from .topics import TOPICS
@@ -96,7 +96,7 @@ class Session:
     def _instrument(self, body: Mapping[str, Any], kind: str) -> tuple[Any, str, Members]:
         name, member = str(body["name"]), str(body["member"])
         if name not in self._owner.instruments:
-            raise ParameterError(f"there is no instrument {name!r}", where="bench", remedy=f"There are {', '.join(self._owner.instruments)}.")
+            raise UnknownInstrument.of(name, self._owner.instruments, where="bench")
         one = self._owner.instruments[name]
         known = members(one.role)
         known.check(name, member, kind)

@@ -3,6 +3,7 @@
     HeliographError                     exit code 1 unless said
     +- ConfigError                      3  station file, option or parameter file is wrong
     +- ParameterError (ValueError)      3  a value handed to a function is impossible
+    |  +- UnknownInstrument (KeyError)  3  the bench has no instrument of this name
     +- LimitError                       3  asked for more than the station allows; nothing was sent
     +- DependencyMissing                3  an optional package is not installed
     +- RunFileError                     3  a run file is missing, of another kind, or damaged
@@ -43,7 +44,8 @@ Every error says what went wrong, where, and what to do about it; the command li
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, Self
 
 
 class HeliographError(Exception):
@@ -79,6 +81,15 @@ class ParameterError(HeliographError, ValueError):
     """A value handed to a function is impossible; `where` names it."""
 
     exit_code = 3
+
+
+class UnknownInstrument(ParameterError, KeyError):
+    """The bench has no instrument of this name; `remedy` lists those there are."""
+
+    @classmethod
+    def of(cls, name: object, there: Iterable[str], *, where: str) -> Self:
+        """Return the error for a name.  there: the names of the instruments that the bench has."""
+        return cls(f"there is no instrument {name!r}", where=where, remedy=f"There are {', '.join(there)}.")
 
 
 class LimitError(HeliographError):

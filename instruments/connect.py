@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
-from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError
+from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError, UnknownInstrument
 from . import catalogue, recording
 from .guard import safe
 from .guard.arbiter import Arbiter
@@ -24,7 +24,7 @@ Resolver = Callable[[str], Mapping[str, str]]
 
 
 class Instruments(Mapping[str, Any]):
-    """The open instruments of a station by name, each a role adapter (`roles`).
+    """The open instruments of a station by name, each a role adapter (`roles`). Raises UnknownInstrument for a name that the station does not have.
 
     A context manager: on any way out everything is made safe, read back, and closed.
 
@@ -40,6 +40,8 @@ class Instruments(Mapping[str, Any]):
         atexit.register(self._at_exit)
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._open:
+            raise UnknownInstrument.of(name, self._open, where=str(self.station.path))
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:

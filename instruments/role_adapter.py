@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import isfunction
 from numbers import Real
@@ -44,6 +44,13 @@ class RoleAdapter:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _tell_losses(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what a script has misspelt, and what can only be read: it would reach no device."""
+        if not name.startswith("_") and not _may_be_set(type(self), name):
+            known = [one for kind in type(self).__mro__ for one, member in vars(kind).items() if isinstance(member, property) and member.fset is not None]
+            raise not_settable(self._name, name, known)
+        super().__setattr__(name, value)
 
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
@@ -219,6 +226,19 @@ class RoleAdapter:
             if not bounds[0] <= found <= bounds[1]:
                 raise BadReply(f"the {what} came as {value!r}", remedy="Check the device and its cable.")
             return found
+
+
+def not_settable(name: str, member: str, known: Iterable[str]) -> AttributeError:
+    """Return the error for a member of an instrument that cannot be set.  known: those that can."""
+    return AttributeError(f"{member!r} of {name} cannot be set; {', '.join(sorted(set(known))) or 'nothing'} can")
+
+
+def _may_be_set(cls: type[RoleAdapter], name: str) -> bool:
+    """Say whether a class has an attribute that is no method, a property that can be set, or an annotation of this name."""
+    found = next((vars(kind)[name] for kind in cls.__mro__ if name in vars(kind)), None)
+    if isinstance(found, property):
+        return found.fset is not None
+    return (found is not None and not isfunction(found)) or any(name in vars(kind).get("__annotations__", {}) for kind in cls.__mro__)
 
 
 _TOLD_OTHERWISE = ("open", "close", "to_safe", "is_safe", "identify", "check_identity")

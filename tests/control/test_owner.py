@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.bench import open_bench
 from heliograph.control.link import VERSION, Link
 from heliograph.control.topics import TOPICS
-from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted
+from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted, UnknownInstrument
 from heliograph.instruments.roles import SafeReport, TagBatch
 from heliograph.instruments.station import Station, default_text
 from heliograph.postprocess.procedures.key_exchange import KeyExchange
@@ -329,3 +330,46 @@ def test_a_run_goes_on_without_its_controller_where_the_station_may_be_left_alon
     (written,) = (tmp_path / "runs").glob("*.h5")
     with Run.open(written) as run:
         assert run.stop["reason"] == "aborted"
+
+
+@pytest.fixture(params=["owning", "attached"])
+def either(request, tmp_path) -> Iterator[Any]:
+    """A bench that this process owns, or that another one does."""
+    if request.param == "attached":
+        with attached(request.getfixturevalue("station")) as bench:
+            yield bench
+        return
+    path = tmp_path / "station.toml"
+    path.write_bytes(default_text())
+    with open_bench(path, armed=False) as bench:
+        yield bench
+
+
+def test_wrong_names_in_a_script_say_which_are_right(either):
+    names = list(Station.load(either.station.path).instruments)
+    assert list(either) == list(either.instruments) == names
+    assert len(either) == len(names)
+    assert "laser" in either
+    assert "lasr" not in either
+    assert either.instruments.get("lasr") is None
+    for place in (either, either.instruments):
+        for wrong in ("lasr", 0):
+            with pytest.raises(UnknownInstrument, match=f"there is no instrument {wrong!r}") as caught:
+                place[wrong]
+            assert isinstance(caught.value, KeyError)
+            assert isinstance(caught.value, ParameterError)
+            assert all(name in caught.value.remedy for name in names)
+    for wrong in ("colour", "power_w", "identify", "simulated"):
+        with pytest.raises(AttributeError, match=f"'{wrong}' of laser cannot be set; emission, power_setpoint_w can"):
+            setattr(either["laser"], wrong, 3)
+    with pytest.raises(AttributeError, match="colour"):
+        either["laser"].colour  # noqa: B018
+    assert either["laser"].simulated is True
+    assert either["laser"].identify().vendor == "NKT Photonics"
+
+
+def test_a_bench_and_a_run_are_shown_in_one_short_line(either):
+    shown = repr(either)
+    with either.run(CountRates(**QUICK), progress=lambda *_: None) as run:
+        assert repr(run) == f"<Run CountRates {run.run_id}, done, simulated, {len(run)} arrays>"
+    assert re.fullmatch(r"<(Bench demo-lab, \d+ instruments, SAFE|AttachedBench demo-lab, \d+ instruments of process \d+)>", shown)
