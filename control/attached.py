@@ -7,12 +7,13 @@ InstrumentLocked, which names the process.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.errors import BenchError, UnknownInstrument
+from ..core.errors import BenchError, HeliographError, UnknownInstrument
 from ..instruments.role_adapter import not_settable
 from ..instruments.roles import SafeReport, Scalar, WireCount
 from ..instruments.station import Station
@@ -139,12 +140,27 @@ class AttachedBench(Bench):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
+            if kind is not None and not issubclass(kind, Exception):
+                self._safe_at_once()
             if self._controls and not self.link.over:
                 self.link.ask("release", timeout_s=None)
         finally:
             if self._line is not None:
                 self._line.close()
             self.link.close()
+
+    def _safe_at_once(self) -> None:
+        """Have the bench made safe after Ctrl-C, by a connection of its own: requests of one wait for each other, and arming may be under way."""
+        if not self._controls or self.link.over:
+            return
+        with suppress(HeliographError):
+            other = Link.to_owner(self.station.path)
+            if other is not None:
+                try:
+                    other.ask("hello", {"version": VERSION})
+                    other.ask("safe")
+                finally:
+                    other.close()
 
     def __repr__(self) -> str:
         return f"<AttachedBench {self.station.info.name}, {len(self)} instruments of process {self.owner_pid}>"

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _SETTLE_S = 0.2
 _LONGEST_RUN_END_S = 10.0
+_LONGEST_WAY_DOWN_S = 3.0
 _IDLE_LOOK_S = 1.0
 """How often a bench that is armed is looked at while no run does."""
 
@@ -66,6 +67,7 @@ class Owner:
         self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
         self._closing = threading.Event()
+        self._down, self._going_down = threading.Condition(), 0
 
     def start_watchdog(self) -> None:
         """Start the watchdog's process, which takes a moment; `watched` waits for it."""
@@ -136,6 +138,8 @@ class Owner:
         """Switch on bias and light in the safe order, watched. Raises what `Instruments.arm` does, InterlockError without a watchdog."""
         self.renew_watchdog()
         self._cause = ""
+        with self._down:
+            self._down.wait_for(lambda: not self._going_down, _LONGEST_WAY_DOWN_S)
         self.instruments.arm()
         self._publish()
 
@@ -167,10 +171,23 @@ class Owner:
         """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
         self._cause = cause
         self.runner.abort(cause)
-        reports = self.instruments.make_safe()
+        with self._on_the_way_down():
+            reports = self.instruments.make_safe()
         self._say_safe("warning", cause, reports)
         self._look_again_later()
         return reports
+
+    @contextmanager
+    def _on_the_way_down(self) -> Iterator[None]:
+        """Let nobody begin to arm the bench while it is being made safe; several may do that at once."""
+        with self._down:
+            self._going_down += 1
+        try:
+            yield
+        finally:
+            with self._down:
+                self._going_down -= 1
+                self._down.notify_all()
 
     def _look_again_later(self) -> None:
         self._start(self._look_again, "look again")
@@ -180,8 +197,14 @@ class Owner:
         self.runner.wait_idle(_LONGEST_RUN_END_S)
         if self._closing.wait(_SETTLE_S):
             return
-        if self.instruments.arbiter.state in ("SAFE", "TRIPPED") and not all(_is_safe(one) for one in self.instruments.values()):
+        # Asked before and after: in between somebody else may have begun to arm the bench.
+        if self._should_be_dark and not all(_is_safe(one) for one in self.instruments.values()) and self._should_be_dark:
             self._say_safe("error", f"{self._cause}, again", self.instruments.make_safe())
+
+    @property
+    def _should_be_dark(self) -> bool:
+        left_alone = self._shared and self._controller is None and not self.station.info.allow_unattended
+        return left_alone or self.instruments.arbiter.state in ("SAFE", "TRIPPED")
 
     def reset(self) -> None:
         """Leave TRIPPED, on the word of the controller. Raises Tripped if something is not confirmed safe."""
@@ -227,24 +250,26 @@ class Owner:
 
     def release(self, session: Session) -> list[SafeReport]:
         """Let the controller leave in order: the bench is made safe, and others may control it. Nothing happens for another client."""
-        if not self._give_up_control(session):
-            return []
-        reports = self.instruments.make_safe()
+        with self._on_the_way_down():
+            if not self._give_up_control(session):
+                return []
+            reports = self.instruments.make_safe()
         self._say_safe("info", f"process {session.pid} left", reports)
         return reports
 
     def left(self, session: Session) -> None:
         """Note that a client has gone, without a word if it was the controller: then the bench is made safe at once, unless it may be left alone."""
-        if not self._give_up_control(session):
-            return
         cause = f"the controller (process {session.pid}) is gone"
-        if self.station.info.allow_unattended:
-            self.topics.event("warning", "bench", f"{cause}; the station may be left alone")
-            return
-        for job in self.runner.jobs():
-            if job.who == session.pid:
-                self.runner.abort(cause, job)
-        self.make_safe(cause)
+        with self._on_the_way_down():
+            if not self._give_up_control(session):
+                return
+            if self.station.info.allow_unattended:
+                self.topics.event("warning", "bench", f"{cause}; the station may be left alone")
+                return
+            for job in self.runner.jobs():
+                if job.who == session.pid:
+                    self.runner.abort(cause, job)
+            self.make_safe(cause)
 
     def _give_up_control(self, session: Session) -> bool:
         with self._turn:
@@ -286,7 +311,7 @@ def _is_safe(one: Any) -> bool:
 
 def station_lock(station: Station) -> ResourceLock:
     """Take the right to own the bench of a station. Raises InstrumentLocked, which names the process that has it."""
-    return ResourceLock(str(station.path), f"station {station.path.resolve()}")
+    return ResourceLock(station.info.name, f"station {station.path.resolve()}", does="owns the bench")
 
 
 @contextmanager

@@ -170,7 +170,9 @@ class RoleAdapter:
         The way down is one move.
         Raises InterlockOpen, Tripped, and what `send` raises.
         """
-        permit, generation = self.arbiter.permit(self._name, quantity, target), self.arbiter.generation
+        # Before the permit: what makes the bench safe between the two must be noticed.
+        generation = self.arbiter.generation
+        permit = self.arbiter.permit(self._name, quantity, target)
         path = [target]
         if now is not None and (permit.walk or quantity.startswith("bias:")):
             start = now()

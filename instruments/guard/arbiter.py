@@ -11,12 +11,12 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
-from ...core.errors import InstrumentError, InterlockOpen, LimitError, Tripped
+from ...core.errors import ArmRefused, InstrumentError, InterlockOpen, LimitError, Tripped
 from ...core.units import show
 from . import blinding, interlocks, latches, readings, safe
 from .arming import arm
@@ -40,6 +40,8 @@ CHECK_S = 0.01
 """How long counts are looked at after a step towards more light."""
 _QUANTITIES = ("emission", "power_w", "attenuation_db", "bias", "enabled", "output", "bias_v", "home")
 _REMEDY = "Nothing was sent."
+_MADE_SAFE = "the bench was made safe while it was being armed"
+_UNTRIPPED = (BenchState.SAFE, BenchState.ARMING, BenchState.ARMED)
 _LESS_DB = 0.2
 
 
@@ -53,6 +55,14 @@ class Event:
     state: BenchState
 
 
+@dataclass(frozen=True, slots=True)
+class _Arming:
+    """Who arms the bench, and how often it had been made safe when that began."""
+
+    thread: int
+    generation: int
+
+
 class Arbiter:
     """The arbiter of one open bench.
 
@@ -63,7 +73,7 @@ class Arbiter:
 
     def __init__(self, station: Station, instruments: Mapping[str, RoleAdapter], *, today: Callable[[], date] = date.today) -> None:
         self._station, self._instruments, self._today = station, instruments, today
-        self._lock = threading.RLock()
+        self._lock, self._states = threading.RLock(), threading.Lock()
         self._state, self._cause, self._generation = BenchState.SAFE, "", 0
         self._read: dict[str, tuple[float, Reading]] = {}
         self._lost: dict[str, InstrumentError] = {}
@@ -75,6 +85,7 @@ class Arbiter:
         self._silences = latches.Silences(station)
         self._looked = -math.inf
         self._recovering = False
+        self._arming: _Arming | None = None
         self.before_hazard: Callable[[], None] = lambda: None
 
     @property
@@ -111,10 +122,15 @@ class Arbiter:
                 # A listener that fails must not keep the bench from becoming safe.
                 log.exception("a listener of the arbiter failed")
 
-    def _enter(self, state: BenchState) -> None:
-        if state is not self._state:
-            self._state = state
+    def _enter(self, state: BenchState, *, only_from: Collection[BenchState] = tuple(BenchState)) -> bool:
+        """Enter a state, from some others only; say whether it is the state now. Threads that trip, arm and make safe do not overwrite each other."""
+        with self._states:
+            if self._state not in only_from:
+                return False
+            changed, self._state = state is not self._state, state
+        if changed:
             self._tell("state", "", state.value)
+        return True
 
     # Commands
 
@@ -137,6 +153,7 @@ class Arbiter:
             # Without homing nothing could be confirmed safe again after a power cycle; in the dark it harms nobody.
             if self._state is BenchState.TRIPPED and (kind != "home" or interlocks.is_lit(self._now())):
                 raise self._refusal(name)
+            self._go_on_arming()
             return Permit() if current is None else self._judge(name, quantity, value)
 
     def _judge(self, name: str, quantity: str, value: float) -> Permit:
@@ -150,8 +167,8 @@ class Arbiter:
         lit, biased = interlocks.is_lit(after), interlocks.is_biased(after)
         if lit or biased:
             self.before_hazard()
-        if self._state is BenchState.SAFE and (lit or biased):
-            self._enter(BenchState.ARMED)
+        if lit or biased:
+            self._enter(BenchState.ARMED, only_from=(BenchState.SAFE,))
         walk = interlocks.is_lit(before) and interlocks.is_biased(before)
         return Permit(walk=walk, watch=lit and biased)
 
@@ -372,14 +389,26 @@ class Arbiter:
         if self._state is BenchState.TRIPPED:
             raise self._refusal("")
         self.before_hazard()
-        self._enter(BenchState.ARMING)
+        self._arming = _Arming(threading.get_ident(), self._generation)
+        if not self._enter(BenchState.ARMING, only_from=_UNTRIPPED):
+            raise self._refusal("")
         try:
             arm(self._instruments.values())
             self.look()
+            self._go_on_arming()
+            if not self._enter(BenchState.ARMED, only_from=(BenchState.ARMING,)):
+                raise ArmRefused(_MADE_SAFE, where=str(self._station.path), remedy="See why, then arm it again.")
         except BaseException:
             self.secure()
             raise
-        self._enter(BenchState.ARMED)
+        finally:
+            self._arming = None
+
+    def _go_on_arming(self) -> None:
+        """Raise ArmRefused in the thread that arms, if the bench was made safe since it began: nothing of that may follow the way down."""
+        arming = self._arming
+        if arming is not None and arming.thread == threading.get_ident() and arming.generation != self._generation:
+            raise ArmRefused(_MADE_SAFE, where=str(self._station.path), remedy="See why, then arm it again.")
 
     def secure(self) -> list[SafeReport]:
         """Bring everything into its safe state, within 2 s, and say for each how it went. A bench that tripped stays so; one trips whose laser is not off."""
@@ -394,8 +423,7 @@ class Arbiter:
             self._cause = f"not confirmed dark: {safe.summary(lit)}"
             self._enter(BenchState.TRIPPED)
             self._tell("alarm", lit[0].name, self._cause)
-        elif self._state is not BenchState.TRIPPED:
-            self._enter(BenchState.SAFE)
+        self._enter(BenchState.SAFE, only_from=_UNTRIPPED)
         return reports
 
     def trip(self, cause: str, *, name: str = "") -> list[SafeReport]:

@@ -23,7 +23,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.lab import find
-from heliograph.core.errors import ArmRefused, BenchError, RunAborted, Tripped
+from heliograph.core.errors import ArmRefused, BenchError, HeliographError, RunAborted, Tripped
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks import truth
 
@@ -40,12 +40,16 @@ from heliograph.instruments.station import Station
 for entry in Station.load(sys.argv[1]).instruments.values():
     catalogue.adapter_class(entry.wire.driver)
 
+def say(what):
+    os.write(1, f"{os.getpid()} {what}\\n".encode())
+
 def measure():
     told = []
     def tell(topic, _):
         if topic == "results" and not told:
             told.append(topic)
-            print(topic, flush=True)
+            say(topic)
+    say("opening")
     with open_bench(sys.argv[1]) as bench:
         bench.run(CountRates(duration_s=1e5, period_s=0.02, light=False), progress=tell)
 
@@ -55,9 +59,11 @@ for _ in sys.stdin:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        measure()
+        try:
+            measure()
+        except BaseException as error:
+            say("failed: " + repr(error))
         os._exit(0)
-    print(child, flush=True)
 """
 """Has imported everything once; forks at every line a process that opens the bench and measures for ever."""
 
@@ -182,17 +188,20 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @contextlib.contextmanager
-def victims(served: Served) -> Iterator[Callable[[], int]]:
-    """Give what starts a process that is measuring, as owner or as client, and returns its id."""
+def victims(served: Served, *, arming: bool = False) -> Iterator[Callable[[], int]]:
+    """Give what starts a process that is measuring, or on the way to it, as owner or as client, and returns its id."""
     with process("-c", FORKING, served.station) as forking:
         try:
             assert line(forking) == "ready\n"
 
             def start() -> int:
                 say(forking)
-                pid = int(line(forking))
-                assert line(forking) == "results\n"
-                return pid
+                awaited = "opening" if arming else "results"
+                while True:
+                    pid, _, said = line(forking).strip().partition(" ")
+                    assert not said.startswith("failed"), said
+                    if said == awaited:
+                        return int(pid)
 
             yield start
         finally:
@@ -313,6 +322,46 @@ def test_a_bench_whose_controlling_client_is_killed_is_safe_within_two_seconds(s
         with Run.open(path) as run:
             assert run.stop["reason"] == "aborted"
             assert any("is gone" in text for *_, text in run.events)
+
+
+def test_a_client_that_is_killed_while_it_arms_leaves_no_light_behind(served, owner):
+    moments = random.Random(4)
+    with victims(served, arming=True) as start:
+        for _ in range(6):
+            pid = start()
+            time.sleep(moments.uniform(0.0, 1.2))
+
+            os.kill(pid, signal.SIGKILL)
+
+            served.check_dark_soon(time.monotonic())
+            served.check_dark_for(1.2)
+    wait_for(lambda: status(served)["state"] == "SAFE")
+    assert status(served)["controller"] is None
+
+
+def armed(bench: AttachedBench, refused: list[HeliographError]) -> None:
+    try:
+        bench.arm()
+    except HeliographError as error:
+        refused.append(error)
+
+
+def test_a_bench_made_safe_while_it_is_armed_stays_dark(served, owner):
+    moments = random.Random(5)
+    with attached(served) as bench:
+        for _ in range(4):
+            refused: list[HeliographError] = []
+            arming = threading.Thread(target=armed, args=(bench, refused))
+            arming.start()
+            time.sleep(moments.uniform(0.0, 0.9))
+
+            bench_status.make_safe(served.station)
+
+            served.check_dark_soon(time.monotonic())
+            served.check_dark_for(1.0)
+            arming.join()
+            assert all("made safe" in str(error) for error in refused)
+            assert status(served)["state"] == "SAFE"
 
 
 @pytest.mark.parametrize("times", COUNTS)
