@@ -57,7 +57,7 @@ def one_hot(vector: Vector, lots: NDArray[np.float64]) -> Bits:
     lots: uniform in [0, 1), (shots,).
     """
     drawn = np.searchsorted(np.cumsum(vector), lots, side="right")
-    return (drawn[:, None] == np.arange(vector.size)).astype(np.uint8)
+    return np.asarray(drawn[:, None] == np.arange(vector.size), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
