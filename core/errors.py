@@ -347,7 +347,7 @@ class QpuConfigError(QpuError):
 
 
 class QpuUnsupported(QpuError):
-    """This back-end cannot run such a circuit; `feature` names what it lacks."""
+    """Such a circuit cannot be run by this back-end; `feature` names what it lacks."""
 
     exit_code = 3
 
@@ -448,7 +448,9 @@ class ValidationAbort(QotError):
     """Tested states or decoys show more errors than they may. Both sides drop the whole batch."""
 
     def __init__(self, found: float, threshold: float, *, where: str = "validation") -> None:
-        super().__init__(f"{found:.3%} errors were found, {threshold:.3%} is the threshold. The batch is dropped", where=where, remedy="Look for noise, or an eavesdropper.")
+        super().__init__(
+            f"{found:.3%} errors were found, {threshold:.3%} is the threshold. The batch is dropped", where=where, remedy="Look for noise, or an eavesdropper."
+        )
         self.found = found
         self.threshold = threshold
 
