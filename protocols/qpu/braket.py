@@ -226,10 +226,10 @@ class BraketBackend(ProviderBackend):
 
 
 def _program(work: ReadWork) -> Any:
-    """Return a dynamic circuit as OpenQASM 3 in the form that Braket's simulator takes."""
+    """Return a dynamic circuit as OpenQASM 3 in the form that Braket's simulator takes; its parameters are bound, for it knows no inputs there."""
     from qiskit import transpile
 
-    plain = simplified(work.circuit)
+    plain = simplified(work.circuit.assign_parameters(work.values) if work.values else work.circuit)
     for one in plain.data:
         if one.operation.name == "if_else":
             condition = condition_of(plain, one.operation.condition)
@@ -248,7 +248,9 @@ def _columns(result: Any, layout: dict[str, Any], clbits: int) -> Bits:
 
 
 def _inputs(work: ReadWork) -> dict[str, float]:
-    """Return the parameters under the names that the converter gives them: x[0] becomes x_0."""
+    """Return the parameters of a static circuit under the names that the converter gives them: x[0] becomes x_0."""
+    if not work.needs.static:
+        return {}
     return {re.sub(r"\[(\d+)\]", r"_\1", name): value for name, value in work.values.items()}
 
 

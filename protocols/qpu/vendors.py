@@ -139,8 +139,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if one is None:
             return
         yield one
-        # IBM's client drops the status by raising `from None`; the context still has it.
-        one = one.__cause__ or one.__context__
+        # IBM's client drops the status by raising `from None`; the context still has it. Other contexts may be failures from long before.
+        one = one.__cause__ or (one.__context__ if one.__suppress_context__ else None)
 
 
 def _hide_in(error: BaseException, hidden: frozenset[str]) -> None:

@@ -106,7 +106,7 @@ class Client:
             job["states"].pop(0)
             self.folder.joinpath(f"{job_id}.json").write_text(json.dumps(job))
         told = {"status": state} if isinstance(state, str) else {"status": state[0], "reason": state[1], "reasonCode": state[2]}
-        return {"id": job_id, "state": told, "backend": job["backend"], "program": {"id": "sampler"}, "tags": job["tags"], "created": "2026-01-01T00:00:00Z"}
+        return {"id": job_id, "state": told, "backend": job["backend"], "program": {"id": "executor"}, "tags": job["tags"], "created": "2026-01-01T00:00:00Z"}
 
     def job_results(self, job_id: str) -> str:
         """Simulate the job, and give the same answer each time."""
@@ -134,7 +134,9 @@ class Client:
         jobs = [json.loads(path.read_text()) for path in sorted(self.folder.glob("job-*.json"))]
         found = [job for job in jobs if set(job_tags or ()) <= set(job["tags"])]
         return {
-            "jobs": [{"id": job["id"], "backend": job["backend"], "tags": job["tags"], "state": {"status": "Queued"}} for job in found],
+            "jobs": [
+                {"id": job["id"], "program": {"id": "executor"}, "backend": job["backend"], "tags": job["tags"], "state": {"status": "Queued"}} for job in found
+            ],
             "count": len(found),
         }
 
