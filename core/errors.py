@@ -396,6 +396,7 @@ class QpuQueueTimeout(QpuError):
     def __init__(self, uuid: str, waited_s: float) -> None:
         super().__init__(f"no result after {waited_s:.0f} s; the job goes on", where=f"job {uuid}", remedy=f"Ask again later: heliograph qpu resume {uuid}")
         self.uuid = uuid
+        self.waited_s = waited_s
 
 
 class QpuJobFailed(QpuError):

@@ -129,16 +129,15 @@ class BraketBackend(ProviderBackend):
 
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return the samples of a task."""
-        found = self._local[provider_id] if not self.cloud else self._downloaded(provider_id)
+        found = self._local.pop(provider_id) if not self.cloud else self._downloaded(provider_id)
         if isinstance(found, np.ndarray):
             return [found]
         (work,) = part.works
         return [_columns(found, file.works[work].layout, sum(size for _, size in file.works[work].cregs))]
 
     def withdraw(self, provider_id: str) -> None:
-        """Cancel a task; a simulation on this machine has ended already."""
-        if self.cloud:
-            self._task(provider_id).cancel()
+        """Cancel a task at AWS; a simulation on this machine has ended before it can be asked for."""
+        self._task(provider_id).cancel()
 
     def search(self, uuid: str, since_ns: int) -> dict[int, str]:
         """Return the tasks that carry our tag. Tags cannot be searched for, but are listed."""

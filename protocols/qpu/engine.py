@@ -30,6 +30,8 @@ from .settings import Settings
 from .vendors import Secrets, no_secrets, unclear, vendor_errors
 
 LOST_AFTER_NS: Final = 600 * 10**9
+REMEMBERED: Final = 256
+"""Jobs without a project that can be resumed; what is older is forgotten, so that long loops do not fill the memory."""
 Bits = NDArray[np.uint8]
 
 
@@ -146,7 +148,7 @@ class ProviderBackend(ABC):
             if index not in ids:
                 ids |= self._sent(plan, index, uuid, tags)
         job = ProviderJob(self, uuid, file, ids)
-        self._remembered[uuid] = job
+        self._remember(job)
         if self.immediate and self.project:
             job.result()
         return job
@@ -179,7 +181,8 @@ class ProviderBackend(ABC):
     def give_up(self, uuid: str) -> bool:
         """Say on purpose that a job without an answer was never sent, ten minutes after its intent at the earliest; returns False if the provider has it.
 
-        Its cost is free again. Raises QpuConfigError where it is too early, or the job is not of that kind.
+        Its cost is free again; where some parts were sent, the others count as never sent, and the job can be resumed. Raises QpuConfigError where it is too
+        early or the job is not of that kind, QpuUnavailable where the provider does not answer.
         """
         history, _ = self._history(uuid)
         if not history.unanswered or self.project is None:
@@ -189,7 +192,7 @@ class ProviderBackend(ABC):
         except QpuUnavailable as error:
             if error.__cause__ is not None:
                 raise
-        if history.provider_ids:
+        if len(history.provider_ids) == history.parts:
             return False
         if self.project.ledger.clock_ns() - history.intent["t_ns"] < LOST_AFTER_NS:
             raise QpuConfigError("it is too early to give the job up; providers list new jobs late", where=f"job {uuid}", remedy="Wait ten minutes.")
@@ -202,6 +205,11 @@ class ProviderBackend(ABC):
         return [job.uuid for job in jobs if job.unanswered and job.intent["backend"] == self.name]
 
     # The steps.
+
+    def _remember(self, job: ProviderJob) -> None:
+        self._remembered[job.uuid] = job
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
 
     def _plan(self, works: Sequence[Work], shots: int, seed: int | None) -> Plan:
         if seed is not None and not self.limits.seedable:
@@ -295,9 +303,10 @@ class ProviderBackend(ABC):
         if new:
             self.note("recovered", uuid=history.uuid, provider_ids={str(part): name for part, name in new.items()})
             history.provider_ids |= new
-        elif not history.provider_ids:
-            remedy = "Look again later; after ten minutes it can be given up: heliograph qpu resume --lost."
-            raise QpuUnavailable("the provider knows no such job", where=f"{self.name}, job {history.uuid}", remedy=remedy)
+        if (known := len(history.provider_ids)) < history.parts:
+            what = f"the provider knows {known} of {history.parts} parts of the job" if known else "the provider knows no such job"
+            remedy = "Look again later; after ten minutes what is missing can be given up: heliograph qpu resume --lost."
+            raise QpuUnavailable(what, where=f"{self.name}, job {history.uuid}", remedy=remedy)
 
     def _found(self, uuid: str, since_ns: int = 0) -> dict[int, str]:
         def search() -> dict[int, str]:

@@ -127,7 +127,8 @@ class IBMRuntimeBackend(ProviderBackend):
 
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return the samples; the service sends them anew on each call."""
-        found = self._job(provider_id).result()
+        job = self._job(provider_id) if self.cloud else self._jobs.pop(provider_id)
+        found = job.result()
         return [
             np.concatenate([from_bit_array(one.data[name].array, size) for name, size in file.works[work].cregs], axis=1)
             for work, one in zip(part.works, found, strict=True)
@@ -144,7 +145,9 @@ class IBMRuntimeBackend(ProviderBackend):
 
     def usage(self, provider_id: str) -> float | None:
         """Return the seconds on the device."""
-        return float(self._job(provider_id).usage() or 0) if self.cloud else None
+        told = self._job(provider_id).usage() if self.cloud else None
+        # It is 0 until the service has added it up; the reservation then stands.
+        return float(told) if told else None
 
     def calibration(self) -> dict[str, Any] | None:
         """Return the device's calibration."""

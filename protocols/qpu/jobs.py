@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -101,7 +103,10 @@ class ProviderJob:
             with vendor_errors(self._backend.name, uuid=self.uuid, secrets=self._backend.secrets()):
                 return call()
 
-        return retried(asked, self._backend.patience)
+        try:
+            return retried(asked, self._backend.patience)
+        except QpuQueueTimeout as error:
+            raise QpuQueueTimeout(self.uuid, error.waited_s) from error.__cause__
 
     def _waited(self, timeout: float | None) -> list[Samples]:
         state = self._final(timeout)
@@ -135,7 +140,7 @@ class ProviderJob:
             self._states = {part: self._asked(part) for part in range(len(self._file.parts))}
         for part, (state, _) in self._states.items():
             if state is JobStatus.DONE and part not in self._bits and not self._on_disk(part):
-                self._bits[part] = self._ask(lambda part=part: self._backend.fetch(self._ids[part], self._file, self._file.parts[part]))  # type: ignore[misc]
+                self._bits[part] = self._ask(partial(self._backend.fetch, self._ids[part], self._file, self._file.parts[part]))
 
     def _on_disk(self, part: int) -> bool:
         """Use the records of a client that died before it could say so: some providers give a result only once."""
@@ -171,7 +176,7 @@ class ProviderJob:
 
     def _on_record(self, project: Project, found: dict[int, Bits], whole: bool) -> dict[int, Record]:
         new = [work for work in found if work not in self._sha256]
-        calibration = project.write_calibration(self.uuid, told) if new and (told := self._told()) is not None else None
+        calibration = project.write_calibration(self.uuid, told) if new and (told := self._told(self._backend.calibration)) is not None else None
         kept = {work: self._record(work, bits, calibration) for work, bits in found.items()}
         for work in new:
             project.write_record(self.uuid, work, kept[work])
@@ -180,13 +185,16 @@ class ProviderJob:
         return kept
 
     def _book(self, project: Project, digests: dict[int, str], whole: bool) -> None:
-        used = [seconds for name in self.provider_ids if (seconds := self._ask(lambda name=name: self._backend.usage(name))) is not None]  # type: ignore[misc]
+        used = [seconds for name in self.provider_ids if (seconds := self._told(partial(self._backend.usage, name))) is not None]
         usage = {"usage": sum(used)} if used else {}
         project.ledger.append("result", uuid=self.uuid, sha256={str(work): digest for work, digest in digests.items()}, whole=whole, **usage)
         self._sha256, self._recorded = digests, whole
 
-    def _told(self) -> dict[str, Any] | None:
-        return self._ask(self._backend.calibration)
+    def _told(self, call: Callable[[], Found]) -> Found | None:
+        """Return what the provider tells beside the samples, None where it does not: samples never wait for it."""
+        with suppress(QpuError), vendor_errors(self._backend.name, uuid=self.uuid, secrets=self._backend.secrets()):
+            return call()
+        return None
 
     def _ordered(self) -> bool:
         return all(self._backend.ordered(name) for name in self.provider_ids)

@@ -24,7 +24,10 @@ _WAIT_S = 30.0
 
 @dataclass
 class JobHistory:
-    """What the ledger says about one job. provider_ids: by part.  error: class name of what ended the submission, or `unresolved`."""
+    """What the ledger says about one job.
+
+    provider_ids: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
+    """
 
     uuid: str
     intent: dict[str, Any]
@@ -54,7 +57,7 @@ class JobHistory:
         """Return one word for people: refused, lost, unsent, unanswered, or a job status."""
         if self.refused:
             return "refused"
-        if self.lost:
+        if self.lost and not self.provider_ids:
             return "lost"
         if self.unanswered:
             return "unanswered"
@@ -66,7 +69,7 @@ class JobHistory:
     def counts(self) -> bool:
         """Return whether it takes from the budget."""
         ended = self.status in {JobStatus.FAILED, JobStatus.CANCELLED}
-        return not (self.refused or self.lost or ended or self.state == "unsent")
+        return not (ended or self.state in {"refused", "lost", "unsent"})
 
 
 class JobLedger:

@@ -26,7 +26,7 @@ LOST = "its samples ended with the process that made them"
 
 
 class LocalProvider(ProviderBackend):
-    """What simulators that run in this process have in common: a job is done when it is sent, and its samples are kept here until they are fetched."""
+    """What simulators that run in this process have in common: a job is done when it is sent, and its samples are kept here until they are fetched, once."""
 
     def __init__(self, name: str, limits: Limits, **common: Any) -> None:
         super().__init__(name, limits, **common)
@@ -44,7 +44,7 @@ class LocalProvider(ProviderBackend):
 
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return the samples."""
-        return self._done[provider_id]
+        return self._done.pop(provider_id)
 
 
 def generators(seed: int | None, works: int) -> list[np.random.Generator]:

@@ -75,8 +75,8 @@ def test_a_gate_on_1024_states_of_8_wires_takes_at_most_5_us_each(name, wires):
     took = []
     with statevector.single_thread():
         for _ in range(20):
-            start = time.perf_counter()
+            start = time.process_time()
             psi = statevector.apply(psi, gate.astype(complex), wires)
-            took.append((time.perf_counter() - start) / 1024)
+            took.append((time.process_time() - start) / 1024)
 
     assert min(took) < 5e-6

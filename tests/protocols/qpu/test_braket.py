@@ -224,6 +224,7 @@ class Aws:
         self.sent: list = []
         self.bodies: dict[str, str] = {}
         self.broken: list = []
+        self.broken_later: list = []
         self.client.meta.events.register("before-parameter-build.braket.CreateQuantumTask", self._note)
         self.session = Session(self.client, self.bodies)
         self._names = itertools.count()
@@ -238,6 +239,9 @@ class Aws:
     def _break(self, params, model, **_):
         if self.broken and self.broken[0][0] == model.name:
             raise self.broken.pop(0)[1]
+        if model.name == "CreateQuantumTask" and self.broken_later:
+            self.broken += self.broken_later
+            self.broken_later = []
 
     def _device(self, shots, cost):
         told = json.loads(LocalSimulator("braket_sv").properties.json())
@@ -453,8 +457,10 @@ def test_a_result_that_is_missing_is_no_result(backend, aws, monkeypatch):
     aws.state(arn, "COMPLETED")
     monkeypatch.setattr(AwsQuantumTask, "result", lambda self: None)
 
-    with pytest.raises(QpuQueueTimeout):
+    with pytest.raises(QpuQueueTimeout) as caught:
         job.result()
+
+    assert caught.value.uuid == job.uuid
 
 
 @pytest.mark.parametrize("fault", [("ThrottlingException", 400), ("InternalServiceException", 500)])
@@ -567,6 +573,62 @@ def test_a_job_of_which_only_one_task_was_sent(backend, aws, home):
         backend.resume(uuid).result()
     assert caught.value.missing == (1,)
     assert len(aws.sent) == 2
+
+
+def test_a_client_that_died_after_a_job_had_failed_still_records_what_there_is(backend, aws, home, patience):
+    first, second = aws.create(), aws.create()
+    job = backend.submit([Work(asymmetric()), Work(bell())], 1)
+    aws.state(first, "COMPLETED")
+    aws.state(second, "FAILED", failureReason="the ions left")
+    assert job.status() is JobStatus.FAILED
+    later = Aws()
+    later.state(first, "COMPLETED")
+    later.state(second, "FAILED", failureReason="the ions left")
+    later.done(first, [[0, 1, 0]], [2, 0, 1], asked=2)
+
+    with pytest.raises(QpuJobFailed) as caught:
+        open_backend(f"braket:{ARN}", home, client=later.session, patience=patience).resume(job.uuid).result()
+
+    assert caught.value.missing == (1,)
+    assert events(home)[-1] == "result"
+
+
+def test_a_failure_on_the_providers_side_leaves_the_submission_open(backend, aws, home):
+    aws.stub.add_client_error("create_quantum_task", "InternalServiceException", "oops", 500)
+    aws.found()
+
+    with pytest.raises(QpuUnavailable, match="InternalServiceException"):
+        backend.submit([Work(bell())], 3)
+
+    assert len(aws.sent) == 1
+    assert events(home) == ["intent", "error"]
+    assert len(backend.unanswered()) == 1
+
+
+def test_a_job_of_which_nobody_knows_one_task_waits_for_the_operator(backend, aws, home, patience):
+    first = aws.create()
+    # The line breaks at the second request.
+    aws.broken_later = [("CreateQuantumTask", ReadTimeoutError(endpoint_url="x"))]
+    aws.found()
+    with pytest.raises(QpuUnavailable, match="Nobody knows"):
+        backend.submit([Work(asymmetric()), Work(bell())], 1)
+    (uuid,) = backend.unanswered()
+    aws.found((first, {"heliograph-job": uuid, "heliograph-part": "0"}))
+    with pytest.raises(QpuUnavailable, match="1 of 2 parts"):
+        backend.resume(uuid)
+    assert Project(home).ledger.job(uuid).counts
+    now = backend.project.ledger.clock_ns
+    backend.project.ledger.clock_ns = lambda: now() + 601 * 10**9
+    aws.found()
+    assert backend.give_up(uuid)
+    aws.state(first, "COMPLETED")
+    aws.done(first, [[0, 1, 0]], [2, 0, 1], asked=2)
+
+    with pytest.raises(QpuJobFailed, match="never sent") as caught:
+        backend.resume(uuid).result()
+
+    assert caught.value.missing == (1,)
+    assert list(Project(home).ledger.job(uuid).sha256) == [0]
 
 
 def test_nothing_is_sent_that_the_budget_does_not_cover(aws, tmp_path, home):

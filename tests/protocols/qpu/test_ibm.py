@@ -40,8 +40,8 @@ def aer():
 
 
 @pytest.fixture(scope="module")
-def lagos():
-    return IBMRuntimeBackend.fake("lagos")
+def perth():
+    return IBMRuntimeBackend.fake("perth")
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +61,22 @@ def bell():
 
 
 @pytest.mark.parametrize("name", ["straight", "crossed", "registers", "gap", "ends", "matrix", "nine"])
-def test_a_golden_circuit_on_aer_and_on_a_fake(aer, lagos, goldens, majority, name):
+def test_a_golden_circuit_on_aer_and_on_a_fake(aer, perth, goldens, majority, name):
     circuit, row = goldens[name]
 
     assert aer.run([Work(circuit)], 20)[0].bits.tolist() == [row] * 20
-    assert majority(lagos.run([Work(circuit)], 200)[0]) == row
+    assert majority(perth.run([Work(circuit)], 200, seed=1)[0]) == row
     law = aer.probabilities(Work(circuit))
     assert law.argmax() == int("".join(map(str, row)), 2)
     assert law.max() == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["branch", "reset"])
-def test_a_dynamic_golden_circuit_on_aer_and_on_a_fake(aer, lagos, dynamic_goldens, majority, name):
+def test_a_dynamic_golden_circuit_on_aer_and_on_a_fake(aer, perth, dynamic_goldens, majority, name):
     circuit, row = dynamic_goldens[name]
 
     assert aer.run([Work(circuit)], 20)[0].bits.tolist() == [row] * 20
-    assert majority(lagos.run([Work(circuit)], 200)[0]) == row
+    assert majority(perth.run([Work(circuit)], 200, seed=1)[0]) == row
 
 
 def test_the_published_circuit_on_aer(aer, paper, ideal, follows, in_order):
@@ -98,11 +98,11 @@ def test_the_published_circuit_on_fake_santiago_follows_its_exact_law(santiago, 
         in_order(codes)
 
 
-def test_the_published_circuit_on_another_fake_follows_its_exact_law(lagos, paper, follows):
-    follows(lagos.run([Work(paper)], 50_000, seed=3)[0].codes(), AerBackend("lagos").probabilities(Work(paper)))
+def test_the_published_circuit_on_another_fake_follows_its_exact_law(perth, paper, follows):
+    follows(perth.run([Work(paper)], 50_000, seed=3)[0].codes(), AerBackend("perth").probabilities(Work(paper)))
 
 
-def test_an_expression_as_condition_runs_on_aer_and_on_a_fake(aer):
+def test_an_expression_as_condition_runs_on_aer_and_on_a_fake(aer, perth):
     circuit = QuantumCircuit(3, 3)
     circuit.x(0)
     circuit.measure([0, 1], [0, 1])
@@ -113,8 +113,7 @@ def test_an_expression_as_condition_runs_on_aer_and_on_a_fake(aer):
     circuit.measure(2, 2)
 
     assert aer.run([Work(circuit)], 20)[0].bits.tolist() == [[1, 0, 1]] * 20
-    # Lagos dephases a qubit while others are measured, Perth does not.
-    assert open_backend("fake:perth").run([Work(circuit)], 400)[0].bits[:, 2].mean() > 0.8
+    assert perth.run([Work(circuit)], 400, seed=1)[0].bits[:, 2].mean() > 0.8
 
 
 def test_seeds_on_aer_and_on_fakes(aer, santiago):
@@ -148,6 +147,49 @@ def test_a_device_without_feed_forward_refuses_it(santiago, dynamic_goldens):
         santiago.submit([Work(bell())] * 2, 5_000_001)
     with pytest.raises(QpuUnsupported, match="exact law"):
         santiago.probabilities(Work(bell()))
+
+
+def test_an_exact_law_has_its_limits(aer, dynamic_goldens):
+    with pytest.raises(QpuConfigError, match="no exact law"):
+        aer.probabilities(Work(dynamic_goldens["branch"][0]))
+    wide = QuantumCircuit(11, 1)
+    wide.h(0)
+    for qubit in range(10):
+        wide.cx(qubit, qubit + 1)
+    wide.measure(10, 0)
+    with pytest.raises(QpuConfigError, match="10 qubits"):
+        AerBackend("guadalupe").probabilities(Work(wide))
+
+
+def test_noise_on_aer_is_recorded_with_its_calibration(tmp_path):
+    job = open_backend("aer:santiago", tmp_path).submit([Work(bell())], 10)
+
+    assert json.loads((tmp_path / "records" / f"{job.uuid}.calibration.json").read_text())["backend_name"] == "ibmq_santiago"
+
+
+def test_a_fake_that_ended_before_its_samples_were_recorded_has_failed(tmp_path):
+    job = open_backend("fake:santiago", tmp_path).submit([Work(bell())], 10)
+    ledger = tmp_path / "qpu-ledger.jsonl"
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:2]))
+    (tmp_path / "records" / f"{job.uuid}-0.json").unlink()
+
+    with pytest.raises(QpuJobFailed, match="process"):
+        open_backend("fake:santiago", tmp_path).resume(job.uuid).result()
+
+
+def test_an_uncompiled_or_impossible_circuit_is_a_configuration_error(santiago):
+    from qiskit.transpiler import TranspilerError
+    from qiskit_aer import AerError, AerSimulator
+
+    with pytest.raises(QpuConfigError, match="TranspilerError"), vendor_errors("here"):
+        raise TranspilerError("no such gate")
+    unknown = QuantumCircuit(4, 1)
+    unknown.unitary(np.eye(16), range(4))
+    unknown.measure(0, 0)
+    with pytest.raises(QpuConfigError, match="unknown instruction") as caught, vendor_errors("here"):
+        AerSimulator(method="stabilizer").run(unknown).result()
+        raise AerError("unknown instruction: unitary")
+    assert caught.value.__cause__ is not None
 
 
 def test_a_name_of_no_fake_device_is_refused_with_those_there_are():
@@ -618,6 +660,61 @@ def test_whenever_the_client_is_killed_nothing_is_sent_twice_and_nothing_that_wa
             assert backend.resume(uuid).result()[0].shots == 40
             assert backend.unanswered() == []
         assert service.client.submissions == sent
+
+
+def test_what_the_provider_tells_beside_the_samples_never_keeps_them_waiting(backend, service, home, clock, monkeypatch):
+    def down(*_, **__):
+        raise ConnectionError("no")
+
+    monkeypatch.setattr(type(service.client), "job_metadata", down)
+
+    (samples,) = backend.run([Work(bell())], 20)
+
+    assert samples.shots == 20
+    assert clock.slept == []
+    assert "usage" not in last(home, "result")
+    # Nobody told, so what was reserved stays so.
+    assert Project(home).ledger.jobs()[last(home, "result")["uuid"]].usage is None
+
+
+def test_an_unknown_state_and_a_refused_cancel_are_errors(backend, service):
+    service.client.script(states=["Queued", "Dreaming"], job_cancel=[["RequestsApiError", 400]])
+    job = backend.submit([Work(bell())], 20)
+
+    with pytest.raises(QpuError, match="Failed to cancel"):
+        job.cancel()
+    with pytest.raises(QpuError, match="DREAMING"):
+        job.status()
+
+
+def test_giving_up_needs_an_answer_from_the_provider_and_an_open_job(home, service, patience):
+    backend = open_backend("ibm:ibm_disk", home, client=service, patience=patience)
+    done = backend.submit([Work(bell())], 20)
+    done.result()
+    with pytest.raises(QpuConfigError, match="DONE"):
+        backend.give_up(done.uuid)
+    service.client.script(run=[["ConnectionError"]])
+    with pytest.raises(QpuUnavailable):
+        backend.submit([Work(bell())], 20)
+    (uuid,) = backend.unanswered()
+    service.client.script(jobs_get=[["RequestsApiError", 503]] * 99)
+
+    with pytest.raises(QpuUnavailable, match="503|RequestsApiError"):
+        backend.give_up(uuid)
+    assert backend.unanswered() == [uuid]
+
+
+def test_a_damaged_record_of_a_killed_client_is_fetched_again(backend, service, home, patience):
+    job = backend.submit([Work(bell())], 20)
+    bits = job.result()[0].bits
+    ledger = home / "qpu-ledger.jsonl"
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:-1]))
+    (home / "records" / f"{job.uuid}-0.json").write_text("{")
+
+    again = open_backend("ibm:ibm_disk", home, client=service, patience=patience).resume(job.uuid)
+
+    assert (again.result()[0].bits == bits).all()
+    assert service.client.submissions == 1
 
 
 def test_no_secret_is_in_any_file_or_log(backend, service, home, ibm_cloud, caplog, monkeypatch):

@@ -245,9 +245,9 @@ def test_a_sweep_of_1024_works_takes_at_most_5_us_a_gate_and_circuit(backend):
     circuit.measure(range(8), range(8))
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         backend.run([Work(circuit)] * 1024, 1)
-        took.append((time.perf_counter() - start) / 1024 / gates)
+        took.append((time.process_time() - start) / 1024 / gates)
 
     assert min(took) <= 5e-6
 

@@ -338,6 +338,20 @@ def test_a_record_of_another_project_is_taken_in(tmp_path, paper):
         import_result(Project(tmp_path / "b"), path)
 
 
+def test_a_job_for_others_cannot_be_cancelled_from_here(job):
+    with pytest.raises(QpuUnsupported, match="cancelling"):
+        job.cancel()
+
+
+def test_a_recording_of_other_registers_is_refused(tmp_path, paper):
+    job = open_backend("local", tmp_path).submit([Work(paper)], 5)
+    path = Project(tmp_path).record_path(job.uuid, 0)
+    path.write_text(path.read_text().replace('"c"', '"d"'))
+
+    with pytest.raises(QpuConfigError, match="other classical registers"):
+        open_backend(f"recorded:{tmp_path}").run([Work(paper)], 5)
+
+
 def test_a_job_for_others_survives_a_kill_between_intent_and_sending(tmp_path, job):
     ledger = tmp_path / "qpu-ledger.jsonl"
     ledger.write_bytes(ledger.read_bytes().splitlines(keepends=True)[0])
