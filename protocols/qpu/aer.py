@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,13 @@ from ...core.errors import QpuConfigError
 from .bit_order import from_bit_array
 from .circuits import ReadWork, read_works
 from .engine import Bits, Plan
-from .fakes import fake_device
+from .fakes import compiled_for, fake_device
 from .interface import Limits, Work
 from .local import LocalProvider, generators, over_clbits
 from .vendors import vendor, vendor_errors
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 DENSITY_QUBITS = 10
 """Up to here noise is simulated exactly, by density matrices; beyond it shot by shot."""
@@ -37,7 +40,7 @@ class AerBackend(LocalProvider):
 
     def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
         """Compile for the simulator or the device."""
-        return self._compiled(work), {}
+        return self.compiled(work.work), {}
 
     def calibration(self) -> dict[str, Any] | None:
         """Return the calibration that the noise is taken from."""
@@ -57,14 +60,12 @@ class AerBackend(LocalProvider):
         if not read.needs.static:
             raise QpuConfigError("a dynamic circuit has no exact law here", where=self.name, remedy="Sample it.")
         with vendor_errors(self.name):
-            isa = self._bound(self._compiled(read), read)
+            isa = self._bound(self.compiled(work), read)
             return over_clbits(self._law(isa, read), read)
 
-    def _compiled(self, work: ReadWork) -> Any:
-        from qiskit.transpiler import generate_preset_pass_manager
-
-        level = self.settings.optimization_level
-        return generate_preset_pass_manager(level, backend=self._simulator, seed_transpiler=self.settings.seed_transpiler).run(work.circuit)
+    def compiled(self, work: Work) -> QuantumCircuit:
+        """Return the circuit in the gates and on the qubits of the simulated device."""
+        return compiled_for(self._simulator, work.circuit, self.settings)
 
     def _bound(self, isa: Any, work: ReadWork) -> Any:
         values = {one: work.values[one.name] for one in isa.parameters}

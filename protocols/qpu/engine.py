@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from .retries import Patience, retried
 from .samples import Samples
 from .settings import Settings
 from .vendors import Secrets, no_secrets, unclear, vendor_errors
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 LOST_AFTER_NS: Final = 600 * 10**9
 REMEMBERED: Final = 256
@@ -156,6 +159,10 @@ class ProviderBackend(ABC):
     def run(self, works: Sequence[Work], shots: int, *, seed: int | None = None, tags: Sequence[str] = (), timeout: float | None = None) -> list[Samples]:
         """Submit and wait for the samples, at most `timeout` seconds."""
         return self.submit(works, shots, seed=seed, tags=tags).result(timeout)
+
+    def compiled(self, work: Work) -> QuantumCircuit:
+        """Return the circuit as the device gets it, in its own gates and on its own qubits where we compile it; elsewhere as it was given."""
+        return work.circuit
 
     def probabilities(self, work: Work) -> NDArray[np.float64]:
         """Return the exact law over the classical bits: float64 (2^c,), bit 0 most significant.

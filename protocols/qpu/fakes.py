@@ -1,11 +1,15 @@
-"""IBM's fake devices: coupling, basis gates and noise of real ones, as they were calibrated once."""
+"""IBM's fake devices: coupling, basis gates and noise of real ones, as they were calibrated once; and compiling for them and for real ones."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import QpuConfigError
+from .settings import Settings
 from .vendors import vendor
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 _MODULE = "qiskit_ibm_runtime.fake_provider"
 
@@ -23,6 +27,14 @@ def fake_device(name: str) -> Any:
 def fake_names() -> list[str]:
     """Return the names of all fake devices."""
     return sorted(_known(vendor(_MODULE, "qiskit-ibm-runtime")))
+
+
+def compiled_for(device: Any, circuit: QuantumCircuit, settings: Settings) -> QuantumCircuit:
+    """Return a circuit in the gates of a device, as optimisation level and seed of the settings say."""
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    found: QuantumCircuit = generate_preset_pass_manager(settings.optimization_level, backend=device, seed_transpiler=settings.seed_transpiler).run(circuit)
+    return found
 
 
 def _known(provider: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from ...core.errors import QpuConfigError, QpuError
 from .bit_order import from_bit_array
 from .circuits import ReadWork
 from .engine import Bits, Plan, ProviderBackend
-from .fakes import fake_device
-from .interface import Cost, JobStatus, Limits
+from .fakes import compiled_for, fake_device
+from .interface import Cost, JobStatus, Limits, Work
 from .projects import JobFile, Part
 from .vendors import Secrets, vendor, vendor_errors
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 EXECUTIONS = 10_000_000
 """Works times shots of one job, by IBM's job limits."""
@@ -78,11 +81,12 @@ class IBMRuntimeBackend(ProviderBackend):
 
     def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
         """Compile for the device; an uncompiled circuit would be refused."""
-        from qiskit.transpiler import generate_preset_pass_manager
-
-        level, transpiler = self.settings.optimization_level, self.settings.seed_transpiler
-        isa = generate_preset_pass_manager(level, backend=self._device, seed_transpiler=transpiler).run(work.circuit)
+        isa = self.compiled(work.work)
         return (isa, [work.values[one.name] for one in isa.parameters]), {}
+
+    def compiled(self, work: Work) -> QuantumCircuit:
+        """Return the circuit in the device's own gates and on its own qubits."""
+        return compiled_for(self._device, work.circuit, self.settings)
 
     def parts(self, works: int, shots: int, seed: int | None) -> tuple[Part, ...]:
         """Return one part for all works, or with a seed one for each: a fake would give every circuit of one run the same samples."""

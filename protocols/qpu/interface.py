@@ -137,6 +137,10 @@ class Backend(Protocol):
         """Submit and wait for the samples."""
         ...
 
+    def compiled(self, work: Work) -> QuantumCircuit:
+        """Return the circuit as the device gets it."""
+        ...
+
     def probabilities(self, work: Work) -> NDArray[np.float64]:
         """Return the exact law over the classical bits: float64 (2^c,), bit 0 most significant; only where `limits.exact`."""
         ...

@@ -26,6 +26,7 @@ from heliograph.core.errors import (
 )
 from heliograph.protocols.qpu import JobStatus, Project, Work, open_backend
 from heliograph.protocols.qpu.aer import AerBackend
+from heliograph.protocols.qpu.circuits import read_works
 from heliograph.protocols.qpu.feed_forward import direct_s
 from heliograph.protocols.qpu.ibm import IBMRuntimeBackend
 from heliograph.protocols.qpu.vendors import masked, unclear, vendor_errors
@@ -190,6 +191,16 @@ def test_an_uncompiled_or_impossible_circuit_is_a_configuration_error(santiago):
         AerSimulator(method="stabilizer").run(unknown).result()
         raise AerError("unknown instruction: unitary")
     assert caught.value.__cause__ is not None
+
+
+def test_the_compiled_circuit_is_the_one_that_is_sent(santiago, paper):
+    (sent, _), _ = santiago.translate(read_works([Work(paper)], 1, santiago.limits, "here")[0], None)
+    shown = santiago.compiled(Work(paper))
+
+    assert shown == sent
+    assert shown.count_ops()["cx"] >= 12
+    assert set(shown.count_ops()) <= {"cx", "rz", "sx", "x", "measure", "barrier"}
+    assert AerBackend("santiago").compiled(Work(paper)).count_ops()["cx"] >= 12
 
 
 def test_a_name_of_no_fake_device_is_refused_with_those_there_are():
