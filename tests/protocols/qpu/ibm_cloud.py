@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,7 +117,7 @@ class Client:
             return "Traceback: the device warmed up"
         kept = self.folder / f"{job_id}.result"
         if not kept.exists():
-            kept.write_text(_simulated(job["params"]))
+            kept.write_text(_simulated(json.dumps(job["params"], sort_keys=True)))
         return kept.read_text()
 
     def job_cancel(self, job_id: str) -> None:
@@ -176,10 +177,11 @@ class Service(QiskitRuntimeService):  # type: ignore[misc]
         return {}
 
 
-def _simulated(params: dict[str, Any]) -> str:
-    """Return what IBM's executor would send for a job, with the noise of FakeSantiago."""
+@cache
+def _simulated(params: str) -> str:
+    """Return what IBM's executor would send for a job, with the noise of FakeSantiago; the same job has the same samples."""
     converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS["v2.0"]
-    model = converter.model.model_validate(params)
+    model = converter.model.model_validate_json(params)
     program = converter.decoder(model)
     program = program[0] if isinstance(program, tuple) else program
     found = PrimitiveJob.result(QiskitRuntimeLocalService()._run_executor(FakeSantiagoV2(), SimulatorOptions(), program))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import boto3
@@ -225,6 +226,7 @@ class Aws:
         self.bodies: dict[str, str] = {}
         self.broken: list = []
         self.broken_later: list = []
+        self.on_break: Callable[[dict], None] = lambda params: None
         self.client.meta.events.register("before-parameter-build.braket.CreateQuantumTask", self._note)
         self.session = Session(self.client, self.bodies)
         self._names = itertools.count()
@@ -238,6 +240,7 @@ class Aws:
 
     def _break(self, params, model, **_):
         if self.broken and self.broken[0][0] == model.name:
+            self.on_break(params)
             raise self.broken.pop(0)[1]
         if model.name == "CreateQuantumTask" and self.broken_later:
             self.broken += self.broken_later
@@ -531,12 +534,15 @@ def test_no_region_and_no_credentials(home, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [EndpointConnectionError(endpoint_url="x"), ReadTimeoutError(endpoint_url="x")])
-def test_a_submission_without_an_answer_is_found_by_its_tags(backend, aws, home, error, monkeypatch):
-    monkeypatch.setattr("heliograph.protocols.qpu.engine.uuids.uuid4", lambda: type("U", (), {"hex": "ab" * 16}))
+def test_a_submission_without_an_answer_is_found_by_its_tags(backend, aws, home, error):
     aws.broken.append(("CreateQuantumTask", error))
     arn = TASK.format(7)
-    aws.found((TASK.format(1), {"heliograph-job": "other", "heliograph-part": "0"}), more="next")
-    aws.found((TASK.format(2), {}), (arn, {"heliograph-job": "ab" * 16, "heliograph-part": "0"}))
+
+    def received(params):
+        aws.found((TASK.format(1), {"heliograph-job": "other", "heliograph-part": "0"}), more="next")
+        aws.found((TASK.format(2), {}), (arn, params["tags"]))
+
+    aws.on_break = received
 
     job = backend.submit([Work(asymmetric())], 1)
 

@@ -618,7 +618,6 @@ from pathlib import Path
 from qiskit import QuantumCircuit
 import ibm_cloud
 from heliograph.protocols.qpu import Work, open_backend
-from heliograph.protocols.qpu.ledger import JobLedger
 
 home, point = Path(sys.argv[2]), sys.argv[3]
 service = ibm_cloud.Service(home.parent / "cloud")
@@ -627,15 +626,17 @@ circuit = QuantumCircuit(2, 2)
 circuit.h(0)
 circuit.cx(0, 1)
 circuit.measure([0, 1], [0, 1])
-append = JobLedger.append
-def dying(self, event, **fields):
-    if point == "before result" and event == "result":
+write = os.write
+def dying(file, data):
+    if point == "before result" and b"qpu_result" in data:
         os._exit(9)
-    append(self, event, **fields)
-    if event == point:
-        os._exit(9)
-JobLedger.append = dying
-backend.run([Work(circuit)], 40)
+    return write(file, data)
+os.write = dying
+job = backend.submit([Work(circuit)], 40)
+if point == "submitted":
+    os._exit(9)
+job.result()
+os._exit(9)
 """
 
 
