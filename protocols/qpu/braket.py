@@ -20,6 +20,7 @@ from .engine import Bits, Plan, ProviderBackend
 from .interface import Cost, JobStatus, Limits, Work
 from .local import generators, over_clbits, sample_codes, scattered
 from .projects import JobFile, Part
+from .retries import Patience, retried
 from .simplify import simplified
 from .vendors import Secrets, no_secrets, vendor, vendor_errors
 
@@ -72,9 +73,13 @@ class BraketBackend(ProviderBackend):
         aws = vendor("braket.aws", "amazon-braket-sdk")
         with vendor_errors(name):
             client = session or aws.AwsSession()
-        with vendor_errors(name, secrets=_secrets_of(client)):
-            device = aws.AwsDevice(arn, aws_session=client)
-            return cls(name, device, arn, Limits(max_qubits=device.properties.paradigm.qubitCount), **common)
+
+        def found() -> BraketBackend:
+            with vendor_errors(name, secrets=_secrets_of(client)):
+                device = aws.AwsDevice(arn, aws_session=client)
+                return cls(name, device, arn, Limits(max_qubits=device.properties.paradigm.qubitCount), **common)
+
+        return retried(found, common.get("patience") or Patience())
 
     def probabilities(self, work: Work) -> NDArray[np.float64]:
         """Return the exact law over the classical bits: float64 (2^c,), bit 0 most significant. Static circuits on this machine only."""

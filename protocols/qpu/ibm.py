@@ -19,6 +19,7 @@ from .engine import Bits, Plan, ProviderBackend
 from .fakes import compiled_for, fake_device
 from .interface import Cost, JobStatus, Limits, Work
 from .projects import JobFile, Part
+from .retries import Patience, retried
 from .vendors import Secrets, vendor, vendor_errors
 
 if TYPE_CHECKING:
@@ -73,11 +74,19 @@ class IBMRuntimeBackend(ProviderBackend):
     @classmethod
     def real(cls, device: str, service: Any = None, **common: Any) -> IBMRuntimeBackend:
         """Return the back-end of a device by its name. service: IBM's client, made from its own environment or account file where it is not given."""
-        with vendor_errors(f"ibm:{device}"):
-            client = service or vendor("qiskit_ibm_runtime", "qiskit-ibm-runtime").QiskitRuntimeService()
-        with vendor_errors(f"ibm:{device}", secrets=_secrets_of(client)):
-            found = client.backend(device)
-            return cls(f"ibm:{device}", found, client, **common)
+        name = f"ibm:{device}"
+
+        def connected() -> Any:
+            with vendor_errors(name):
+                return service or vendor("qiskit_ibm_runtime", "qiskit-ibm-runtime").QiskitRuntimeService()
+
+        def found() -> IBMRuntimeBackend:
+            with vendor_errors(name, secrets=_secrets_of(client)):
+                return cls(name, client.backend(device), client, **common)
+
+        patience = common.get("patience") or Patience()
+        client = retried(connected, patience)
+        return retried(found, patience)
 
     def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
         """Compile for the device; an uncompiled circuit would be refused."""

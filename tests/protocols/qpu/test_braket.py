@@ -346,6 +346,14 @@ def test_queued_running_completed_and_scattered_by_measured_qubits(backend, aws,
     aws.stub.assert_no_pending_responses()
 
 
+def test_a_device_is_looked_up_again(aws_keys, home, patience, clock):
+    aws = Aws()
+    aws.broken.append(("GetDevice", EndpointConnectionError(endpoint_url="x")))
+
+    assert open_backend(f"braket:{ARN}", home, client=aws.session, patience=patience).limits.max_qubits == 26
+    assert len(clock.slept) == 1
+
+
 def test_a_task_carries_its_token_and_our_tags(backend, aws):
     aws.create()
 

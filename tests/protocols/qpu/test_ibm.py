@@ -442,14 +442,23 @@ def test_errors_of_a_question_in_our_words_without_asking_again(backend, service
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("AccountNotFoundError", QpuAuthError), ("InvalidAccountError", QpuAuthError), ("IBMApiError", QpuUnavailable)])
-def test_errors_of_looking_the_device_up(home, service, fault, kind):
-    service.client.script(backend=[[fault]])
+def test_errors_of_looking_the_device_up(home, service, patience, clock, fault, kind):
+    service.client.script(backend=[[fault]] * 99)
 
     with pytest.raises(kind) as caught:
-        open_backend("ibm:ibm_disk", home, client=service)
+        open_backend("ibm:ibm_disk", home, client=service, patience=patience)
+
+    assert (clock.now > 800) == (kind is QpuUnavailable)
 
     assert ("or no network" in str(caught.value)) == (fault == "InvalidAccountError")
     assert service.client.submissions == 0
+
+
+def test_a_device_is_looked_up_again(home, service, patience, clock):
+    service.client.script(backend=[["RequestsApiError", 503], ["ConnectionError"]])
+
+    assert open_backend("ibm:ibm_disk", home, client=service, patience=patience).limits.max_qubits == 5
+    assert len(clock.slept) == 2
 
 
 def test_no_credentials_at_all(home, tmp_path, monkeypatch):
