@@ -285,7 +285,7 @@ class ProviderBackend(ABC):
             raise error
         found: dict[int, str] = {}
         with suppress(QpuError):
-            found = self._found(uuid)
+            found = self._found(uuid, self.project.ledger.clock_ns() if self.project else 0)
         if index not in found:
             remedy = f"Nobody knows whether it was sent. Look again later: heliograph qpu resume {uuid}"
             raise QpuUnavailable(error.message, where=f"{self.name}, job {uuid}", remedy=remedy) from error.__cause__
@@ -315,7 +315,7 @@ class ProviderBackend(ABC):
             remedy = "Look again later; after ten minutes what is missing can be given up: heliograph qpu resume --lost."
             raise QpuUnavailable(what, where=f"{self.name}, job {history.uuid}", remedy=remedy)
 
-    def _found(self, uuid: str, since_ns: int = 0) -> dict[int, str]:
+    def _found(self, uuid: str, since_ns: int) -> dict[int, str]:
         def search() -> dict[int, str]:
             with vendor_errors(self.name, uuid=uuid, secrets=self.secrets()):
                 return self.search(uuid, since_ns)

@@ -226,6 +226,8 @@ class Aws:
         self.bodies: dict[str, str] = {}
         self.broken: list = []
         self.broken_later: list = []
+        self.searches: list = []
+        self.client.meta.events.register("before-parameter-build.braket.SearchQuantumTasks", lambda params, **_: self.searches.append(params))
         self.on_break: Callable[[dict], None] = lambda params: None
         self.client.meta.events.register("before-parameter-build.braket.CreateQuantumTask", self._note)
         self.session = Session(self.client, self.bodies)
@@ -296,6 +298,10 @@ class Aws:
             for arn, tags in tasks
         ]
         self.stub.add_response("search_quantum_tasks", {"quantumTasks": listed, **({"nextToken": more} if more else {})})
+
+    def searched_since(self):
+        (filters,) = {json.dumps(params["filters"]) for params in self.searches}
+        return datetime.fromisoformat(json.loads(filters)[0]["values"][0])
 
 
 @pytest.fixture
@@ -556,6 +562,7 @@ def test_a_submission_without_an_answer_is_found_by_its_tags(backend, aws, home,
 
     assert job.provider_ids == (arn,)
     assert events(home) == ["intent", "error", "recovered"]
+    assert 3500 < (datetime.now(UTC) - aws.searched_since()).total_seconds() < 3700
     aws.done(arn, [[0, 1, 0]], [2, 0, 1])
     assert job.result()[0].bits.tolist() == [[0, 0, 1]]
 
