@@ -116,8 +116,11 @@ def _in_blocks(matrix: Matrix, block: int) -> Matrix:
     return padded.reshape(rows, -1, block)
 
 
-def evaluate_binomial(layer: SecureLayer, inputs: ArrayLike, error: float, rng: np.random.Generator) -> Matrix:
-    """Return outputs (batch, outputs) as transfers would give them, each count drawn at once.  error: of one transfer."""
+def evaluate_binomial(layer: SecureLayer, inputs: ArrayLike, error: float, rng: np.random.Generator, *, corrected_by: float | None = None) -> Matrix:
+    """Return outputs (batch, outputs) as transfers would give them, each count drawn at once.
+
+    error: of one transfer.  corrected_by: what the parties take it for, by default the same.
+    """
     u, sums = layer.draws(inputs)
     flips, gates, shots = repeated_error(error, layer.knobs.repetitions), u.shape[2], layer.knobs.shots
     total = np.zeros((u.shape[0], layer.outputs), np.int64)
@@ -125,7 +128,7 @@ def evaluate_binomial(layer: SecureLayer, inputs: ArrayLike, error: float, rng: 
         product = np.einsum("nkb,okb->nok", u, part)
         ones = binomial_inner_product(np.clip(product, 0.0, 1.0), flips, gates, shots, rng).sum(axis=2)
         total += shots * layer.blocks - ones if inverted else ones
-    return layer.outputs_of(total, sums, error)
+    return layer.outputs_of(total, sums, error if corrected_by is None else corrected_by)
 
 
 def evaluate_joint(layer: SecureLayer, inputs: ArrayLike, error: float, states: StateSource, alice: RandomSource, bob: RandomSource) -> Matrix:
