@@ -142,8 +142,16 @@ class Inference:
             {"block": one.block, "repetitions": one.repetitions, "shots": one.shots, "scale": scale, "deviation": deviation}
             for one, scale, deviation in zip(plan.choice.knobs, plan.choice.scales, plan.choice.deviations, strict=True)
         ]
+        epochs = {"classical": plan.trained.classical, "quantum_aided": plan.trained.aided}
         told = {"task": task.name, "note": task.note, "backend": plan.device.backend, "error": plan.device.error, "opening": plan.opening}
-        return {**told, **{name: getattr(self, name) for name in names}, "knobs": knobs, "predicted": plan.prediction, "checked": self.checked}
+        return {
+            **told,
+            **{name: getattr(self, name) for name in names},
+            "knobs": knobs,
+            "predicted": plan.prediction,
+            "checked": self.checked,
+            "by_epoch": epochs,
+        }
 
 
 def choose(trained: Trained, held: Samples, error: float, shots: int, *, wanted_loss: float = 0.005, seed: int = 0) -> Choice:
@@ -329,8 +337,9 @@ def _checked(plan: Plan, x: NDArray[np.float32], seed: int) -> Checked:
 def statement(plan: Plan) -> SecurityStatement:
     """Return what an inference claims, and what it does not."""
     counted = plan.opening == "counted"
+    bits = max(2 * layer.blocks * layer.knobs.shots for layer in plan.layers)
     opened = (
-        (f"the aggregator learns each output's count up to {hidden_to(1, DUMMIES_PER_BIT):.2f} in total variation, and nothing of single shots",)
+        (f"the aggregator learns each output's count up to {hidden_to(bits, DUMMIES_PER_BIT * bits):.2f} in total variation, and nothing of single shots",)
         if counted
         else ("every shot's result is opened to Alice, who can read Bob's weights from many of them",)
     )

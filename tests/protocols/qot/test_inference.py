@@ -100,6 +100,7 @@ def test_an_inference_takes_what_was_predicted(digits, santiago):
     assert result.classical_accuracy > 0.9
     told = result.as_dict()
     assert {"classical_accuracy", "secure_accuracy", "qot_count", "states_used", "key_bits", "seconds"} <= set(told)
+    assert len(told["by_epoch"]["quantum_aided"]) == 25
     assert confusion_figure(result).axes[0].get_ylabel() == "true"
 
 
