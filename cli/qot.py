@@ -102,7 +102,7 @@ def infer(
     opening: Annotated[OpeningName, typer.Option(help="Open one count an output by an aggregator, or every shot to Alice.")] = OpeningName.counted,
     check: Annotated[int | None, typer.Option("--check", min=0, help="Images to play gate by gate as well.")] = None,
     adapt: Annotated[bool, typer.Option("--adapt", help="Train the linear layers anew for the noise that this back-end leaves.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Train networks as wide and as long as published; hours on a small machine.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train networks as wide as published; hours on a small machine.")] = False,
     plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw accuracy by epoch and confusion into this folder.")] = None,
     project: ProjectOption = None,
     seed: SeedOption = 0,

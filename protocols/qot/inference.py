@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from time import perf_counter
 from typing import Any
 
@@ -41,6 +41,7 @@ TRANSFERS_PER_S = 1e7
 MOST_CHECKED = 20_000_000
 _CLAMPS = (1.0, 0.8, 0.6)
 _TRIES = 5
+_NO_BETTER = 0.98
 Matrix = NDArray[np.float64]
 Held = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -171,17 +172,19 @@ def choose(trained: Trained, held: Samples, error: float, shots: int, *, wanted_
 
 
 def _with_clamp(network: SecureNetwork, held: Held, scales: Sequence[float], error: float, shots: int, target: float, seed: int) -> Iterator[Choice]:
-    """Yield what more and more repetitions give, up to the first that keeps the accuracy."""
+    """Yield what more and more repetitions give, up to the first that keeps the accuracy, or after which more of them help no longer."""
     x, y = held
-    sizes = [layer.in_features + 1 for layer in network.linear()]
+    sizes, before = [layer.in_features + 1 for layer in network.linear()], inf
     for repetitions in range(1, MOST_REPETITIONS + 1, 2):
         knobs = tuple(Knobs(best_block(repeated_error(error, repetitions), m), repetitions, shots) for m in sizes)
         layers, rng = secure_layers(network, knobs, scales), np.random.default_rng([seed, repetitions])
         accuracy = float(np.mean([_share(_by_counts(layers, x, error, error, rng), y) for _ in range(_TRIES)]))
         choice = Choice(knobs, tuple(scales), tuple(one.deviation(error, m) for one, m in zip(knobs, sizes, strict=True)), accuracy, target)
         yield choice
-        if choice.reached:
+        noisiest = max(choice.deviations)
+        if choice.reached or noisiest > _NO_BETTER * before:
             return
+        before = noisiest
 
 
 def _share(scores: Matrix, y: NDArray[np.int64]) -> float:
