@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import acquire, bench, calibrate, data, demo, doctor, instruments, keyrate, keys, learn, optimise, station
+from . import acquire, bench, calibrate, data, demo, doctor, instruments, keyrate, keys, learn, optimise, qot, qpu, station
 from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -25,6 +25,8 @@ app.add_typer(keys.app, name="keys")
 app.command("learn")(learn.learn)
 app.command("keyrate")(keyrate.keyrate)
 app.command("optimise")(optimise.optimise)
+app.add_typer(qpu.app, name="qpu")
+app.add_typer(qot.app, name="qot")
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
 

@@ -37,7 +37,21 @@
     +- PrecisionError (ArithmeticError) 1  rounding would have changed the result
     +- LedgerCorrupt                    1  an append-only record was altered
     +- RoundAborted                     1  a learning round was given up; its keys are burned
-    +- QpuError  QheError               1  roots of the trees of quantum processors and of homomorphic encryption
+    +- QpuError                         1  a quantum processor, local or in a cloud
+    |  +- QpuConfigError                3  circuit, option or name is wrong, or an SDK is missing; nothing was sent
+    |  +- QpuUnsupported                3  this back-end cannot run such circuits; the message names the form that it can
+    |  +- QpuAuthError                  3  no credentials, or they do not suffice
+    |  +- QpuBudgetExceeded             3  the project's budget does not cover it; nothing was sent
+    |  +- QpuUnavailable                4  service or device does not answer
+    |  +- QpuRateLimited                4  the service asks for fewer requests, or a quota is used up
+    |  +- QpuQueueTimeout               4  waited long enough; the job goes on
+    |  +- QpuJobFailed                  1  the provider gave the job up
+    |  +- QpuCancelled                  1  the job was cancelled
+    +- QotError                         1  oblivious transfer
+    |  +- StatesExhausted               1  fewer states are left than a step takes; none was used
+    |  +- NoSignal                      3  the noise would drown the result; no state was used
+    |  +- ValidationAbort               1  states or decoys show more errors than they may; the batch was dropped by both sides
+    +- QheError                         1  root of the tree of homomorphic encryption
 
 Every error says what went wrong, where, and what to do about it; the command line prints the three and exits with the code.
 """
@@ -356,7 +370,123 @@ class RoundAborted(HeliographError):
 
 
 class QpuError(HeliographError):
-    """Root of the errors of quantum processors."""
+    """Root of the errors of quantum processors; the vendor's own exception is the `__cause__`."""
+
+
+class QpuConfigError(QpuError):
+    """A circuit, an option or a name is wrong, or an SDK is not installed. Nothing was sent."""
+
+    exit_code = 3
+
+
+class QpuUnsupported(QpuError):
+    """Such a circuit cannot be run by this back-end; `feature` names what it lacks."""
+
+    exit_code = 3
+
+    def __init__(self, feature: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(f"{feature} cannot be run here", where=where, remedy=remedy)
+        self.feature = feature
+
+
+class QpuAuthError(QpuError):
+    """There are no credentials, or they do not suffice."""
+
+    exit_code = 3
+
+
+class QpuBudgetExceeded(QpuError):
+    """The project's budget does not cover the job. Nothing was sent.
+
+    cost, left: what the job would take and what is left, both by the names of the budget's limits.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, cost: dict[str, float | None], left: dict[str, float | None], *, where: str = "", remedy: str = "") -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.cost = cost
+        self.left = left
+
+
+class QpuUnavailable(QpuError):
+    """Service or device does not answer, or is switched off."""
+
+    exit_code = 4
+
+
+class QpuRateLimited(QpuError):
+    """The service asks for fewer requests, or a quota is used up."""
+
+    exit_code = 4
+
+
+class QpuQueueTimeout(QpuError):
+    """The wait ended before the job did; the job goes on and can be resumed by its `uuid`."""
+
+    exit_code = 4
+
+    def __init__(self, uuid: str, waited_s: float) -> None:
+        super().__init__(f"no result after {waited_s:.0f} s; the job goes on", where=f"job {uuid}", remedy=f"Ask again later: heliograph qpu resume {uuid}")
+        self.uuid = uuid
+        self.waited_s = waited_s
+
+
+class QpuJobFailed(QpuError):
+    """The provider gave the job up.
+
+    reason: in the provider's words.  missing: indices of the works without samples; those of the others are recorded.
+    """
+
+    def __init__(self, uuid: str, reason: str, missing: tuple[int, ...] = ()) -> None:
+        lost = f" (no samples of works {', '.join(map(str, missing))})" if missing else ""
+        super().__init__(f"the provider gave the job up: {reason}{lost}", where=f"job {uuid}", remedy="Look at the reason, then submit again on purpose.")
+        self.uuid = uuid
+        self.reason = reason
+        self.missing = missing
+
+
+class QpuCancelled(QpuError):
+    """The job was cancelled; it has no samples."""
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__("the job was cancelled and has no samples", where=f"job {uuid}", remedy="Submit it again if it is still wanted.")
+        self.uuid = uuid
+
+
+class QotError(HeliographError):
+    """Oblivious transfer was given up."""
+
+
+class StatesExhausted(QotError):
+    """Fewer states are left than a step takes. None was used."""
+
+    def __init__(self, needed: int, left: int, *, where: str = "states") -> None:
+        super().__init__(f"{needed:,} states are needed, {left:,} are left. None was used", where=where, remedy="Prepare more states.")
+        self.needed = needed
+        self.left = left
+
+
+class NoSignal(QotError):
+    """The noise of the states would drown the result. No state was used."""
+
+    exit_code = 3
+
+    def __init__(self, predicted_sd: float, limit: float, *, where: str = "", remedy: str = "Take more shots, smaller blocks, or a better device.") -> None:
+        super().__init__(f"a standard deviation of {predicted_sd:.3g} is to be expected, {limit:.3g} is the limit", where=where, remedy=remedy)
+        self.predicted_sd = predicted_sd
+        self.limit = limit
+
+
+class ValidationAbort(QotError):
+    """Tested states or decoys show more errors than they may. Both sides drop the whole batch."""
+
+    def __init__(self, found: float, threshold: float, *, where: str = "validation") -> None:
+        super().__init__(
+            f"{found:.3%} errors were found, {threshold:.3%} is the threshold. The batch is dropped", where=where, remedy="Look for noise, or an eavesdropper."
+        )
+        self.found = found
+        self.threshold = threshold
 
 
 class QheError(HeliographError):

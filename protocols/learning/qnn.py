@@ -8,8 +8,6 @@ Ry(a) = exp(-i a Y/2), Rz(b) = exp(-i b Z/2). Class of circuits: arXiv:1704.0501
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import reduce
 from itertools import pairwise
 from typing import Literal
@@ -43,17 +41,6 @@ def signs(n: int) -> NDArray[np.float64]:
     """Return the eigenvalues of Z_i on every basis state: float64 (2^n, n)."""
     bits = (np.arange(2**n)[:, None] >> np.arange(n - 1, -1, -1)) & 1
     return np.where(bits, -1.0, 1.0)
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch use one thread inside the block: these matrices are too small to share."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Ansatz:

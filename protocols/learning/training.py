@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from ...core.errors import ParameterError
+from ..statevector import single_thread
 from .adam import Adam
 from .data import Samples
 from .models import QnnModel
-from .qnn import single_thread
 from .tasks import Hyperparameters
 from .trainer import OptimizerState, Trained
 

@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import socket
+import tarfile
 from dataclasses import replace
 from urllib.error import URLError
 
@@ -12,7 +13,7 @@ import pytest
 from heliograph.core.errors import DataChecksumError, DataError, DataMissing, ParameterError, StorageError
 from heliograph.protocols.learning import catalogue
 from heliograph.protocols.learning.catalogue import DataFile, DataSet, datasets, fetch, raw_bytes
-from heliograph.protocols.learning.data import load_digits, load_mnist, shrink, two_classes
+from heliograph.protocols.learning.data import load_cifar10, load_digits, load_mnist, shrink, two_classes
 from heliograph.protocols.learning.encoding import normalised
 
 RAW = bytes(range(256)) * 8
@@ -153,3 +154,47 @@ def test_an_unknown_data_set_is_refused():
 def test_classes_that_are_not_there_are_refused(classes):
     with pytest.raises(DataError):
         two_classes(load_digits(), *classes)
+
+
+def test_cifar_is_read_from_the_published_archive(root, monkeypatch):
+    rng = np.random.default_rng(1)
+    batches = {f"data_batch_{n}.bin": rng.integers(0, 10, (3, 3073), np.uint8) for n in range(1, 6)} | {
+        "test_batch.bin": rng.integers(0, 10, (2, 3073), np.uint8)
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, records in sorted(batches.items(), reverse=True):
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            entry.size = records.nbytes
+            archive.addfile(entry, io.BytesIO(records.tobytes()))
+    raw = packed.getvalue()
+    known = catalogue.CATALOGUE["cifar10"]
+    file = replace(known.files[0], sha256=hashlib.sha256(raw).hexdigest(), size=len(raw))
+    monkeypatch.setitem(catalogue.CATALOGUE, "cifar10", replace(known, files=(file,)))
+    (root / "cifar10").mkdir()
+    (root / file.path).write_bytes(raw)
+
+    train, test = load_cifar10("train"), load_cifar10("test")
+
+    assert train.x.shape == (15, 3, 32, 32)
+    assert np.array_equal(train.x[3].ravel(), batches["data_batch_2.bin"][0, 1:])
+    assert np.array_equal(test.y, batches["test_batch.bin"][:, 0])
+
+
+@pytest.mark.parametrize("name", ["medmnist", "cifar10_subset"])
+def test_a_set_that_nobody_serves_says_where_it_comes_from(root, name):
+    with pytest.raises(DataMissing, match=r"by hand.*github\.com"):
+        fetch(name)
+    with pytest.raises(DataMissing, match=r"by hand.*HELIOGRAPH_DATA"):
+        raw_bytes(catalogue.find(name), catalogue.find(name).files[0])
+
+
+def test_a_file_that_is_not_packed_is_checked_as_it_is(root, monkeypatch):
+    monkeypatch.setitem(catalogue.CATALOGUE, "small", replace(SMALL, files=(replace(FILE, gzipped=False),)))
+
+    here(root, RAW)
+    assert raw_bytes(catalogue.find("small"), catalogue.find("small").files[0]) == RAW
+
+    here(root, RAW[:-1] + b"x")
+    with pytest.raises(DataChecksumError):
+        raw_bytes(catalogue.find("small"), catalogue.find("small").files[0])

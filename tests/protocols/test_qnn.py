@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from heliograph.core.errors import DataError, ParameterError
 from heliograph.protocols.learning import encoding, reference
-from heliograph.protocols.learning.qnn import Ansatz, ring_permutation, single_thread
+from heliograph.protocols.learning.qnn import Ansatz, ring_permutation
+from heliograph.protocols.statevector import single_thread
 
 GOLDEN: dict = {
     (2, 1): ([0.9210609940, 0.5725406953], (-0.2420663234, 0, -0.9635581854, 0.7610168276), 0.3742310924),

@@ -1,0 +1,253 @@
+"""`heliograph qot`: how good a back-end's states are, and inference without showing data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import ConfigError, StorageError
+from .output import JsonOption, Output, command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..protocols.qot.characterise import Characterised, Sweep
+    from ..protocols.qot.inference import Inference, Plan
+    from ..protocols.qot.tasks import Images
+    from ..protocols.qot.tasks import Task as QotTask
+    from ..protocols.qot.training import Trained
+    from ..protocols.qpu.engine import ProviderBackend
+
+app = typer.Typer(no_args_is_help=True, help="Oblivious transfer on quantum processors, and inference made of it.")
+BackendOption = Annotated[str, typer.Option("--backend", metavar="NAME", help="A name from `qpu list`; or a law: law:santiago, law:ideal, law:cx=0.05.")]
+ProjectOption = Annotated[Path | None, typer.Option("--project", metavar="DIR", help="Folder in which jobs are remembered; clouds need one.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of simulations.")]
+
+
+class Circuit(StrEnum):
+    """The circuits that prepare a state."""
+
+    paper = "paper"
+    one_ccx = "one_ccx"
+    rccx = "rccx"
+
+
+class TaskName(StrEnum):
+    """What is inferred."""
+
+    mnist01 = "mnist01"
+    cifar10 = "cifar10"
+    mednist = "mednist"
+    digits = "digits"
+
+
+class OpeningName(StrEnum):
+    """How outputs are opened."""
+
+    counted = "counted"
+    shots = "shots"
+
+
+@app.command("characterise")
+def characterise(
+    backend: BackendOption = "local",
+    shots: Annotated[int, typer.Option(min=1, help="States to measure.")] = 20_000,
+    circuit: Annotated[Circuit, typer.Option(help="Circuit of a state: 12, 8 or 5 CNOTs where all qubits are coupled.")] = Circuit.paper,
+    draw: Annotated[bool, typer.Option("--draw", help="Draw the circuit before and after compilation: qot-circuits.svg.")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Draw an estimated inner product against shots for several CNOT errors: qot-sweep.svg.")] = False,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where figures are written.")] = Path(),
+    project: ProjectOption = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait; the job goes on afterwards.")] = None,
+    seed: SeedOption = 0,
+    json_output: JsonOption = False,
+) -> None:
+    """Run the circuit of a state and estimate the error of a transfer, with its interval and by input."""
+    with command(json_output) as out:
+        from ..protocols.qot import characterise as room
+        from ..protocols.qot.circuits import state_circuit
+        from ..protocols.qpu.interface import Work
+
+        if draw or sweep:
+            _check_folder(folder, "--out")
+        chosen = room.open_states(backend, project)
+        found = room.characterise(backend, shots, circuit=circuit.value, seed=seed if chosen.simulated else None, backend=chosen, timeout=timeout)
+        _tell_device(out, found)
+        told: dict[str, Any] = dict(found.as_dict())
+        if draw:
+            from ..protocols.qot.plots import circuits_figure
+
+            before = state_circuit(circuit.value)
+            _draw(out, folder / "qot-circuits.svg", circuits_figure(before, room.compiled(chosen, Work(before))))
+        if sweep:
+            from ..protocols.qot.plots import sweep_figure
+
+            curves = room.sweep(circuit=circuit.value)
+            _tell_sweep(out, curves)
+            _draw(out, folder / "qot-sweep.svg", sweep_figure(curves))
+            told["sweep"] = curves
+        out.result(told, simulated=found.simulated)
+
+
+@app.command("infer")
+def infer(
+    task: Annotated[TaskName, typer.Option("--task", help="digits is built in; `heliograph data list` tells which data the others need.")] = TaskName.digits,
+    backend: BackendOption = "law:santiago",
+    shots: Annotated[int, typer.Option("--shots", min=1, help="Shots of one inner product.")] = 2000,
+    images: Annotated[int | None, typer.Option("--images", min=1, help="Test images; by default those of the task.")] = None,
+    wanted_loss: Annotated[float, typer.Option("--wanted-loss", min=0, max=1, help="Accuracy that the noise may cost, such as .005.")] = 0.005,
+    opening: Annotated[OpeningName, typer.Option(help="Open one count an output by an aggregator, or every shot to Alice.")] = OpeningName.counted,
+    check: Annotated[int | None, typer.Option("--check", min=0, help="Images to play gate by gate as well.")] = None,
+    adapt: Annotated[bool, typer.Option("--adapt", help="Train the linear layers anew for the noise that this back-end leaves.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train networks as wide as published; hours on a small machine.")] = False,
+    plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw accuracy by epoch and confusion into this folder.")] = None,
+    project: ProjectOption = None,
+    seed: SeedOption = 0,
+    json_output: JsonOption = False,
+) -> None:
+    """Classify images by a network whose last layers are evaluated by oblivious transfer.
+
+    The network is trained on first use and kept. Block, repetitions and scale are chosen from the measured error, and what it will take is said before it
+    starts.
+    """
+    with command(json_output) as out:
+        from ..protocols.qot.characterise import open_states
+        from ..protocols.qot.inference import infer as evaluate
+        from ..protocols.qot.inference import make_plan
+        from ..protocols.qot.tasks import find_task
+
+        if plots is not None:
+            _check_folder(plots, "--plots")
+        # A wrong name is said before anything is trained.
+        where, chosen = open_states(backend, project), find_task(task.value, full=full)
+        data = chosen.load(seed)
+        found = _trained(out, chosen, data, seed)
+        data = data if images is None else data.tested_on(images)
+
+        def planned(device: Characterised) -> Plan:
+            return make_plan(found, data, device, shots, wanted_loss=wanted_loss, opening=opening.value, seed=seed)
+
+        plan = _measured(backend, where, seed, planned)
+        if adapt:
+            found = _adapted(out, found, data, plan)
+            plan = planned(plan.device)
+        _tell_plan(out, plan)
+        with out.progress("Inferring", total=plan.prediction.images) as bar:
+            result = evaluate(plan, data, seed=seed, check=check, progress=lambda done, _: bar.to(done))
+        _tell(out, result)
+        if plots is not None:
+            from ..protocols.qot.plots import accuracy_figure, confusion_figure
+
+            _draw(out, plots / f"{task.value}-accuracy.svg", accuracy_figure(found))
+            _draw(out, plots / f"{task.value}-confusion.svg", confusion_figure(result))
+        out.result(result.as_dict(), simulated=True, security=result.statement)
+
+
+def _trained(out: Output, task: QotTask, data: Images, seed: int) -> Trained:
+    from ..protocols.qot.training import load, model_path, trained
+
+    if (kept := load(task, seed)) is not None:
+        return kept
+    out.note(f"Training {task.name} on first use; the network is kept in {model_path(task, seed).parent}.")
+    with out.progress(f"Training {task.name}", total=1.0) as bar:
+        return trained(task, data, seed, progress=lambda done, total: bar.to(done / total))
+
+
+def _adapted(out: Output, found: Trained, data: Images, plan: Plan) -> Trained:
+    from ..protocols.qot.inference import noise_left
+    from ..protocols.qot.training import adapted
+
+    noise = noise_left(plan.device, plan.choice, plan.choice.knobs[0].shots)
+    with out.progress(f"Training for an error of {noise.error:.3g}", total=1.0) as bar:
+        return adapted(found, data, noise, progress=lambda done, total: bar.to(done / total))
+
+
+def _measured(name: str, backend: ProviderBackend, seed: int, plan: Callable[[Characterised], Plan]) -> Plan:
+    """Measure the device and plan; measure once more, with more states, where the plan asks for an error that is better known."""
+    from ..protocols.qot.characterise import characterise
+    from ..protocols.qot.inference import more_states
+
+    own = seed if backend.simulated else None
+    device = characterise(name, seed=own, backend=backend)
+    found = plan(device)
+    more = more_states(device, found.layers)
+    if not more or backend.cloud:
+        return found
+    return plan(characterise(name, device.shots + more, seed=own, backend=backend))
+
+
+def _tell_device(out: Output, found: Characterised) -> None:
+    gates = "a law" if found.cx_count is None else f"{found.cx_count} two-qubit gates"
+    out.say(f"{found.backend}, circuit {found.circuit} ({gates}), {found.shots:,} states")
+    out.say(f"Error of a transfer {found.error:.4f}, 95 % interval {found.error_low:.4f} to {found.error_high:.4f}")
+    out.table("Error by input", ["b1 b0 s", "error"], [(f"{n:03b}", value) for n, value in enumerate(found.per_input)])
+    if found.job:
+        out.say(f"Job {found.job}")
+
+
+def _tell_sweep(out: Output, found: Sweep) -> None:
+    rows = [(cx, error, row[-1], deviation[-1]) for cx, error, row, deviation in zip(*_columns(found), strict=True)]
+    out.table(f"Inner product {found.product:g} at {found.shots[-1]:,} shots", ["CNOT error", "error of a transfer", "estimate", "sigma at most"], rows)
+
+
+def _columns(found: Sweep) -> tuple[Any, ...]:
+    return found.cx_errors, found.errors, found.estimates.tolist(), found.deviations.tolist()
+
+
+def _tell_plan(out: Output, plan: Plan) -> None:
+    ahead, choice = plan.prediction, plan.choice
+    out.say(f"{plan.device.backend}: error of a transfer {plan.device.error:.4f} ({plan.device.error_low:.4f} to {plan.device.error_high:.4f})")
+    rows = [
+        (f"{layer.inputs} to {layer.outputs}", one.block, one.repetitions, one.shots, layer.scale, deviation)
+        for layer, one, deviation in zip(plan.layers, choice.knobs, choice.deviations, strict=True)
+    ]
+    out.table("Secure layers", ["layer", "block", "repetitions", "shots", "S_w", "sigma of u.v at most"], rows)
+    if not choice.reached:
+        kept = f"{choice.held:.1%} on held-out images, {choice.target:.1%} was wanted"
+        out.warn(f"so few shots keep {kept}: ask for more --shots, try --adapt, or take another back-end")
+    foreseen = [
+        ("images", ahead.images),
+        ("transfers", ahead.transfers),
+        ("states", ahead.states),
+        ("key bits", ahead.key_bits),
+        ("accuracy, on held-out images", f"{ahead.accuracy:.2%}"),
+        ("time here, counts drawn", f"{ahead.seconds:.2g} s"),
+        ("time here, every gate", f"{ahead.every_gate_s:.3g} s"),
+        ("time on a device", f"{ahead.device_s / 3600:.3g} h"),
+        ("cost of the states", "not known" if ahead.usd is None else f"{ahead.usd:.2f} USD"),
+    ]
+    out.table("What it will take", ["what", "how much"], foreseen)
+
+
+def _tell(out: Output, result: Inference) -> None:
+    task = result.plan.trained.task
+    rows = [
+        ("classical network", f"{result.classical_accuracy:.2%}"),
+        ("trained with noise, evaluated without", f"{result.exact_accuracy:.2%}"),
+        ("by transfers", f"{result.secure_accuracy:.2%}"),
+    ]
+    out.table(f"{task.name}: accuracy on {result.confusion.sum():,} test images", ["network", "accuracy"], rows)
+    if task.note:
+        out.say(f"Smaller than published: {task.note}.")
+    out.table("Confusion, by transfers", ["true", *task.classes], [(name, *row) for name, row in zip(task.classes, result.confusion.tolist(), strict=True)])
+    if (checked := result.checked) is not None:
+        out.say(f"Gate by gate: {checked.images} images, {checked.agree:.0%} in the class of exact evaluation, errors {checked.z_rms:.2f} of their bound.")
+    out.say(f"{result.qot_count:,} transfers, {result.states_used:,} states, {result.key_bits:,} key bits, {result.seconds:.1f} s")
+
+
+def _check_folder(path: Path, option: str) -> None:
+    if not path.is_dir():
+        raise ConfigError("there is no such folder", where=str(path), remedy=f"Make it, or name another for {option}.")
+
+
+def _draw(out: Output, path: Path, figure: Figure) -> None:
+    from ..control.plots import save
+
+    try:
+        save(figure, path)
+    except OSError as error:
+        raise StorageError(f"the figure cannot be written ({error.strerror})", where=str(path), remedy="Choose a folder of yours.") from error
+    out.say(f"Drawn: {path}")

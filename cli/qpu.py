@@ -1,0 +1,257 @@
+"""`heliograph qpu`: run circuits on quantum processors, and look after the jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import ConfigError, QpuConfigError, StorageError
+from .output import JsonOption, Output, command
+
+if TYPE_CHECKING:
+    from ..protocols.qpu.engine import ProviderBackend
+    from ..protocols.qpu.jobs import ProviderJob
+    from ..protocols.qpu.projects import Project
+    from ..protocols.qpu.samples import Samples
+
+app = typer.Typer(no_args_is_help=True, help="Quantum processors: simulators, fake devices, clouds.")
+
+ProjectOption = Annotated[Path, typer.Option("--project", metavar="DIR", help="Folder with settings, ledger and records of the jobs.")]
+TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait; the job goes on afterwards.")]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job, or the beginning of it.")]
+HOME = Path("qpu")
+MOST_ROWS = 16
+
+
+@app.command("list")
+def listed(
+    devices: Annotated[bool, typer.Option("--devices", help="List the fake devices, too.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """List the kinds of back-ends and whether what they need is installed."""
+    with command(json_output) as out:
+        from ..protocols.qpu.factory import KNOWN
+        from ..protocols.qpu.notice import NOTICE
+
+        rows = [{"config": one.config, "what": one.what, "installed": one.installed, "cloud": one.cloud} for one in KNOWN]
+        out.table("Back-ends", ["name", "what it is", "installed", "leaves this machine"], [tuple(row.values()) for row in rows])
+        names: list[str] = []
+        if devices:
+            from ..protocols.qpu.fakes import fake_names
+
+            names = fake_names()
+            out.say(f"Fake devices: {', '.join(names)}")
+        out.say(f"In a cloud: {NOTICE}")
+        out.result({"backends": rows, "devices": names, "notice": NOTICE})
+
+
+@app.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Circuit in OpenQASM 2 or 3.")],
+    backend: Annotated[str | None, typer.Option("--backend", metavar="NAME", help="A name from `qpu list`; by default the project's.")] = None,
+    shots: Annotated[int, typer.Option(min=1, help="Shots.")] = 1000,
+    param: Annotated[list[str] | None, typer.Option("--param", metavar="NAME=RAD", help="Value of a parameter, in rad; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a simulation.")] = None,
+    project: ProjectOption = HOME,
+    timeout: TimeoutOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Run a circuit and record its samples.
+
+    Nothing goes to a cloud until the budget in the project's qpu.toml allows it.
+    """
+    with command(json_output) as out:
+        from ..protocols.qpu.factory import open_backend
+        from ..protocols.qpu.interface import Work
+        from ..protocols.qpu.projects import Project
+        from ..protocols.qpu.qasm import load_qasm
+
+        circuit, home = load_qasm(file), Project(project)
+        chosen = open_backend(backend, home)
+        notice = _notice(out, chosen)
+        work = Work.of(circuit, dict(_pair(text) for text in param or ()))
+        job = chosen.submit([work], shots, seed=seed)
+        if not chosen.immediate:
+            out.say(f"Job {job.uuid} is in the ledger of {home.folder}.")
+        if chosen.name.startswith("outside:"):
+            out.say(f"Next: heliograph qpu export {job.uuid} --project {project}")
+            out.result({"job": job.uuid, "backend": chosen.name, "state": str(job.status()), "notice": None}, simulated=False)
+            return
+        (samples,) = _waited(out, job, timeout)
+        _show(out, job.uuid, samples, chosen.name, notice)
+
+
+@app.command("jobs")
+def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None:
+    """List the jobs of a project, those without an answer, and what is left of the budget."""
+    with command(json_output) as out:
+        from ..protocols.qpu import budget
+
+        home = _opened(project)
+        found = list(home.ledger.jobs().values())
+        rows = [
+            {
+                "job": job.uuid,
+                "backend": job.intent["backend"],
+                "state": job.state,
+                "works": job.intent["works"],
+                "shots": job.intent["shots"],
+                "t_ns": job.intent["t_ns"],
+                "provider_ids": list(job.provider_ids.values()),
+                "reason": job.reason or job.error,
+            }
+            for job in found
+        ]
+        out.table(
+            "Jobs", ["job", "back-end", "state", "works", "shots"], [(row["job"], row["backend"], row["state"], row["works"], row["shots"]) for row in rows]
+        )
+        lost = [job.uuid for job in found if job.unanswered]
+        for uuid in lost:
+            out.warn(f"nobody knows whether {uuid} was sent: `heliograph qpu resume {uuid}` looks for it")
+        remaining = budget.left(home.settings.budget, budget.spent(found))
+        out.say("Left for clouds: " + ", ".join(f"{name} {value:g}" for name, value in remaining.items()))
+        out.result({"jobs": rows, "unanswered": lost, "budget_left": remaining})
+
+
+@app.command("resume")
+def resume(
+    job: JobArgument,
+    lost: Annotated[bool, typer.Option("--lost", help="Give up a job without an answer, when the provider does not know it after ten minutes.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Ask the provider to give the job up.")] = False,
+    project: ProjectOption = HOME,
+    timeout: TimeoutOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Come back to a job: wait for its samples, or read them again. Nothing is submitted."""
+    with command(json_output) as out:
+        from ..protocols.qpu.factory import open_backend
+        from ..protocols.qpu.jobs import recorded_samples
+
+        home = _opened(project)
+        history = home.ledger.job(job)
+        name = str(history.intent["backend"])
+        if history.recorded:
+            _show(out, history.uuid, recorded_samples(home, history.uuid, history.sha256)[0], name, None)
+            return
+        chosen = open_backend(name, home)
+        if lost:
+            given_up = chosen.give_up(history.uuid)
+            out.say(f"Job {history.uuid} is {'given up; its cost is free again' if given_up else 'known to the provider after all'}.")
+            out.result({"job": history.uuid, "backend": name, "state": home.ledger.job(history.uuid).state})
+            return
+        resumed = chosen.resume(history.uuid)
+        if cancel:
+            state = resumed.cancel()
+            out.say(f"Job {history.uuid} is {state}.")
+            out.result({"job": history.uuid, "backend": name, "state": str(state)})
+            return
+        _show(out, history.uuid, _waited(out, resumed, timeout)[0], name, _notice(out, chosen))
+
+
+@app.command("export")
+def export(
+    job: JobArgument,
+    qasm2: Annotated[bool, typer.Option("--qasm2", help="Write OpenQASM 2.")] = False,
+    qasm3: Annotated[bool, typer.Option("--qasm3", help="Write OpenQASM 3, the default.")] = False,
+    records: Annotated[bool, typer.Option("--records", help="Write the recorded samples instead, account numbers masked.")] = False,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = Path(),
+    project: ProjectOption = HOME,
+    json_output: JsonOption = False,
+) -> None:
+    """Write the circuits of a job for somebody else to run, and the result file to fill in."""
+    with command(json_output) as out:
+        from ..protocols.qpu.exchange import export_job
+        from ..protocols.qpu.records import for_others, read_record, store
+
+        if qasm2 + qasm3 + records > 1:
+            raise typer.BadParameter("choose one of --qasm2, --qasm3 and --records")
+        if not folder.is_dir():
+            raise ConfigError("there is no such folder", where=str(folder), remedy="Make it, or name another for --out.")
+        home = _opened(project)
+        history = home.ledger.job(job)
+        if records:
+            if not history.sha256:
+                raise QpuConfigError("the job has no samples", where=f"job {history.uuid}", remedy="Wait for them: heliograph qpu resume.")
+            written = []
+            for work in sorted(history.sha256):
+                written.append(folder / home.record_path(history.uuid, work).name)
+                store(written[-1], for_others(read_record(home.record_path(history.uuid, work))))
+        else:
+            written = export_job(home, history.uuid, folder, "qasm2" if qasm2 else "qasm3")
+        for path in written:
+            out.say(f"Wrote {path}")
+        out.result({"job": history.uuid, "files": written})
+
+
+@app.command("import")
+def import_(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="The filled result file, or a record file.")],
+    project: ProjectOption = HOME,
+    json_output: JsonOption = False,
+) -> None:
+    """Take in what somebody else measured; it is recorded, and replays like any other job."""
+    with command(json_output) as out:
+        from ..protocols.qpu.exchange import import_result
+        from ..protocols.qpu.factory import open_backend
+
+        home = _opened(project)
+        name, works = import_result(home, result)
+        known = name in home.ledger.jobs()
+        state = "recorded"
+        if known:
+            job = open_backend(str(home.ledger.job(name).intent["backend"]), home).resume(name)
+            state = str(job.status())
+            if job.status().final:
+                job.result()
+        out.say(f"{name}: {works} works taken in, {state}.")
+        out.result({"job": name, "works": works, "state": state})
+
+
+def _opened(project: Path) -> Project:
+    from ..protocols.qpu.projects import Project
+
+    if not project.is_dir():
+        raise StorageError("there is no such project folder", where=str(project), remedy="Name it with --project, or run something first.")
+    return Project(project)
+
+
+def _notice(out: Output, backend: ProviderBackend) -> str | None:
+    from ..protocols.qpu.notice import NOTICE
+
+    if not backend.cloud:
+        return None
+    out.warn(NOTICE)
+    for uuid in backend.unanswered():
+        out.warn(f"nobody knows whether {uuid} was sent: `heliograph qpu resume {uuid}` looks for it")
+    return NOTICE
+
+
+def _waited(out: Output, job: ProviderJob, timeout: float | None) -> list[Samples]:
+    with out.progress(f"Waiting for {job.uuid[:8]}", total=1) as bar:
+        samples = job.result(timeout)
+        bar.step()
+    return samples
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not NAME=RAD", param_hint="--param") from error
+
+
+def _show(out: Output, uuid: str, samples: Samples, backend: str, notice: str | None) -> None:
+    counts = samples.counts()
+    rows = sorted(counts.items(), key=lambda row: -row[1])
+    bits = " ".join(f"{name}[{size}]" for name, size in samples.cregs)
+    out.say(f"{samples.shots} shots on {backend}, classical bit 0 first ({bits})")
+    out.table("Samples", ["bits", "shots", "share"], [(text, n, n / samples.shots) for text, n in rows[:MOST_ROWS]])
+    if len(rows) > MOST_ROWS:
+        out.say(f"and {len(rows) - MOST_ROWS} more")
+    out.say(f"Job {uuid}")
+    payload: dict[str, Any] = {"job": uuid, "backend": backend, "state": "DONE", "shots": samples.shots, "cregs": [list(one) for one in samples.cregs]}
+    simulated = bool(samples.meta.get("simulated", True))
+    out.result({**payload, "counts": counts, "sha256": samples.meta.get("sha256"), "notice": notice}, simulated=simulated)

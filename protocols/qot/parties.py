@@ -1,0 +1,262 @@
+"""Alice, Bob and the aggregator evaluating a layer: machines that are fed messages and answer messages, without socket, clock or file.
+
+Alice holds the inputs, Bob the layer. For each group of outputs Bob sends his choices, Alice two masked messages a gate, and Bob what he got, either bit by bit
+(`shots`: then Alice learns more than the outputs, see docs) or as a share to the aggregator (`counted`). A message that is not the one due ends the run; the
+states of its gates are burned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.entropy import RandomSource
+from ...core.errors import FrameError, ParameterError
+from .frames import Flags, Kind, Message, pack, unpack
+from .gates import Bits, beaver_choice, beaver_messages, beaver_output
+from .inner_product import MOST_GATES, one_hot, random_bits, uniform
+from .layer import Matrix, SecureLayer, majority
+from .opening import Shuffle, count_ones
+from .states import StateSource
+
+Opening = Literal["shots", "counted"]
+To = Literal["peer", "aggregator"]
+Sent = tuple[To, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What both parties know of an evaluation beforehand.
+
+    batch: input vectors.  outputs, blocks, block, shots, repetitions: of the layer.  scale: S_w.  opening: how counts are opened.  dummies: of an output, for
+    `counted`.  twirled: whether states come dephased.  most_gates: of the outputs that are worked on together, one at least.
+    """
+
+    batch: int
+    outputs: int
+    blocks: int
+    block: int
+    shots: int
+    repetitions: int
+    scale: float
+    opening: Opening = "shots"
+    dummies: int = 0
+    twirled: bool = True
+    most_gates: int = MOST_GATES
+
+    @classmethod
+    def of(cls, layer: SecureLayer, batch: int, **more: Any) -> Agreement:
+        """Return the agreement about a layer and a number of inputs.  more: the fields that have defaults."""
+        knobs = layer.knobs
+        return cls(batch, layer.outputs, layer.blocks, layer.positive.shape[2], knobs.shots, knobs.repetitions, layer.scale, **more)
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.outputs, self.blocks, self.block, self.shots, self.repetitions) < 1 or self.repetitions % 2 == 0:
+            raise ParameterError("an evaluation has at least one of everything, and an odd number of repetitions", where="agreement")
+
+    @property
+    def bits(self) -> int:
+        """Return the shots of one output, both signs and all blocks."""
+        return 2 * self.blocks * self.shots
+
+    @property
+    def gates(self) -> int:
+        """Return the transfers of one output."""
+        return self.bits * self.block * self.repetitions
+
+    @property
+    def groups(self) -> list[range]:
+        """Return the outputs, counted over the batch, that are worked on together."""
+        n, most = self.batch * self.outputs, max(1, self.most_gates // self.gates)
+        return [range(first, min(n, first + most)) for first in range(0, n, most)]
+
+    @property
+    def flags(self) -> Flags:
+        """Return what every message says of the states."""
+        return Flags.BEAVER | (Flags.TWIRLED if self.twirled else Flags(0))
+
+
+class _Party:
+    def __init__(self, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes) -> None:
+        self._agreed, self._states, self._source, self._seed = agreement, states, source, seed
+        self._groups = agreement.groups
+        self._turn = 0
+
+    @property
+    def finished(self) -> bool:
+        """Say whether all outputs have been dealt with."""
+        return self._turn == len(self._groups)
+
+    @property
+    def _group(self) -> range:
+        return self._groups[self._turn]
+
+    @property
+    def _first(self) -> int:
+        return self._group.start * self._agreed.gates
+
+    @property
+    def _shape(self) -> tuple[int, int, int, int, int]:
+        """Outputs of the group, signs, blocks, shots, coordinates."""
+        return len(self._group), 2, self._agreed.blocks, self._agreed.shots, self._agreed.block
+
+    def _say(self, kind: Kind, payload: bytes) -> bytes:
+        return Message(kind, self._agreed.flags, 0, self._first, len(self._group) * self._agreed.gates, payload).encode()
+
+    def _hear(self, kind: Kind, data: bytes, bits: int) -> Bits:
+        if self.finished:
+            raise FrameError("a message after the end", where="oblivious transfer")
+        message = Message.decode(data, expected=kind, first=self._first)
+        if message.gates != len(self._group) * self._agreed.gates or message.flags != self._agreed.flags or message.n:
+            raise FrameError("the message is about other gates or states", where="oblivious transfer")
+        return unpack(message.payload, bits)
+
+    def _shares(self, bits: Bits, *, with_dummies: bool) -> list[Bits]:
+        shuffles = (Shuffle.of(self._seed, number, self._agreed.bits, self._agreed.dummies) for number in self._group)
+        return [shuffle.share(row, with_dummies=with_dummies) for shuffle, row in zip(shuffles, bits, strict=True)]
+
+    def _shares_message(self, bits: Bits, *, with_dummies: bool) -> Sent:
+        return "aggregator", self._say(Kind.MASKED_SHARE, pack(*self._shares(bits, with_dummies=with_dummies)))
+
+    def _repeated(self, plane: Bits) -> Bits:
+        """Return a plane of the group once for each repetition, flat."""
+        return np.asarray(np.broadcast_to(plane, (self._agreed.repetitions, *plane.shape)).ravel())
+
+
+class Bob(_Party):
+    """The owner of the layer.
+
+    states: gives his halves, 2 s + t.  source: of his draws.  seed: 32 bytes of key shared with Alice, for `counted` openings.
+    """
+
+    def __init__(self, layer: SecureLayer, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes = b"") -> None:
+        super().__init__(agreement, states, source, seed)
+        self._weights = np.stack([layer.positive, layer.negative], axis=1)
+
+    def start(self) -> list[Sent]:
+        """Return his first choices."""
+        return self._choose()
+
+    def _choose(self) -> list[Sent]:
+        if self.finished:
+            return []
+        rows = self._weights[np.array(self._group) % self._agreed.outputs].reshape(-1, self._agreed.block)
+        drawn = np.stack([one_hot(row, uniform(self._source, self._agreed.shots)) for row in rows])
+        self._choice = self._repeated(drawn.reshape(self._shape))
+        self._own = self._states.next(self._choice.size)
+        return [("peer", self._say(Kind.CHOICES, pack(beaver_choice(self._choice, self._own))))]
+
+    def feed(self, data: bytes) -> list[Sent]:
+        """Take Alice's messages; return what he got, and his next choices. Raises FrameError."""
+        e = self._hear(Kind.MESSAGES, data, 2 * self._choice.size)
+        got = beaver_output(e[: self._choice.size], e[self._choice.size :], self._choice, self._own)
+        planes = got.reshape(self._agreed.repetitions, *self._shape)
+        bits = np.bitwise_xor.reduce(majority(list(planes)), axis=-1)
+        # Shots of the negative part count where they are zero.
+        bits[:, 1] ^= 1
+        rows = bits.reshape(len(self._group), -1)
+        if self._agreed.opening == "shots":
+            answer: Sent = "peer", self._say(Kind.OUTPUTS, pack(rows.ravel()))
+        else:
+            answer = self._shares_message(rows, with_dummies=False)
+        self._turn += 1
+        return [answer, *self._choose()]
+
+
+class Alice(_Party):
+    """The owner of the inputs.
+
+    draws: from `SecureLayer.draws`.  states: gives her halves, 2 b1 + b0.  source: of draws and pads.  seed: 32 bytes of key shared with Bob, for `counted`.
+    counts: int64 (batch, outputs), filled as the run goes on; `SecureLayer.outputs_of` makes outputs of them.
+    """
+
+    def __init__(self, draws: Matrix, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes = b"") -> None:
+        super().__init__(agreement, states, source, seed)
+        if draws.shape != (agreement.batch, agreement.blocks, agreement.block):
+            raise ParameterError(f"draws of shape {draws.shape} do not fit the agreement", where="Alice")
+        self._draws = draws
+        self.counts: NDArray[np.int64] = np.zeros((agreement.batch, agreement.outputs), np.int64)
+        self._pads: Bits | None = None
+        self._early = b""
+
+    def feed(self, data: bytes) -> list[Sent]:
+        """Take a message of Bob, or a count; return her answers. Raises FrameError."""
+        if self._pads is None:
+            return self._answer(data)
+        # Bob goes on while the aggregator still counts, and the two come by different ways.
+        if self._agreed.opening == "counted" and not self._early and data[4:5] == bytes([Kind.CHOICES]):
+            self._early = data
+            return []
+        self._open(data, self._pads)
+        waiting, self._early = self._early, b""
+        return self._answer(waiting) if waiting else []
+
+    def _answer(self, data: bytes) -> list[Sent]:
+        size = len(self._group) * self._agreed.gates if not self.finished else 0
+        d = self._hear(Kind.CHOICES, data, size)
+        shape = self._shape
+        drawn = np.stack([self._drawn(number // self._agreed.outputs) for number in self._group])
+        pads = random_bits(self._source, *shape)
+        m0, m1 = self._repeated(pads), self._repeated(drawn ^ pads)
+        e0, e1 = beaver_messages(m0, m1, self._states.next(size), d)
+        answer: list[Sent] = [("peer", self._say(Kind.MESSAGES, pack(e0, e1)))]
+        self._pads = np.bitwise_xor.reduce(pads, axis=-1).reshape(len(self._group), -1)
+        if self._agreed.opening == "counted":
+            answer.append(self._shares_message(self._pads, with_dummies=True))
+        return answer
+
+    def _drawn(self, sample: int) -> Bits:
+        """Return fresh draws of one input for one output, uint8 (2, blocks, shots, block)."""
+        each = [one_hot(row, uniform(self._source, self._agreed.shots)) for _ in range(2) for row in self._draws[sample]]
+        return np.stack(each).reshape(2, self._agreed.blocks, self._agreed.shots, self._agreed.block)
+
+    def _open(self, data: bytes, pads: Bits) -> None:
+        if self._agreed.opening == "counted":
+            self._take_counts(data)
+        else:
+            c = self._hear(Kind.OUTPUTS, data, len(self._group) * self._agreed.bits)
+            self._enter((c.reshape(len(self._group), -1) ^ pads).sum(axis=1).tolist())
+
+    def _take_counts(self, data: bytes) -> None:
+        planes = self._hear(Kind.COUNT, data, 64 * len(self._group)).reshape(-1, 64)
+        found = np.packbits(planes, axis=1, bitorder="little").view("<u8")[:, 0].astype(np.int64)
+        extra = [Shuffle.of(self._seed, number, self._agreed.bits, self._agreed.dummies).extra for number in self._group]
+        counts = (found - np.array(extra)).tolist()
+        if min(counts) < 0 or max(counts) > self._agreed.bits:
+            raise FrameError("a count that cannot be", where="opening")
+        self._enter(counts)
+
+    def _enter(self, counts: Sequence[int]) -> None:
+        for number, count in zip(self._group, counts, strict=True):
+            self.counts[divmod(number, self._agreed.outputs)] = count
+        self._pads = None
+        self._turn += 1
+
+
+class Aggregator:
+    """Counts the ones of two parties' shares, and learns nothing else; it must collude with neither. Trent may serve."""
+
+    def __init__(self, agreement: Agreement) -> None:
+        self._agreed = agreement
+        self._groups = agreement.groups
+        self._turn = 0
+        self._held: dict[str, Bits] = {}
+
+    def feed(self, party: Literal["alice", "bob"], data: bytes) -> bytes | None:
+        """Take a party's shares; return the counts for Alice once both are there. Raises FrameError."""
+        if self._turn == len(self._groups) or party in self._held:
+            raise FrameError(f"{party} sent shares that are not due", where="opening")
+        group = self._groups[self._turn]
+        message = Message.decode(data, expected=Kind.MASKED_SHARE, first=group.start * self._agreed.gates)
+        each = self._agreed.bits + self._agreed.dummies
+        self._held[party] = unpack(message.payload, each * len(group))
+        if len(self._held) < 2:
+            return None
+        first, second = (self._held.pop(name).reshape(len(group), each) for name in ("alice", "bob"))
+        counts = np.array([count_ones(a, b) for a, b in zip(first, second, strict=True)], "<u8")
+        self._turn += 1
+        return Message(Kind.COUNT, self._agreed.flags, 0, message.first, message.gates, counts.tobytes()).encode()

@@ -1,0 +1,134 @@
+"""Where states come from, each of them once: the cursor moves on, durably, before a state is handed out."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...core.entropy import RandomSource
+from ...core.errors import ParameterError, StatesExhausted, StorageError
+from ...core.files import write_private
+from .laws import Codes, checked
+
+_FRACTION_BITS = 28
+_ONE = 1 << _FRACTION_BITS
+_CURSOR = struct.Struct("<8sQ")
+_MAGIC = b"HGQOTC1\0"
+
+
+class StateSource(Protocol):
+    """Gives states in order; what was given is never given again."""
+
+    def next(self, n: int) -> Codes:
+        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AliasTable:
+    """A law prepared for drawing one code from one 32-bit word.
+
+    threshold: uint32 (16,), below which a column keeps its own code.  other: uint8 (16,), the code it gives otherwise.
+    Source: A. J. Walker, ACM Trans. Math. Softw. 3, 253 (1977).
+    """
+
+    threshold: NDArray[np.uint32]
+    other: Codes
+
+    @classmethod
+    def of(cls, law: ArrayLike) -> Self:
+        """Return the table of a law; every probability is met within 2^-32."""
+        share = 16.0 * checked(law)
+        threshold, other = np.full(16, _ONE, np.uint32), np.arange(16, dtype=np.uint8)
+        small, large = [k for k in range(16) if share[k] < 1.0], [k for k in range(16) if share[k] >= 1.0]
+        while small and large:
+            poor, rich = small.pop(), large.pop()
+            threshold[poor], other[poor] = round(float(share[poor]) * _ONE), rich
+            share[rich] -= 1.0 - share[poor]
+            (small if share[rich] < 1.0 else large).append(rich)
+        return cls(threshold, other)
+
+    def draw(self, words: NDArray[np.uint32]) -> Codes:
+        """Return one code for each word, uint32 (N,): four bits name a column, the others choose within it."""
+        column = words >> np.uint32(_FRACTION_BITS)
+        keeps = (words & np.uint32(_ONE - 1)) < self.threshold[column]
+        return np.where(keeps, column, self.other[column]).astype(np.uint8)
+
+
+class Cursor:
+    """How many states have been used, kept in a file that is written before they are handed out.
+
+    path: made when it is missing; None keeps the count in memory, for simulations.  Raises StorageError if the file cannot be written, ParameterError if it is
+    not one of these.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.used = 0
+        if path is not None and path.exists():
+            raw = path.read_bytes()
+            if len(raw) != _CURSOR.size or not raw.startswith(_MAGIC):
+                raise ParameterError("this is no cursor of states", where=str(path), remedy="Prepare new states; which of the old ones were used is not known.")
+            _, self.used = _CURSOR.unpack(raw)
+
+    def burn(self, n: int) -> int:
+        """Count n states as used and return the number of the first. What a crash follows is lost, never given again."""
+        first = self.used
+        if self._path is not None:
+            try:
+                write_private(self._path, _CURSOR.pack(_MAGIC, first + n))
+            except OSError as error:
+                raise StorageError(f"the cursor was not written ({error.strerror}); no state was used", where=str(self._path)) from error
+        self.used = first + n
+        return first
+
+
+class DrawnStates:
+    """States drawn from a law, which is exact for every protocol that only measures (tier `joint`).
+
+    source: of the words, in the hands of whoever prepares states.  limit: number of states there are, None for no end.
+    """
+
+    def __init__(self, law: ArrayLike, source: RandomSource, *, cursor: Cursor | None = None, limit: int | None = None) -> None:
+        self._table = AliasTable.of(law)
+        self._source = source
+        self._limit = limit
+        self.cursor = cursor or Cursor()
+
+    def next(self, n: int) -> Codes:
+        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+        if n < 0:
+            raise ParameterError(f"{n} states cannot be taken", where="n")
+        left = None if self._limit is None else self._limit - self.cursor.used
+        if left is not None and n > left:
+            raise StatesExhausted(n, left)
+        self.cursor.burn(n)
+        return self._table.draw(np.frombuffer(self._source.take(4 * n), "<u4"))
+
+
+class MeasuredStates:
+    """States that were measured, in the order of the shots (tier `circuit`).
+
+    codes: uint8 (N,).  Raises ParameterError for anything else: counts have lost the order and make no stream.
+    """
+
+    def __init__(self, codes: Codes, *, cursor: Cursor | None = None) -> None:
+        if codes.ndim != 1 or codes.dtype != np.uint8 or (codes.size and int(codes.max()) > 15):
+            raise ParameterError("codes from 0 to 15 are needed, uint8 (N,), in the order of the shots", where="codes")
+        self._codes = codes
+        self.cursor = cursor or Cursor()
+
+    def next(self, n: int) -> Codes:
+        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+        if n < 0:
+            raise ParameterError(f"{n} states cannot be taken", where="n")
+        left = self._codes.size - self.cursor.used
+        if n > left:
+            raise StatesExhausted(n, left)
+        first = self.cursor.burn(n)
+        return self._codes[first : first + n]

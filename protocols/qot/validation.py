@@ -1,0 +1,103 @@
+"""Before states are used: decoys show who listened on the way, tested states show the error rate, and both stop the batch.
+
+Test positions follow from a seed to which both parties commit before either knows the other's half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from math import ceil, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import FrameError, ParameterError, ValidationAbort
+from .gates import Bits
+from .laws import WRONG, Codes
+
+COMMITTED_BYTES = 32
+_LABEL = b"heliograph-qot-val"
+CAUGHT = 0.25
+"""Share of decoys that betray somebody who measures and sends on, whatever basis is chosen."""
+
+
+def commitment(secret: bytes) -> bytes:
+    """Return what commits to 32 random bytes: their SHA-256."""
+    if len(secret) != COMMITTED_BYTES:
+        raise ParameterError(f"{COMMITTED_BYTES} bytes are committed to", where="commitment")
+    return hashlib.sha256(secret).digest()
+
+
+def common_seed(mine: bytes, theirs: bytes, committed: bytes) -> bytes:
+    """Return the seed that neither party could choose. Raises FrameError if what was revealed is not what was committed to."""
+    if len(theirs) != COMMITTED_BYTES or commitment(theirs) != committed:
+        raise FrameError("what was revealed is not what was committed to", where="validation")
+    return bytes(a ^ b for a, b in zip(mine, theirs, strict=True))
+
+
+def sample(seed: bytes, n: int, share: float) -> NDArray[np.bool_]:
+    """Return which of n states are tested, bool (n,): position i if its 16 bits of SHAKE-256 lie below share * 65536."""
+    if not 0.0 < share < 1.0:
+        raise ParameterError(f"{share!r} is no share of the states", where="share")
+    drawn = np.frombuffer(hashlib.shake_256(_LABEL + seed).digest(2 * n), "<u2")
+    return np.asarray(drawn < round(share * 65536))
+
+
+def margin(delta: float, k: int) -> float:
+    """Return sqrt(ln(1/delta) / (2 k)), by which k tested states may exceed a rate by chance (Hoeffding), except with probability delta."""
+    return sqrt(log(1.0 / delta) / (2.0 * k))
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What tested states showed.  error: share with a wrong t.  states: how many were tested.  cells_p: p-value of equal frequencies of (b1, b0, s)."""
+
+    error: float
+    states: int
+    cells_p: float
+
+
+def judge(alice: Codes, bob: Codes, *, error_limit: float, delta: float = 1e-6) -> Tested:
+    """Judge the announced halves of the tested states.
+
+    alice, bob: uint8 (k,), what each announced.  error_limit: error rate that is agreed to be harmless.  delta: probability of a false alarm.
+    Raises ValidationAbort if there are too many errors, or if states are not evenly spread.
+    """
+    if alice.size == 0 or alice.size != bob.size:
+        raise ParameterError("no states were tested, or not the same ones", where="validation")
+    from scipy.stats import chi2
+
+    codes = (alice << 2 | bob).astype(np.uint8)
+    found, threshold = float(WRONG[codes].mean()), error_limit + margin(delta, codes.size)
+    cells = np.bincount(codes >> 1, minlength=8)
+    expected = codes.size / 8.0
+    p = float(chi2.sf(((cells - expected) ** 2 / expected).sum(), 7))
+    if found > threshold:
+        raise ValidationAbort(found, threshold)
+    return Tested(found, codes.size, p)
+
+
+@dataclass(frozen=True, slots=True)
+class DecoyRule:
+    """How decoys on a channel are judged.  decoys: how many.  threshold: share of mismatches above which the batch is dropped."""
+
+    decoys: int
+    threshold: float
+
+    @classmethod
+    def of(cls, channel_error: float, delta: float) -> DecoyRule:
+        """Return the rule by which false alarm and miss each happen with probability delta at most (Hoeffding). Without noise any mismatch ends it."""
+        if not 0.0 <= channel_error < CAUGHT or not 0.0 < delta < 1.0:
+            raise ParameterError(f"a channel error of {channel_error!r} hides an eavesdropper", where="decoys", remedy="It must lie below 1/4.")
+        if channel_error == 0.0:
+            return cls(ceil(log(delta) / log(1.0 - CAUGHT)), 0.0)
+        gap = (CAUGHT - channel_error) / 2.0
+        return cls(ceil(log(1.0 / delta) / (2.0 * gap**2)), (channel_error + CAUGHT) / 2.0)
+
+    def check(self, prepared: Bits, received: Bits) -> float:
+        """Return the share of mismatches; raises ValidationAbort above the threshold."""
+        found = float((prepared != received).mean()) if prepared.size else 0.0
+        if found > self.threshold:
+            raise ValidationAbort(found, self.threshold, where="decoys")
+        return found

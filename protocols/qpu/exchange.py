@@ -1,0 +1,187 @@
+"""Jobs for clouds whose SDK is not here: circuits go out as OpenQASM, results come in as a file, and both are in the ledger like any other job.
+
+heliograph qpu run bell.qasm --backend outside:quafu --shots 1000
+heliograph qpu export JOB --qasm2
+heliograph qpu import RESULT.json
+"""
+
+from __future__ import annotations
+
+import json
+import uuid as uuids
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import QpuConfigError, QpuUnsupported
+from .circuits import ReadWork
+from .engine import Bits, Plan, ProviderBackend
+from .interface import JobStatus, Limits
+from .projects import JobFile, Part, Project, SentWork
+from .qasm import parse_qasm
+from .records import FORMAT as RECORD_FORMAT
+from .records import parse_record, store, write_record
+
+RESULT_FORMAT = "heliograph-qpu-result/1"
+ORDERS = ("c0-first", "c0-last")
+Language = Literal["qasm2", "qasm3"]
+
+
+class OutsideBackend(ProviderBackend):
+    """A quantum processor that somebody else speaks to. Its jobs wait until their result is imported. label: how the ledger names it."""
+
+    simulated = False
+
+    def __init__(self, label: str, **common: Any) -> None:
+        limits = Limits(dynamic=True, reset=True)
+        super().__init__(f"outside:{label}", limits, **common)
+        if self.project is None:
+            raise QpuConfigError("jobs for others need a project folder", where=self.name, remedy="Name one.")
+        self._home = self.project
+
+    @property
+    def immediate(self) -> bool:
+        """Return False: somebody has to run it."""
+        return False
+
+    def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
+        """Nothing is translated before the export."""
+        return None, {}
+
+    def send(self, plan: Plan, index: int, uuid: str, tags: Sequence[str]) -> str:
+        """Only name it."""
+        return _name(uuid)
+
+    def search(self, uuid: str, since_ns: int) -> dict[int, str]:
+        """Return the name, which follows from the job's."""
+        return {0: _name(uuid)}
+
+    def state(self, provider_id: str) -> tuple[JobStatus, str]:
+        """Return DONE when the result of every work was imported."""
+        uuid = provider_id.removeprefix("outside-")
+        works = len(self._home.read_job(uuid).works)
+        return (JobStatus.DONE if all(_inbox(self._home, uuid, work).exists() for work in range(works)) else JobStatus.QUEUED), ""
+
+    def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
+        """Return what was imported."""
+        return [bits for bits, _ in self._imported(provider_id, file)]
+
+    def ordered(self, provider_id: str) -> bool:
+        """Return whether every result told the order of its shots."""
+        return all(ordered for _, ordered in self._imported(provider_id, self._home.read_job(provider_id.removeprefix("outside-"))))
+
+    def _imported(self, provider_id: str, file: JobFile) -> list[tuple[Bits, bool]]:
+        uuid = provider_id.removeprefix("outside-")
+        return [bits_of(json.loads(_inbox(self._home, uuid, work).read_text()), file, work, uuid) for work in range(len(file.works))]
+
+
+def export_job(project: Project, uuid: str, folder: Path, language: Language) -> list[Path]:
+    """Write the circuits of a job, parameters bound, and the result file that is to be filled in; return what was written.
+
+    Raises QpuUnsupported where a circuit cannot be written in that language, StorageError if the folder cannot be written.
+    """
+    uuid = project.ledger.job(uuid).uuid
+    file = project.read_job(uuid)
+    texts = [_text(work, language, f"job {uuid}, work {number}") for number, work in enumerate(file.works)]
+    written = []
+    for number, text in enumerate(texts):
+        written.append(folder / f"{uuid}-{number}.qasm")
+        store(written[-1], text)
+    form = {"format": RESULT_FORMAT, "job": uuid, "bit_order": "", "results": [{"work": number, "bitstrings": []} for number in range(len(texts))]}
+    written.append(folder / f"{uuid}.result.json")
+    store(written[-1], json.dumps(form, indent=1))
+    return written
+
+
+def import_result(project: Project, path: Path) -> tuple[str, int]:
+    """Take in a filled result file, or a record file of another project; return the job (or the record's new name) and the number of works.
+
+    Raises QpuConfigError if the file does not fit the job.
+    """
+    try:
+        raw = json.loads(path.read_text())
+        kind = raw["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QpuConfigError(
+            f"the result cannot be read ({error})", where=str(path), remedy=f"Give a file of format {RESULT_FORMAT} or {RECORD_FORMAT}."
+        ) from error
+    if kind == RECORD_FORMAT:
+        return _take_record(project, raw, path), 1
+    if kind != RESULT_FORMAT:
+        raise QpuConfigError(f"the format {kind!r} is unknown", where=str(path), remedy=f"Give {RESULT_FORMAT} or {RECORD_FORMAT}.")
+    return _take_result(project, raw, path)
+
+
+def _take_record(project: Project, raw: Mapping[str, Any], path: Path) -> str:
+    try:
+        record = parse_record(raw)
+    except (ValueError, KeyError, TypeError) as error:
+        raise QpuConfigError(f"the recording is damaged or was altered ({error})", where=str(path), remedy="Restore it from where it was made.") from error
+    name = uuids.uuid4().hex
+    write_record(project.record_path(name, 0), record)
+    return name
+
+
+def _take_result(project: Project, raw: Mapping[str, Any], path: Path) -> tuple[str, int]:
+    try:
+        uuid, results = str(raw["job"]), {int(one["work"]): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise QpuConfigError(f"a field is missing or wrong ({error})", where=str(path), remedy="Fill in the file that was exported.") from error
+    history = project.ledger.job(uuid)
+    if not str(history.intent["backend"]).startswith("outside:"):
+        raise QpuConfigError(f"the job ran on {history.intent['backend']}", where=f"job {uuid}", remedy="Import results of jobs for outside:.. only.")
+    if history.recorded:
+        raise QpuConfigError("the job has its result already", where=f"job {uuid}", remedy="Submit another one.")
+    file = project.read_job(uuid)
+    for work, one in results.items():
+        bits_of(one, file, work, uuid)
+    for work, one in results.items():
+        inbox = _inbox(project, uuid, work)
+        inbox.parent.mkdir(mode=0o700, exist_ok=True)
+        store(inbox, json.dumps(one))
+    return uuid, len(results)
+
+
+def bits_of(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> tuple[Bits, bool]:
+    """Return the samples that a result file tells of one work, and whether they stand in the order of the shots.
+
+    Raises QpuConfigError unless it says the order of the bits and has as many shots and bits as the job.
+    """
+    where = f"job {uuid}, work {work}"
+    if not 0 <= work < len(file.works):
+        raise QpuConfigError(f"the job has {len(file.works)} works", where=where, remedy="Count from 0.")
+    if raw.get("bit_order") not in ORDERS:
+        raise QpuConfigError("nobody knows which end of the bit strings is classical bit 0", where=where, remedy=f"Set bit_order to {' or '.join(ORDERS)}.")
+    clbits = sum(size for _, size in file.works[work].cregs)
+    counts = raw.get("counts")
+    texts = [text for text, n in counts.items() for _ in range(int(n))] if isinstance(counts, Mapping) else list(raw.get("bitstrings", ()))
+    if len(texts) != file.shots or any(not isinstance(text, str) or len(text) != clbits or set(text) - {"0", "1"} for text in texts):
+        raise QpuConfigError(
+            f"the result does not hold {file.shots} strings of {clbits} bits", where=where, remedy="Give one string of 0 and 1 a shot, or counts."
+        )
+    bits: NDArray[np.uint8] = np.array([[int(bit) for bit in text] for text in texts], np.uint8).reshape(file.shots, clbits)
+    return (bits if raw["bit_order"] == "c0-first" else np.ascontiguousarray(bits[:, ::-1])), counts is None
+
+
+def _text(work: SentWork, language: Language, where: str) -> str:
+    from qiskit import qasm2, qasm3
+    from qiskit.qasm2 import QASM2Error
+
+    circuit = parse_qasm(work.qasm3, where)
+    values = {one: work.params[one.name] for one in circuit.parameters}
+    bound = circuit.assign_parameters(values) if values else circuit
+    try:
+        return str(qasm2.dumps(bound) if language == "qasm2" else qasm3.dumps(bound))
+    except QASM2Error as error:
+        raise QpuUnsupported(f"a circuit that OpenQASM 2 has no words for ({error})", where=where, remedy="Export it as --qasm3.") from error
+
+
+def _inbox(project: Project, uuid: str, work: int) -> Path:
+    return project.folder / "imported" / f"{uuid}-{work}.json"
+
+
+def _name(uuid: str) -> str:
+    return f"outside-{uuid}"

@@ -1,0 +1,149 @@
+"""The job ledger: what was to be sent, what was sent, and what came of it, each on disk before the next step.
+
+Record kinds of `core.ledger` in `qpu-ledger.jsonl`, all with `uuid`; docs/reference/qpu-ledger.md has their fields.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import QpuConfigError, StorageError
+from ...core.ledger import Ledger, records
+from .interface import JobStatus
+
+FILE = "qpu-ledger.jsonl"
+UNRESOLVED = "unresolved"
+_PREFIX = "qpu_"
+_WAIT_S = 30.0
+
+
+@dataclass
+class JobHistory:
+    """What the ledger says about one job.
+
+    provider_ids: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
+    """
+
+    uuid: str
+    intent: dict[str, Any]
+    provider_ids: dict[int, str] = field(default_factory=dict)
+    status: JobStatus | None = None
+    reason: str = ""
+    error: str = ""
+    refused: bool = False
+    lost: bool = False
+    sha256: dict[int, str] = field(default_factory=dict)
+    recorded: bool = False
+    usage: float | None = None
+
+    @property
+    def parts(self) -> int:
+        """Return into how many jobs at the provider it was cut."""
+        return int(self.intent["parts"])
+
+    @property
+    def unanswered(self) -> bool:
+        """Return whether nobody knows if the provider got all of it: the client died or the line broke in between."""
+        broken = self.error in {"", UNRESOLVED}
+        return broken and not (self.refused or self.lost or self.recorded) and self.status is None and len(self.provider_ids) < self.parts
+
+    @property
+    def state(self) -> str:
+        """Return one word for people: refused, lost, unsent, unanswered, or a job status."""
+        if self.refused:
+            return "refused"
+        if self.lost and not self.provider_ids:
+            return "lost"
+        if self.unanswered:
+            return "unanswered"
+        if self.error not in {"", UNRESOLVED} and not self.provider_ids:
+            return "unsent"
+        return str(self.status or JobStatus.QUEUED)
+
+    @property
+    def counts(self) -> bool:
+        """Return whether it takes from the budget."""
+        ended = self.status in {JobStatus.FAILED, JobStatus.CANCELLED}
+        return not (ended or self.state in {"refused", "lost", "unsent"})
+
+
+class JobLedger:
+    """The ledger of one project; several processes may write, one at a time, and wait for each other.
+
+    path: of the file.  clock_ns: source of the times.  Raises LedgerCorrupt if a line was altered, StorageError if it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.path = path
+        self.clock_ns = clock_ns
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one record; it is on disk when this returns."""
+        with self.held() as book:
+            book.append(_PREFIX + event, **fields)
+
+    @contextmanager
+    def held(self) -> Iterator[Ledger]:
+        """Keep every other writer out while the block runs; waits up to 30 s for its turn."""
+        book = self._opened()
+        with book:
+            yield book
+
+    def _opened(self) -> Ledger:
+        end = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                return Ledger(self.path, clock_ns=self.clock_ns)
+            except StorageError as error:
+                if not isinstance(error.__cause__, BlockingIOError) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
+    def jobs(self) -> dict[str, JobHistory]:
+        """Return every job by its uuid, the oldest first."""
+        return histories(records(self.path)) if self.path.exists() else {}
+
+    def job(self, uuid: str) -> JobHistory:
+        """Return one job by its name or the beginning of it. Raises QpuConfigError unless there is exactly one."""
+        found = [job for name, job in self.jobs().items() if uuid and name.startswith(uuid)]
+        if len(found) != 1:
+            what = "there are several such jobs" if found else "there is no such job"
+            raise QpuConfigError(what, where=f"{self.path}, job {uuid}", remedy="List them: heliograph qpu jobs.")
+        return found[0]
+
+
+def note(book: Ledger, event: str, **fields: Any) -> None:
+    """Write one record into a ledger that is held."""
+    book.append(_PREFIX + event, **fields)
+
+
+def histories(rows: Iterable[dict[str, Any]]) -> dict[str, JobHistory]:
+    """Return what records say, job by job; kinds and fields that are not known are passed over."""
+    found: dict[str, JobHistory] = {}
+    for row in rows:
+        event, uuid = str(row["kind"]).removeprefix(_PREFIX), row.get("uuid")
+        if event in {"intent", "refused"}:
+            found[str(uuid)] = JobHistory(str(uuid), row, refused=event == "refused")
+        elif uuid in found:
+            _apply(found[uuid], event, row)
+    return found
+
+
+def _apply(job: JobHistory, event: str, row: dict[str, Any]) -> None:
+    if event in {"submitted", "recovered"}:
+        job.provider_ids |= {int(part): name for part, name in row["provider_ids"].items()}
+    elif event == "state" and not (job.status and job.status.final):
+        job.status, job.reason = JobStatus(row["state"]), row.get("reason", "")
+    elif event == "result":
+        job.sha256 |= {int(work): digest for work, digest in row["sha256"].items()}
+        job.recorded = job.recorded or bool(row["whole"])
+        job.usage = row.get("usage", job.usage)
+    elif event == "error":
+        job.error = row["reason"]
+    elif event == "lost":
+        job.lost = True

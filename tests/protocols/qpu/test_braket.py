@@ -1,0 +1,697 @@
+"""Amazon Braket: on this machine, and at AWS with botocore's Stubber in the place of the network."""
+
+import itertools
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import boto3
+import numpy as np
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError, ReadTimeoutError
+from botocore.stub import ANY, Stubber
+from braket.aws import AwsSession
+from braket.devices import LocalSimulator
+from braket.ir.openqasm import Program
+from braket.task_result import AdditionalMetadata, GateModelTaskResult, TaskMetadata
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.circuit.classical import expr
+
+from heliograph.core.errors import (
+    QpuAuthError,
+    QpuBudgetExceeded,
+    QpuCancelled,
+    QpuConfigError,
+    QpuError,
+    QpuJobFailed,
+    QpuQueueTimeout,
+    QpuRateLimited,
+    QpuUnavailable,
+    QpuUnsupported,
+)
+from heliograph.protocols.qpu import JobStatus, Project, Work, open_backend
+from heliograph.protocols.qpu.bit_order import from_bit_array, from_measured_qubits, from_used_clbits
+from heliograph.protocols.qpu.braket import BraketBackend
+from heliograph.protocols.qpu.feed_forward import e2, xor_free_s
+from heliograph.protocols.qpu.local import LocalBackend
+
+
+@pytest.fixture(scope="module")
+def sv():
+    return BraketBackend.on_this_machine("sv")
+
+
+@pytest.fixture(scope="module")
+def dm():
+    return BraketBackend.on_this_machine("dm")
+
+
+def bell():
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    return circuit
+
+
+# On this machine.
+
+
+def test_bits_of_nine_columns_in_two_bytes():
+    assert from_bit_array(np.array([[1, 0]], np.uint8), 9).tolist() == [[0, 0, 0, 0, 0, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("name", ["straight", "crossed", "registers", "gap", "ends", "matrix", "nine"])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_golden_circuit(sv, dm, goldens, name, seed):
+    circuit, row = goldens[name]
+
+    for backend in (sv, dm):
+        assert backend.run([Work(circuit)], 20, seed=seed)[0].bits.tolist() == [row] * 20
+        law = backend.probabilities(Work(circuit))
+        assert law.argmax() == int("".join(map(str, row)), 2)
+        assert law.max() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["branch", "reset"])
+def test_a_dynamic_golden_circuit(sv, dynamic_goldens, name):
+    circuit, row = dynamic_goldens[name]
+
+    assert sv.run([Work(circuit)], 20)[0].bits.tolist() == [row] * 20
+
+
+def test_the_published_circuit(sv, dm, paper, ideal, follows, in_order):
+    np.testing.assert_allclose(sv.probabilities(Work(paper)), ideal, atol=1e-12)
+    for backend, shots in ((sv, 100_000), (dm, 20_000)):
+        codes = backend.run([Work(paper)], shots)[0].codes()
+        follows(codes, ideal)
+        in_order(codes)
+
+
+def test_laws_are_those_of_the_local_simulator(sv):
+    from qiskit.circuit.random import random_circuit
+
+    local = LocalBackend()
+    for seed in range(60):
+        circuit = random_circuit(4, 4, max_operands=3, seed=seed)
+        circuit.measure_all()
+        np.testing.assert_allclose(sv.probabilities(Work(circuit)), local.probabilities(Work(circuit)), atol=1e-12)
+
+
+def test_seeds(sv):
+    works = [Work(bell())] * 2
+    first, other = (samples.bits for samples in sv.run(works, 400, seed=7))
+    again = [samples.bits for samples in sv.run(works, 400, seed=7)]
+    fresh = [sv.run(works[:1], 400)[0].bits for _ in range(2)]
+
+    assert (first == again[0]).all()
+    assert (other == again[1]).all()
+    assert (first != other).any()
+    assert (fresh[0] != fresh[1]).any()
+
+
+def test_parameters_go_by_name(sv):
+    angles = ParameterVector("t", 2)
+    circuit = QuantumCircuit(2, 2)
+    circuit.ry(angles[0], 0)
+    circuit.ry(angles[1], 1)
+    circuit.measure([0, 1], [0, 1])
+    dynamic = circuit.copy()
+    with dynamic.if_test((dynamic.clbits[0], 1)):
+        dynamic.x(1)
+    dynamic.measure(1, 1)
+
+    assert sv.run([Work.of(circuit, {"t[0]": np.pi, "t[1]": 0.0})], 5)[0].bits.tolist() == [[1, 0]] * 5
+    assert sv.run([Work.of(dynamic, {"t[0]": np.pi, "t[1]": 0.0})], 5)[0].bits.tolist() == [[1, 1]] * 5
+
+
+def test_dynamic_circuits_translate_with_their_law(sv):
+    circuit = QuantumCircuit(3, 4)
+    circuit.h(0)
+    circuit.u(0.3, 0.4, 0.5, 1)
+    circuit.measure(0, 0)
+    circuit.reset(0)
+    circuit.ry(1.1, 0)
+    with circuit.if_test((circuit.clbits[0], 1)) as otherwise:
+        circuit.cu(0.7, 0.2, 0.1, 0.4, 0, 2)
+    with otherwise:
+        circuit.cp(1.3, 1, 0)
+        circuit.h(2)
+    circuit.barrier()
+    circuit.measure([0, 1, 2], [1, 2, 3])
+
+    found = np.bincount(sv.run([Work(circuit)], 20_000)[0].codes(), minlength=16) / 20_000
+    expected = np.bincount(LocalBackend().run([Work(circuit)], 200_000, seed=1)[0].codes(), minlength=16) / 200_000
+
+    assert abs(found - expected).sum() / 2 <= 0.02
+
+
+def test_the_xor_free_form_runs_where_expressions_do_not(sv):
+    circuit = QuantumCircuit(3, 3)
+    circuit.x([0, 1])
+    circuit.measure([0, 1], [0, 1])
+    circuit.h(2)
+    xor_free_s(circuit, 2, [0, 1])
+    circuit.h(2)
+    circuit.measure(2, 2)
+
+    bits = sv.run([Work(circuit)], 20)[0].bits
+
+    # The XOR is 0, and S S = Z is what e2 tells.
+    assert (bits[:, 2] == e2(bits[:, :2])).all()
+    assert bits[:, 2].all()
+
+
+def _on(condition):
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure([0, 1], [0, 1])
+    with circuit.if_test(condition(circuit)):
+        circuit.x(1)
+    return circuit
+
+
+@pytest.mark.parametrize("condition", [lambda c: (c.clbits[0], 0), lambda c: expr.bit_xor(c.clbits[0], c.clbits[1]), lambda c: expr.lift(c.clbits[0])])
+def test_conditions_that_brakets_simulator_does_not_take_are_refused(sv, condition):
+    with pytest.raises(QpuUnsupported) as caught:
+        sv.submit([Work(_on(condition))], 10)
+
+    assert "else" in caught.value.remedy
+
+
+def test_what_the_local_simulators_do_not_do_is_refused(sv, dm, dynamic_goldens):
+    with pytest.raises(QpuUnsupported, match="seed"):
+        sv.submit([Work(dynamic_goldens["branch"][0])], 10, seed=1)
+    with pytest.raises(QpuConfigError, match="no exact law"):
+        sv.probabilities(Work(dynamic_goldens["branch"][0]))
+    wide = QuantumCircuit(14, 1)
+    wide.measure(0, 0)
+    with pytest.raises(QpuConfigError, match="13 are there"):
+        dm.submit([Work(wide)], 1)
+
+
+def test_results_that_do_not_fit_are_never_used():
+    with pytest.raises(QpuError, match="no column"):
+        from_measured_qubits(np.zeros((3, 1), int), [0], {0: 0, 1: 1}, 2)
+    with pytest.raises(QpuError, match="2 columns"):
+        from_used_clbits(np.zeros((3, 2), int), [0, 1, 4], 5)
+
+
+# At AWS.
+
+ARN = "arn:aws:braket:us-east-1::device/qpu/acme/Sun-1"
+TASK = "arn:aws:braket:us-east-1:123456789012:quantum-task/{}"
+SETTINGS = 's3_bucket = "amazon-braket-x"\n[budget]\nmax_jobs = 9\nmax_shots = 100000\nmax_usd = 50\n'
+
+
+class Session(AwsSession):  # type: ignore[misc]
+    """Braket's session; what S3 holds is given beforehand."""
+
+    def __init__(self, client, bodies):
+        super().__init__(boto_session=boto3.Session(region_name="us-east-1"), braket_client=client)
+        self.bodies = bodies
+
+    def retrieve_s3_object_body(self, s3_bucket: str, s3_object_key: str) -> str:
+        found: str = self.bodies[s3_object_key]
+        return found
+
+
+class Aws:
+    """The stubbed service: what is answered, in order, and what was sent."""
+
+    def __init__(self, shots=(1, 100), cost=None):
+        self.client = boto3.client("braket", region_name="us-east-1")
+        self.stub = Stubber(self.client)
+        self.sent: list = []
+        self.bodies: dict[str, str] = {}
+        self.broken: list = []
+        self.broken_later: list = []
+        self.searches: list = []
+        self.client.meta.events.register("before-parameter-build.braket.SearchQuantumTasks", lambda params, **_: self.searches.append(params))
+        self.on_break: Callable[[dict], None] = lambda params: None
+        self.client.meta.events.register("before-parameter-build.braket.CreateQuantumTask", self._note)
+        self.session = Session(self.client, self.bodies)
+        self._names = itertools.count()
+        self.stub.add_response("get_device", self._device(shots, cost), {"deviceArn": ARN})
+        # Before the stub's own handler: what breaks, breaks before there is an answer.
+        self.client.meta.events.register_first("before-parameter-build.*.*", self._break)
+        self.stub.activate()
+
+    def _note(self, params, **_):
+        self.sent.append(params)
+
+    def _break(self, params, model, **_):
+        if self.broken and self.broken[0][0] == model.name:
+            self.on_break(params)
+            raise self.broken.pop(0)[1]
+        if model.name == "CreateQuantumTask" and self.broken_later:
+            self.broken += self.broken_later
+            self.broken_later = []
+
+    def _device(self, shots, cost):
+        told = json.loads(LocalSimulator("braket_sv").properties.json())
+        told["service"] |= {"shotsRange": shots, "deviceCost": cost or {"price": 0.01, "unit": "shot"}}
+        return {
+            "deviceArn": ARN,
+            "deviceName": "Sun-1",
+            "providerName": "Acme",
+            "deviceType": "QPU",
+            "deviceStatus": "ONLINE",
+            "deviceCapabilities": json.dumps(told),
+        }
+
+    def create(self):
+        arn = TASK.format(next(self._names))
+        known = {
+            "clientToken": ANY,
+            "deviceArn": ARN,
+            "deviceParameters": ANY,
+            "shots": ANY,
+            "outputS3Bucket": "amazon-braket-x",
+            "outputS3KeyPrefix": "heliograph",
+            "action": ANY,
+            "tags": ANY,
+        }
+        self.stub.add_response("create_quantum_task", {"quantumTaskArn": arn}, known)
+        return arn
+
+    def state(self, arn, status, times=1, **more):
+        for _ in range(times):
+            said = {"quantumTaskArn": arn, "status": status, "deviceArn": ARN, "deviceParameters": "{}", "shots": 1, "createdAt": datetime.now(UTC)}
+            said |= {"outputS3Bucket": "amazon-braket-x", "outputS3Directory": arn[-1], **more}
+            self.stub.add_response("get_quantum_task", said, {"quantumTaskArn": arn, "additionalAttributeNames": ["QueueInfo"]})
+
+    def done(self, arn, bits, qubits, asked=3):
+        """A task that is done: asked once by us where it stands, and twice by the SDK while it fetches the result."""
+        self.state(arn, "COMPLETED", asked)
+        self.bodies[f"{arn[-1]}/results.json"] = GateModelTaskResult(
+            measurements=bits,
+            measuredQubits=qubits,
+            taskMetadata=TaskMetadata(id=arn, shots=len(bits), deviceId=ARN),
+            additionalMetadata=AdditionalMetadata(action=Program(source="OPENQASM 3.0;")),
+        ).json()
+
+    def found(self, *tasks, more=None):
+        listed = [
+            {"quantumTaskArn": arn, "status": "QUEUED", "deviceArn": ARN, "shots": 1, "outputS3Bucket": "b", "outputS3Directory": "d", "tags": tags}
+            | {"createdAt": datetime.now(UTC)}
+            for arn, tags in tasks
+        ]
+        self.stub.add_response("search_quantum_tasks", {"quantumTasks": listed, **({"nextToken": more} if more else {})})
+
+    def searched_since(self):
+        (filters,) = {json.dumps(params["filters"]) for params in self.searches}
+        return datetime.fromisoformat(json.loads(filters)[0]["values"][0])
+
+
+@pytest.fixture
+def home(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "qpu.toml").write_text(SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def aws(aws_keys):
+    return Aws()
+
+
+@pytest.fixture
+def backend(aws, home, patience):
+    return open_backend(f"braket:{ARN}", home, client=aws.session, patience=patience)
+
+
+def events(home):
+    return [json.loads(line)["kind"].removeprefix("qpu_") for line in (home / "qpu-ledger.jsonl").read_text().splitlines()]
+
+
+def asymmetric():
+    """Qubits 0, 1, 2 to classical bits 2, 0, 1 of three."""
+    circuit = QuantumCircuit(3, 3)
+    circuit.x(0)
+    circuit.measure([0, 1, 2], [2, 0, 1])
+    return circuit
+
+
+def test_queued_running_completed_and_scattered_by_measured_qubits(backend, aws, home):
+    arn = aws.create()
+    job = backend.submit([Work(asymmetric())], 2)
+    assert events(home) == ["intent", "submitted"]
+    for status in ("CREATED", "QUEUED", "RUNNING"):
+        aws.state(arn, status)
+    aws.done(arn, [[0, 1, 0], [1, 1, 0]], [2, 0, 1])
+
+    assert [job.status() for _ in range(3)] == [JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.RUNNING]
+    (samples,) = job.result()
+
+    # The columns are those of qubits 2, 0, 1.
+    assert samples.bits.tolist() == [[0, 0, 1], [0, 1, 1]]
+    assert job.provider_ids == (arn,)
+    assert not samples.meta["simulated"]
+    aws.stub.assert_no_pending_responses()
+
+
+def test_a_device_is_looked_up_again(aws_keys, home, patience, clock):
+    aws = Aws()
+    aws.broken.append(("GetDevice", EndpointConnectionError(endpoint_url="x")))
+
+    assert open_backend(f"braket:{ARN}", home, client=aws.session, patience=patience).limits.max_qubits == 26
+    assert len(clock.slept) == 1
+
+
+def test_a_task_carries_its_token_and_our_tags(backend, aws):
+    aws.create()
+
+    job = backend.submit([Work(bell())], 3, tags=["first light"])
+
+    (sent,) = aws.sent
+    assert sent["clientToken"] == f"{job.uuid}-0"
+    assert sent["tags"] == {"heliograph-job": job.uuid, "heliograph-part": "0", "heliograph-tag-0": "first light"}
+
+
+def test_more_shots_than_a_task_takes_make_several_put_together_in_order(backend, aws, home):
+    arns = [aws.create() for _ in range(3)]
+    job = backend.submit([Work(bell())], 250)
+    assert [sent["shots"] for sent in aws.sent] == [84, 83, 83]
+    aws.state(arns[0], "COMPLETED")
+    aws.state(arns[1], "COMPLETED")
+    aws.state(arns[2], "QUEUED")
+    assert job.status() is JobStatus.RUNNING
+    aws.state(arns[2], "COMPLETED")
+    for number, (arn, shots) in enumerate(zip(arns, (84, 83, 83), strict=True)):
+        aws.done(arn, [[number % 2, 1]] * shots, [0, 1], asked=2)
+
+    (samples,) = job.result()
+
+    assert samples.bits[:, 0].tolist() == [0] * 84 + [1] * 83 + [0] * 83
+    assert len({sent["clientToken"] for sent in aws.sent}) == 3
+    assert json.loads((home / "qpu-ledger.jsonl").read_text().splitlines()[0])["cost"] == {
+        "tasks": 3,
+        "shots": 250,
+        "usd": pytest.approx(3.4),
+        "qpu_seconds": 0.0,
+    }
+
+
+def test_a_failed_task_tells_its_reason(backend, aws):
+    arn = aws.create()
+    aws.state(arn, "FAILED", failureReason="the ions left")
+
+    with pytest.raises(QpuJobFailed, match="the ions left"):
+        backend.submit([Work(bell())], 3).result()
+
+
+def test_when_one_of_two_tasks_fails_the_other_is_recorded_first(backend, aws, home):
+    first, second = aws.create(), aws.create()
+    job = backend.submit([Work(bell()), Work(asymmetric())], 2)
+    aws.state(first, "COMPLETED")
+    aws.state(second, "FAILED", failureReason="the ions left")
+    aws.done(first, [[0, 0], [1, 1]], [0, 1], asked=2)
+
+    with pytest.raises(QpuJobFailed, match="the ions left") as caught:
+        job.result()
+
+    assert caught.value.missing == (1,)
+    assert events(home)[-2:] == ["state", "result"]
+    history = Project(home).ledger.job(job.uuid)
+    assert not history.recorded
+    assert Project(home).read_record(job.uuid, 0, history.sha256[0]).bits.tolist() == [[0, 0], [1, 1]]
+    with pytest.raises(QpuJobFailed) as again:
+        open_backend(f"braket:{ARN}", home, client=Aws().session).resume(job.uuid).result()
+    assert again.value.missing == (1,)
+
+
+def test_a_cancelled_task(backend, aws, home):
+    arn = aws.create()
+    job = backend.submit([Work(bell())], 3)
+    aws.state(arn, "QUEUED")
+    aws.stub.add_response("cancel_quantum_task", {"quantumTaskArn": arn, "cancellationStatus": "CANCELLING"}, {"quantumTaskArn": arn})
+    aws.state(arn, "CANCELLING")
+    assert job.cancel() is JobStatus.RUNNING
+    aws.state(arn, "CANCELLED")
+
+    with pytest.raises(QpuCancelled):
+        job.result()
+
+    assert "cancel" in events(home)
+
+
+def test_a_conflict_is_an_error_that_says_where_the_job_stands(backend, aws):
+    arn = aws.create()
+    job = backend.submit([Work(bell())], 3)
+    aws.state(arn, "RUNNING")
+    aws.stub.add_client_error("cancel_quantum_task", "ConflictException", "done already", 409)
+    aws.state(arn, "COMPLETED")
+
+    with pytest.raises(QpuError, match="DONE") as caught:
+        job.cancel()
+
+    assert type(caught.value) is QpuError
+    assert "ConflictException" in str(caught.value.__cause__)
+
+
+def test_a_wait_that_ends(backend, aws, home, patience):
+    arn = aws.create()
+    job = backend.submit([Work(asymmetric())], 1)
+    aws.state(arn, "QUEUED", 20)
+    with pytest.raises(QpuQueueTimeout):
+        job.result(timeout=5)
+    later = Aws()
+    later.done(arn, [[0, 1, 0]], [2, 0, 1])
+
+    resumed = open_backend(f"braket:{ARN}", home, client=later.session, patience=patience).resume(job.uuid)
+
+    assert resumed.result()[0].bits.tolist() == [[0, 0, 1]]
+    assert later.sent == []
+
+
+def test_a_result_that_is_missing_is_no_result(backend, aws, monkeypatch):
+    from braket.aws import AwsQuantumTask
+
+    arn = aws.create()
+    job = backend.submit([Work(bell())], 1)
+    aws.state(arn, "COMPLETED")
+    monkeypatch.setattr(AwsQuantumTask, "result", lambda self: None)
+
+    with pytest.raises(QpuQueueTimeout) as caught:
+        job.result()
+
+    assert caught.value.uuid == job.uuid
+
+
+@pytest.mark.parametrize("fault", [("ThrottlingException", 400), ("InternalServiceException", 500)])
+def test_questions_are_asked_again(backend, aws, clock, monkeypatch, fault):
+    # The SDK tries throttled questions three times by itself.
+    monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
+    arn = aws.create()
+    job = backend.submit([Work(asymmetric())], 1)
+    for _ in range(3 if fault[0] == "ThrottlingException" else 1):
+        aws.stub.add_client_error("get_quantum_task", fault[0], "slow down", fault[1])
+    aws.broken.append(("GetQuantumTask", ReadTimeoutError(endpoint_url="x")))
+    aws.done(arn, [[0, 1, 0]], [2, 0, 1])
+
+    assert job.result()[0].bits.tolist() == [[0, 0, 1]]
+    assert len(clock.slept) == 2
+    assert len(aws.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("AccessDeniedException", 403, QpuAuthError),
+        ("ValidationException", 400, QpuConfigError),
+        ("ThrottlingException", 429, QpuRateLimited),
+        ("ServiceQuotaExceededException", 402, QpuRateLimited),
+        ("DeviceOfflineException", 424, QpuUnavailable),
+        ("DeviceRetiredException", 410, QpuUnavailable),
+        ("ResourceNotFoundException", 404, QpuConfigError),
+        ("ConflictException", 409, QpuError),
+    ],
+)
+def test_a_submission_that_is_refused_is_not_tried_again_and_costs_nothing(backend, aws, home, clock, aws_keys, code, status, kind):
+    aws.stub.add_client_error("create_quantum_task", code, f"no, {aws_keys['AWS_SECRET_ACCESS_KEY']}", status)
+
+    with pytest.raises(QpuError) as caught:
+        backend.submit([Work(bell())], 3)
+
+    assert type(caught.value) is kind
+    assert code in str(caught.value.__cause__)
+    assert aws_keys["AWS_SECRET_ACCESS_KEY"] not in f"{caught.value}{caught.value.__cause__}{(home / 'qpu-ledger.jsonl').read_text()}"
+    assert events(home) == ["intent", "error"]
+    (job,) = Project(home).ledger.jobs().values()
+    assert (job.state, job.counts) == ("unsent", False)
+    assert len(aws.sent) == 1
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(NoCredentialsError(), QpuAuthError), (NoRegionError(), QpuConfigError)],
+)
+def test_a_client_that_cannot_even_ask(backend, aws, error, kind):
+    aws.broken.append(("CreateQuantumTask", error))
+
+    with pytest.raises(kind) as caught:
+        backend.submit([Work(bell())], 3)
+
+    assert caught.value.__cause__ is error
+
+
+def test_no_region_and_no_credentials(home, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(QpuConfigError, match="NoRegionError"):
+        open_backend(f"braket:{ARN}", home)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(QpuAuthError, match="NoCredentialsError"):
+        open_backend(f"braket:{ARN}", home)
+
+
+@pytest.mark.parametrize("error", [EndpointConnectionError(endpoint_url="x"), ReadTimeoutError(endpoint_url="x")])
+def test_a_submission_without_an_answer_is_found_by_its_tags(backend, aws, home, error):
+    aws.broken.append(("CreateQuantumTask", error))
+    arn = TASK.format(7)
+
+    def received(params):
+        aws.found((TASK.format(1), {"heliograph-job": "other", "heliograph-part": "0"}), more="next")
+        aws.found((TASK.format(2), {}), (arn, params["tags"]))
+
+    aws.on_break = received
+
+    job = backend.submit([Work(asymmetric())], 1)
+
+    assert job.provider_ids == (arn,)
+    assert events(home) == ["intent", "error", "recovered"]
+    assert 3500 < (datetime.now(UTC) - aws.searched_since()).total_seconds() < 3700
+    aws.done(arn, [[0, 1, 0]], [2, 0, 1])
+    assert job.result()[0].bits.tolist() == [[0, 0, 1]]
+
+
+def test_a_submission_without_an_answer_that_is_not_found_keeps_its_cost(backend, aws, home):
+    aws.broken.append(("CreateQuantumTask", EndpointConnectionError(endpoint_url="x")))
+    aws.found()
+
+    with pytest.raises(QpuUnavailable, match="Nobody knows"):
+        backend.submit([Work(bell())], 3)
+
+    (uuid,) = backend.unanswered()
+    assert Project(home).ledger.job(uuid).counts
+    assert len(aws.sent) == 0
+
+
+def test_a_job_of_which_only_one_task_was_sent(backend, aws, home):
+    first = aws.create()
+    aws.stub.add_client_error("create_quantum_task", "ThrottlingException", "slow down", 429)
+
+    with pytest.raises(QpuRateLimited):
+        backend.submit([Work(asymmetric()), Work(bell())], 1)
+
+    assert events(home) == ["intent", "submitted", "error"]
+    (uuid,) = Project(home).ledger.jobs()
+    aws.state(first, "COMPLETED")
+    aws.done(first, [[0, 1, 0]], [2, 0, 1], asked=2)
+    with pytest.raises(QpuJobFailed, match="never sent") as caught:
+        backend.resume(uuid).result()
+    assert caught.value.missing == (1,)
+    assert len(aws.sent) == 2
+
+
+def test_a_client_that_died_after_a_job_had_failed_still_records_what_there_is(backend, aws, home, patience):
+    first, second = aws.create(), aws.create()
+    job = backend.submit([Work(asymmetric()), Work(bell())], 1)
+    aws.state(first, "COMPLETED")
+    aws.state(second, "FAILED", failureReason="the ions left")
+    assert job.status() is JobStatus.FAILED
+    later = Aws()
+    later.state(first, "COMPLETED")
+    later.state(second, "FAILED", failureReason="the ions left")
+    later.done(first, [[0, 1, 0]], [2, 0, 1], asked=2)
+
+    with pytest.raises(QpuJobFailed) as caught:
+        open_backend(f"braket:{ARN}", home, client=later.session, patience=patience).resume(job.uuid).result()
+
+    assert caught.value.missing == (1,)
+    assert events(home)[-1] == "result"
+
+
+def test_a_failure_on_the_providers_side_leaves_the_submission_open(backend, aws, home):
+    aws.stub.add_client_error("create_quantum_task", "InternalServiceException", "oops", 500)
+    aws.found()
+
+    with pytest.raises(QpuUnavailable, match="InternalServiceException"):
+        backend.submit([Work(bell())], 3)
+
+    assert len(aws.sent) == 1
+    assert events(home) == ["intent", "error"]
+    assert len(backend.unanswered()) == 1
+
+
+def test_a_job_of_which_nobody_knows_one_task_waits_for_the_operator(backend, aws, home, patience):
+    first = aws.create()
+    # The line breaks at the second request.
+    aws.broken_later = [("CreateQuantumTask", ReadTimeoutError(endpoint_url="x"))]
+    aws.found()
+    with pytest.raises(QpuUnavailable, match="Nobody knows"):
+        backend.submit([Work(asymmetric()), Work(bell())], 1)
+    (uuid,) = backend.unanswered()
+    aws.found((first, {"heliograph-job": uuid, "heliograph-part": "0"}))
+    with pytest.raises(QpuUnavailable, match="1 of 2 parts"):
+        backend.resume(uuid)
+    assert Project(home).ledger.job(uuid).counts
+    now = backend.project.ledger.clock_ns
+    backend.project.ledger.clock_ns = lambda: now() + 601 * 10**9
+    aws.found()
+    assert backend.give_up(uuid)
+    aws.state(first, "COMPLETED")
+    aws.done(first, [[0, 1, 0]], [2, 0, 1], asked=2)
+
+    with pytest.raises(QpuJobFailed, match="never sent") as caught:
+        backend.resume(uuid).result()
+
+    assert caught.value.missing == (1,)
+    assert list(Project(home).ledger.job(uuid).sha256) == [0]
+
+
+def test_nothing_is_sent_that_the_budget_does_not_cover(aws, tmp_path, home):
+    closed = open_backend(f"braket:{ARN}", tmp_path / "fresh", client=aws.session)
+    with pytest.raises(QpuBudgetExceeded, match="jobs"):
+        closed.submit([Work(bell())], 3)
+    unpriced = Aws(cost={"price": 0.3, "unit": "hour"})
+    with pytest.raises(QpuBudgetExceeded, match="nobody knows"):
+        open_backend(f"braket:{ARN}", home, client=unpriced.session).submit([Work(bell())], 3)
+    by_minute = Aws(cost={"price": 10, "unit": "minute"}, shots=(1, 100))
+    timed = open_backend(f"braket:{ARN}", home, client=by_minute.session)
+    assert timed.cost([Work(bell())], 250).usd is None
+    (home / "qpu.toml").write_text(f"minutes_per_task = 2\n{SETTINGS}")
+    again = open_backend(f"braket:{ARN}", home, client=Aws(cost={"price": 10, "unit": "minute"}).session)
+    assert again.cost([Work(bell())], 250).usd == pytest.approx(3 * 20 + 3 * 0.3)
+    with pytest.raises(QpuBudgetExceeded, match="usd"):
+        again.submit([Work(bell())], 250)
+
+    assert aws.sent == unpriced.sent == []
+
+
+def test_a_device_at_aws_says_what_it_does_not_do(aws_keys, home, dynamic_goldens):
+    backend = open_backend(f"braket:{ARN}", home, client=Aws(shots=(10, 100)).session)
+    with pytest.raises(QpuConfigError, match="10 at least"):
+        backend.submit([Work(bell())], 9)
+    with pytest.raises(QpuUnsupported, match="feed-forward"):
+        backend.submit([Work(dynamic_goldens["branch"][0])], 10)
+    with pytest.raises(QpuUnsupported, match="seed"):
+        backend.submit([Work(bell())], 10, seed=1)
+    with pytest.raises(QpuConfigError, match="no exact law"):
+        backend.probabilities(Work(bell()))
+
+
+def test_account_numbers_are_private_and_masked_for_others(backend, aws, home, tmp_path):
+    from heliograph.protocols.qpu.records import for_others, read_record
+
+    arn = aws.create()
+    aws.done(arn, [[0, 1, 0]], [2, 0, 1])
+    job = backend.submit([Work(asymmetric())], 1)
+    job.result()
+    path = Project(home).record_path(job.uuid, 0)
+
+    assert "123456789012" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "123456789012" not in for_others(read_record(path))

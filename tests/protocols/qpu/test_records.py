@@ -1,0 +1,364 @@
+"""Records and their replay, settings, and jobs that somebody else runs."""
+
+import base64
+import hashlib
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit, qasm2
+from qiskit.circuit import Parameter
+
+from heliograph.core.errors import ParameterError, QpuConfigError, QpuJobFailed, QpuQueueTimeout, QpuUnsupported, StorageError
+from heliograph.protocols.qpu import Budget, JobStatus, Project, Samples, Settings, Work, open_backend
+from heliograph.protocols.qpu.exchange import export_job, import_result
+from heliograph.protocols.qpu.qasm import load_qasm
+from heliograph.protocols.qpu.records import Record, parse_record, read_record, write_record
+from heliograph.protocols.qpu.settings import load_settings
+
+
+def record(bits, **changes):
+    given: dict[str, Any] = {"backend": "local", "created": "2026-01-01T00:00:00+00:00", "qasm3": "", "hash": "h", "params": {}, "shots": len(bits), "seed": 1}
+    given |= {"cregs": (("c", bits.shape[1]),), "ordered": True, "provider_ids": (), "versions": {}, "bits": bits}
+    return Record(**(given | changes))
+
+
+def test_the_golden_record():
+    found = record(np.array([[1, 0, 1, 0], [0, 1, 1, 1]], np.uint8)).as_dict()
+
+    assert zlib.decompress(base64.b64decode(found["bits"]["data"])) == b"\xe5"
+    assert found["bits"]["sha256"] == "ab61ba11a38b007ff98baa3ab20e2a584e15269fd428db3c857e2a2d568b5725"
+    assert found["bits"]["n"] == 8
+    assert found["format"] == "heliograph-qpu-record/1"
+
+
+@given(shots=st.integers(1, 40), clbits=st.integers(1, 9), seed=st.integers(0, 2**31))
+def test_a_record_comes_back_bit_by_bit(shots, clbits, seed):
+    made = record(np.random.default_rng(seed).integers(0, 2, (shots, clbits), dtype=np.uint8))
+
+    back = parse_record(json.loads(made.text()))
+
+    assert (back.bits == made.bits).all()
+    assert back.sha256 == made.sha256
+    assert back.text() == made.text()
+
+
+def _flip(raw):
+    raw["bits"]["sha256"] = hashlib.sha256(b"other").hexdigest()
+
+
+def _bomb(raw):
+    raw["bits"]["data"] = base64.b64encode(zlib.compress(bytes(10_000_000))).decode()
+
+
+def _padding(raw):
+    plain = b"\xff"
+    raw["bits"] |= {"data": base64.b64encode(zlib.compress(plain)).decode(), "sha256": hashlib.sha256(plain).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        _flip,
+        _bomb,
+        _padding,
+        lambda raw: raw.update(shots=3),
+        lambda raw: raw.update(format="other/1"),
+        lambda raw: raw.pop("hash"),
+        lambda raw: raw["bits"].update(data="###"),
+        lambda raw: raw["bits"].update(codec="plain"),
+        lambda raw: raw.update(cregs=[["c", 2]]),
+    ],
+)
+def test_an_altered_record_is_refused_by_its_name(tmp_path, alter):
+    path = tmp_path / "x-0.json"
+    write_record(path, record(np.array([[1, 0, 1]], np.uint8)))
+    raw = json.loads(path.read_text())
+    alter(raw)
+    path.write_text(json.dumps(raw))
+
+    with pytest.raises(QpuConfigError) as caught:
+        read_record(path)
+    with pytest.raises(QpuConfigError):
+        open_backend(f"recorded:{tmp_path}")
+
+    assert caught.value.where == str(path)
+
+
+def test_no_file_and_no_json_are_refused(tmp_path):
+    with pytest.raises(QpuConfigError, match="cannot be read"):
+        read_record(tmp_path / "none.json")
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(QpuConfigError, match="damaged"):
+        read_record(tmp_path / "x.json")
+    with pytest.raises(QpuConfigError, match="no such folder"):
+        open_backend(f"recorded:{tmp_path / 'nowhere'}")
+
+
+def test_samples_that_do_not_fit_their_registers_are_none():
+    with pytest.raises(ParameterError):
+        Samples(np.zeros((3, 2), np.uint8), (("c", 3),))
+    with pytest.raises(ParameterError, match="62"):
+        Samples(np.zeros((3, 63), np.uint8), (("c", 63),)).codes()
+
+
+def protocol(backend, circuit):
+    """What a protocol does with any back-end: two jobs, and the share of ones of each."""
+    first = backend.run([Work(circuit)] * 2, 200)
+    second = backend.run([Work(circuit)], 200)
+    return [samples.bits for samples in (*first, *second)]
+
+
+def test_a_protocol_gets_the_same_bits_from_a_device_and_from_its_recording(tmp_path, paper):
+    live = protocol(open_backend("local", tmp_path), paper)
+    replayed = protocol(open_backend(f"recorded:{tmp_path}"), paper)
+
+    for one, other in zip(live, replayed, strict=True):
+        assert (one == other).all()
+
+
+def test_a_recording_ends_and_says_so(tmp_path, paper):
+    protocol(open_backend("local", tmp_path), paper)
+    recorded = open_backend(f"recorded:{tmp_path}")
+    protocol(recorded, paper)
+
+    with pytest.raises(QpuConfigError, match="recording exhausted"):
+        recorded.run([Work(paper)], 200)
+    with pytest.raises(QpuConfigError, match="no recording of this circuit with 7 shots"):
+        recorded.run([Work(paper)], 7)
+
+
+def test_a_job_that_is_only_partly_recorded_takes_nothing(tmp_path, paper):
+    open_backend("local", tmp_path).run([Work(paper)], 200)
+    recorded = open_backend(f"recorded:{tmp_path}")
+
+    with pytest.raises(QpuConfigError, match="exhausted"):
+        recorded.run([Work(paper)] * 2, 200)
+
+    assert recorded.run([Work(paper)], 200)[0].shots == 200
+
+
+def test_a_recording_that_was_exchanged_for_another_is_noticed(tmp_path, paper):
+    backend = open_backend("local", tmp_path)
+    job, other = (backend.submit([Work(paper)], 20) for _ in range(2))
+    assert backend.project is not None
+    backend.project.record_path(other.uuid, 0).replace(backend.project.record_path(job.uuid, 0))
+
+    with pytest.raises(QpuConfigError, match="not the one"):
+        open_backend("local", tmp_path).resume(job.uuid).result()
+    with pytest.raises(QpuConfigError, match="cannot be read"):
+        open_backend("local", tmp_path).resume(other.uuid).result()
+
+
+def test_a_simulation_whose_process_ended_has_failed(tmp_path, paper):
+    backend = open_backend("local", tmp_path)
+    job = backend.submit([Work(paper)], 20)
+    ledger = tmp_path / "qpu-ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().splitlines(keepends=True)[0])
+
+    with pytest.raises(QpuJobFailed, match="process"):
+        open_backend("local", tmp_path).resume(job.uuid)
+
+
+def test_a_seed_of_the_project_is_used(tmp_path, paper):
+    (tmp_path / "qpu.toml").write_text('backend = "local"\nseed = 5\n')
+
+    first, second = (open_backend(None, tmp_path).run([Work(paper)], 50)[0] for _ in range(2))
+
+    assert (first.bits == second.bits).all()
+    assert first.meta["seed"] == 5
+
+
+def test_settings_have_safe_defaults(tmp_path):
+    assert load_settings(tmp_path) == Settings()
+    assert Settings().budget == Budget(0, 0, None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nope = 1",
+        "[budget]\nnope = 1",
+        "budget = 3",
+        "seed = -1",
+        'seed = "x"',
+        "backend = 3",
+        "[budget]\nmax_usd = inf",
+        "[budget]\nmax_jobs = true",
+        "= 3",
+        'token = "secret"',
+    ],
+)
+def test_settings_that_are_wrong_are_named(tmp_path, text):
+    (tmp_path / "qpu.toml").write_text(text)
+
+    with pytest.raises(QpuConfigError, match=r"qpu\.toml"):
+        Project(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError):
+        Project(tmp_path / "file" / "project")
+
+
+# Jobs for others.
+
+
+@pytest.fixture
+def swept():
+    angle = Parameter("a")
+    circuit = QuantumCircuit(2, 2)
+    circuit.ry(angle, 0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [1, 0])
+    return circuit
+
+
+@pytest.fixture
+def job(tmp_path, swept):
+    return open_backend("outside:quafu", tmp_path).submit([Work.of(swept, {"a": 0.3}), Work.of(swept, {"a": 0.7})], 4)
+
+
+def filled(tmp_path, of, **changes):
+    raw = {"format": "heliograph-qpu-result/1", "job": of.uuid, "bit_order": "c0-first"}
+    raw |= {"results": [{"work": 0, "bitstrings": ["01", "01", "10", "00"]}, {"work": 1, "bitstrings": ["11", "01", "10", "00"]}]} | changes
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+@pytest.mark.parametrize("language", ["qasm2", "qasm3"])
+def test_circuits_go_out_with_their_parameters_bound(tmp_path, job, swept, language):
+    *circuits, form = export_job(Project(tmp_path), job.uuid[:8], tmp_path, language)
+
+    for path, angle in zip(circuits, (0.3, 0.7), strict=True):
+        assert path.read_text().startswith("OPENQASM 2.0;" if language == "qasm2" else "OPENQASM 3.0;")
+        assert load_qasm(path).data[0].operation.params == [angle]
+    assert json.loads(form.read_text())["results"] == [{"work": 0, "bitstrings": []}, {"work": 1, "bitstrings": []}]
+
+
+def test_what_openqasm_2_cannot_say_is_refused(tmp_path, dynamic_goldens):
+    job = open_backend("local", tmp_path).submit([Work(dynamic_goldens["branch"][0])], 4)
+
+    with pytest.raises(QpuUnsupported) as caught:
+        export_job(Project(tmp_path), job.uuid, tmp_path, "qasm2")
+
+    assert "--qasm3" in caught.value.remedy
+    assert qasm2.loads('OPENQASM 2.0;include "qelib1.inc";') is not None
+
+
+def test_a_result_comes_in_and_replays(tmp_path, job, swept):
+    assert job.status() is JobStatus.QUEUED
+    with pytest.raises(QpuQueueTimeout):
+        job.result(timeout=0)
+
+    uuid, works = import_result(Project(tmp_path), filled(tmp_path, job))
+
+    assert (uuid, works) == (job.uuid, 2)
+    first, second = open_backend("outside:quafu", tmp_path).resume(uuid).result()
+    assert first.bits.tolist() == [[0, 1], [0, 1], [1, 0], [0, 0]]
+    assert second.ordered
+    assert not second.meta["simulated"]
+    replayed = open_backend(f"recorded:{tmp_path}").run([Work.of(swept, {"a": 0.3})], 4)[0]
+    assert (replayed.bits == first.bits).all()
+    assert not open_backend(f"recorded:{tmp_path}").simulated
+    with pytest.raises(QpuConfigError, match="result already"):
+        import_result(Project(tmp_path), filled(tmp_path, job))
+
+
+def test_the_other_bit_order_is_turned_round(tmp_path, job):
+    import_result(Project(tmp_path), filled(tmp_path, job, bit_order="c0-last"))
+
+    assert job.result()[0].bits.tolist() == [[1, 0], [1, 0], [0, 1], [0, 0]]
+
+
+def test_counts_are_taken_but_marked_as_without_order(tmp_path, job, swept):
+    results = [{"work": work, "counts": {"00": 3, "11": 1}} for work in range(2)]
+    import_result(Project(tmp_path), filled(tmp_path, job, results=results))
+
+    assert not job.result()[0].ordered
+    assert not open_backend(f"recorded:{tmp_path}").run([Work.of(swept, {"a": 0.3})], 4)[0].ordered
+
+
+def test_half_a_result_leaves_the_job_waiting(tmp_path, job):
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[{"work": 1, "bitstrings": ["11", "01", "10", "00"]}]))
+
+    assert job.status() is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"bit_order": ""}, "which end"),
+        ({"results": [{"work": 0, "bitstrings": ["01"] * 3}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "bitstrings": ["012"] * 4}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "bitstrings": ["0x"] * 4}]}, "4 strings of 2"),
+        ({"results": [{"work": 5, "bitstrings": ["01"] * 4}]}, "2 works"),
+        ({"results": [{"bitstrings": []}]}, "missing"),
+        ({"job": "f" * 32}, "no such job"),
+        ({"format": "other"}, "unknown"),
+    ],
+)
+def test_a_result_that_does_not_fit_is_refused(tmp_path, job, changes, says):
+    with pytest.raises(QpuConfigError, match=says):
+        import_result(Project(tmp_path), filled(tmp_path, job, **changes))
+
+    assert job.status() is JobStatus.QUEUED
+
+
+def test_results_of_other_back_ends_and_broken_files_are_refused(tmp_path, paper):
+    job = open_backend("local", tmp_path).submit([Work(paper)], 4)
+    with pytest.raises(QpuConfigError, match="ran on local"):
+        import_result(Project(tmp_path), filled(tmp_path, job))
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(QpuConfigError, match="cannot be read"):
+        import_result(Project(tmp_path), tmp_path / "x.json")
+    with pytest.raises(QpuConfigError, match="project"):
+        open_backend("outside:quafu")
+
+
+def test_a_record_of_another_project_is_taken_in(tmp_path, paper):
+    made = open_backend("local", tmp_path / "a").submit([Work(paper)], 30)
+    path = Project(tmp_path / "a").record_path(made.uuid, 0)
+
+    name, works = import_result(Project(tmp_path / "b"), path)
+
+    assert works == 1
+    assert Project(tmp_path / "b").record_path(name, 0).exists()
+    replayed = open_backend(f"recorded:{tmp_path / 'b'}").run([Work(paper)], 30)[0]
+    assert (replayed.bits == made.result()[0].bits).all()
+    path.write_text(path.read_text().replace('"sha256": "', '"sha256": "0'))
+    with pytest.raises(QpuConfigError, match="altered"):
+        import_result(Project(tmp_path / "b"), path)
+
+
+def test_a_job_for_others_cannot_be_cancelled_from_here(job):
+    with pytest.raises(QpuUnsupported, match="cancelling"):
+        job.cancel()
+
+
+def test_a_recording_of_other_registers_is_refused(tmp_path, paper):
+    job = open_backend("local", tmp_path).submit([Work(paper)], 5)
+    path = Project(tmp_path).record_path(job.uuid, 0)
+    path.write_text(path.read_text().replace('"c"', '"d"'))
+
+    with pytest.raises(QpuConfigError, match="other classical registers"):
+        open_backend(f"recorded:{tmp_path}").run([Work(paper)], 5)
+
+
+def test_a_job_for_others_survives_a_kill_between_intent_and_sending(tmp_path, job):
+    ledger = tmp_path / "qpu-ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().splitlines(keepends=True)[0])
+    backend = open_backend("outside:quafu", tmp_path)
+    assert backend.unanswered() == [job.uuid]
+
+    resumed = backend.resume(job.uuid)
+
+    assert resumed.status() is JobStatus.QUEUED
+    assert backend.unanswered() == []
