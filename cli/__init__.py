@@ -76,7 +76,9 @@ def _leave(number: int, _frame: object) -> NoReturn:
 
 def _usage(error: TyperException, json_output: bool) -> int:
     if json_output:
-        Output(True).fail({"type": "UsageError", "message": error.format_message(), "where": "command line", "remedy": "Try `heliograph --help`."})
+        asked = getattr(error, "ctx", None)
+        remedy = f"Try `{asked.command_path if asked is not None else 'heliograph'} --help`."
+        Output(True).fail({"type": "UsageError", "message": error.format_message(), "where": "command line", "remedy": remedy})
     else:
         show = getattr(error, "show", lambda: typer.echo(f"Error: {error}", err=True))
         show()

@@ -77,14 +77,17 @@ def status(station: StationOption, json_output: JsonOption = False) -> None:
 def safe(station: StationOption, json_output: JsonOption = False) -> None:
     """Make the bench of a station safe, now: light off, attenuators at maximum, detectors parked, each read back.
 
-    The watchdog sees to it, also where the owner hangs; where nobody has the bench open, this command goes to the instruments itself. Exit code 4 if something
-    is not confirmed.
+    The watchdog sees to it, also where the owner hangs; where nobody has the bench open, this command goes to the instruments itself, and says so if
+    they are simulated and nobody simulates them. Exit code 4 if something is not confirmed.
     """
     with command(json_output) as out:
         from ..control.status import make_safe
         from ..control.tables import safe_rows
 
         found = make_safe(station)
-        out.table(f"Made safe by {found['by']}", *safe_rows(found["reports"]))
+        if found["reports"]:
+            out.table(f"Made safe by {found['by']}", *safe_rows(found["reports"]))
+        else:
+            out.say("Nothing was there to be made safe: nobody has this bench open, and its simulated instruments are not running.")
         failed = [report for report in found["reports"] if report["state"] == "FAILED"]
         out.result(found, simulated=found["simulated"], exit_code=4 if failed else 0)

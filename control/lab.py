@@ -154,7 +154,7 @@ def running(path: Path, faults: Sequence[str | Fault] = (), *, started: Callable
 
 
 def _start(path: Path, faults: Sequence[str | Fault], complaints: IO[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "heliograph", "bench", "serve", "--station", str(path.resolve()), "--tethered"]
+    command = [sys.executable, "-m", "heliograph", "bench", "serve", "--station", str(path.resolve()), "--tethered", "--json"]
     for fault in faults:
         command += ["--fault", fault.text() if isinstance(fault, Fault) else fault]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, start_new_session=True)
@@ -169,11 +169,13 @@ def _wait_ready(process: subprocess.Popen[str], path: Path, complaints: IO[str])
         process.kill()
         process.wait()
         complaints.seek(0)
-        said = complaints.read().strip()
-        raise BenchError(
-            f"the simulated bench did not start: {said or 'no word from it'}", where=str(path), remedy="Try `heliograph bench serve --station FILE`."
-        )
+        said = complaints.read().strip().splitlines()
+        why = said[-1] if said else "no word from it"
+        raise BenchError(f"the simulated bench did not start: {why}", where=str(path), remedy="Try `heliograph bench serve --station FILE`.")
     found = json.loads(line)
+    if "error" in found:
+        told = found["error"]
+        raise BenchError(f"the simulated bench did not start: {told['message']}", where=told["where"] or str(path), remedy=told["remedy"])
     return Lab(found["pid"], found["devices"])
 
 

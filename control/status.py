@@ -63,7 +63,7 @@ def _rescued(station: Station) -> dict[str, Any]:
 
 
 def make_safe(path: Path) -> dict[str, Any]:
-    """Make a bench safe and return `by` (owner, watchdog, or this process), `cause` and the `reports`.
+    """Make a bench safe and return `by` (owner, watchdog, this process, or nobody where nothing was there), `cause` and the `reports`.
 
     Raises InstrumentLocked if a process has the bench open and has neither watchdog nor answer.
     """
@@ -83,7 +83,8 @@ def make_safe(path: Path) -> dict[str, Any]:
         return {"by": "owner", "cause": "asked for", "reports": [asdict(report) for report in reports], "simulated": station.simulated}
     lock = station_lock(station)
     try:
-        return {"by": "this command", "cause": "asked for", "reports": _by_ourselves(station), "simulated": station.simulated}
+        found = _by_ourselves(station)
+        return {"by": "this command" if found else "nobody", "cause": "asked for", "reports": found, "simulated": station.simulated}
     finally:
         lock.release()
 

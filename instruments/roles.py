@@ -357,7 +357,15 @@ class TagSource(Instrument, Protocol):
         ...
 
     def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
-        """Record for a time: one batch per sub-acquisition of `sub_s`; closing the iterator ends the recording."""
+        """Record for a time: one batch per sub-acquisition of `sub_s`; closing the iterator ends the recording, and raises DataLoss if tags are missing."""
+        ...
+
+    def end(self) -> None:
+        """End the recording of `record`, whose iterator yields the gaps not told yet, and raises DataLoss if tags are missing."""
+        ...
+
+    def abandon(self) -> None:
+        """End a recording of which nothing is kept."""
         ...
 
     def start(self, sub_s: float = 0.2) -> None:
@@ -369,5 +377,5 @@ class TagSource(Instrument, Protocol):
         ...
 
     def stop(self) -> None:
-        """End the recording that was started."""
+        """End the recording that was started; raises DataLoss if tags are missing in what was read."""
         ...

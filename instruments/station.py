@@ -135,6 +135,10 @@ def check_layout(station: Station) -> None:
         )
 
 
+def _article(role: str) -> str:
+    return f"an {role}" if role[:1] in "AEIOU" else f"a {role}"
+
+
 def _check_fixed_loss(station: Station, today: date) -> None:
     fixed = station.optics.att_fixed
     if today > fixed.verified + timedelta(days=fixed.valid_days):
@@ -186,7 +190,7 @@ class _Reader:
         found = self._model(InstrumentEntry, given, "instruments", name)
         role = catalogue.entry(found.wire.driver, where=self._where(("instruments", name, "driver"))).role
         if role != found.wire.role:
-            self._fail(("instruments", name, "role"), f"{found.wire.driver} is a {role}, not a {found.wire.role}")
+            self._fail(("instruments", name, "role"), f"{found.wire.driver} is {_article(role)}, not {_article(found.wire.role)}")
         return found
 
     def _optics(self, given: dict[str, Any]) -> Optics:
@@ -224,10 +228,14 @@ class _Reader:
             first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             told = first["msg"].removeprefix("Value error, ")
             message = {"extra_forbidden": "unknown key", "missing": "this key is missing"}.get(first["type"], told)
-            self._fail((*place, *(str(step) for step in first["loc"])), message)
+            keys = (*place, *(f"[{step}]" if isinstance(step, int) else step for step in first["loc"]))
+            # What is missing is not written anywhere, but the same key may be further down.
+            self._fail(keys, message, written=keys[:-1] if first["type"] == "missing" else keys)
 
-    def _fail(self, keys: tuple[str, ...], message: str) -> NoReturn:
-        raise ConfigError(f"{'.'.join(keys)}: {message}", where=self._where(keys), remedy="See `heliograph station new` for a file that is right.")
+    def _fail(self, keys: tuple[str, ...], message: str, *, written: tuple[str, ...] | None = None) -> NoReturn:
+        where = self._where(keys if written is None else written)
+        raise ConfigError(f"{'.'.join(keys).replace('.[', '[')}: {message}", where=where, remedy="See `heliograph station new` for a file that is right.")
 
     def _where(self, keys: tuple[str, ...]) -> str:
-        return station_checks.place(self._path, self._text, keys)
+        # A place in a list is not written there.
+        return station_checks.place(self._path, self._text, [key for key in keys if not key.startswith("[")])

@@ -101,7 +101,8 @@ class SwabianTagger(TagRecorder):
 
     Its resource is `swabian:SERIAL`, `swabian:` for the first one there is, or `swabian://host:port` for one that a server shares. An input that finds falling
     edges is a channel of its own with a negative number in the library; batches have the positive one. With an input `frame` in the map a recording begins at
-    its first tag, else with the first tag of all; nothing is lost between windows.
+    its first tag, else with the first tag of all; nothing is lost between windows. What the library says of missing tags stands in the stream, behind the time
+    they are missing from, and a batch waits for it: the end of a recording has nothing to add.
     """
 
     _driver: Handle
@@ -203,7 +204,7 @@ class SwabianTagger(TagRecorder):
 
     def close(self) -> None:
         """End a recording and free the tagger."""
-        self.stop()
+        self.abandon()
         super().close()
 
 

@@ -1,9 +1,9 @@
-"""What the adapters of all time taggers do with a recording: whole windows, one at a time, ended on every way out."""
+"""What the adapters of all time taggers do with a recording: whole windows, one at a time, ended on every way out, and asked what they lost."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, ClassVar
 
 from ..core.errors import ParameterError
@@ -15,14 +15,17 @@ LONGEST_S = 1e6
 
 
 class TagRecorder(RoleAdapter):
-    """Base of a `TagSource`. A subclass says how a recording begins (`_begin`) and what its batches are (`_pieces`).
+    """Base of a `TagSource`. A subclass says how a recording begins (`_begin`), what its batches are (`_pieces`), and what is told at its end (`_last`).
 
+    However a recording ends, complete or early, the tagger is asked whether tags are missing in what was read, before the next one clears its counters. Only
+    one that has failed, or is given up by `abandon`, is not asked.
     sub_s: shortest and longest window (s).  A recording has `read(timeout_s)` and `abandon()`.
     """
 
     safe_step = 6
     sub_s: ClassVar[tuple[float, float]] = (0.02, 1000.0)
     _recording: Any = None
+    _ending = False
 
     @property
     def channels(self) -> dict[str, int]:
@@ -32,20 +35,33 @@ class TagRecorder(RoleAdapter):
     def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
         """Record for at least a time and yield one batch per sub-acquisition.
 
-        duration_s: rounded up to whole sub-acquisitions of sub_s.  Closing the iterator early ends the recording.
-        Raises LimitError before anything is sent, then what the tagger's own recording raises.
+        duration_s: rounded up to whole sub-acquisitions of sub_s.  After `end` the iterator tells what is left to tell of the batches read; closing it does so,
+        too, but can only raise.  Raises LimitError before anything is sent, then what the tagger's own recording raises.
         """
         width_ps = self._width(sub_s)
         self.within(duration_s, (0.0, LONGEST_S), "s", whose="longest recording")
         return self._batches(width_ps, max(1, -int(-duration_s * 1e12 // width_ps)))
 
     def _batches(self, width_ps: int, count: int) -> Generator[TagBatch, None, None]:
-        recording = self._begin(width_ps, count)
+        recording, self._ending = self._begin(width_ps, count), False
         try:
             for batch in self._pieces(recording, count):
                 yield self.observed(self.channels, batch)
+                if self._ending:
+                    break
+            for batch in self._last(recording):
+                yield self.observed(self.channels, batch)
+        except GeneratorExit:
+            if self._recording is recording:
+                self.stop()
+            raise
         finally:
-            self.stop()
+            if self._recording is recording:
+                self.abandon()
+
+    def end(self) -> None:
+        """End the recording of `record` behind the batch read last: its iterator yields the gaps not told yet and ends, or raises what is wrong with it."""
+        self._ending = True
 
     def start(self, sub_s: float = 0.2) -> None:
         """Begin an endless recording of sub-acquisitions of sub_s."""
@@ -58,7 +74,19 @@ class TagRecorder(RoleAdapter):
         return self.observed(self.channels, self._recording.read(timeout_s))
 
     def stop(self) -> None:
-        """End the recording that was started; without one nothing happens. Batches not read are given up."""
+        """End the recording that was started; without one nothing happens. Batches not read are given up.
+
+        Raises Overflow or StreamMismatch if tags are missing in those read, an InstrumentError if the tagger does not say; it has ended all the same.
+        """
+        try:
+            if self._recording is not None:
+                for _ in self._last(self._recording):
+                    pass
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End a recording of which nothing is kept: the tagger is not asked what it lost. Without one nothing happens."""
         if self._recording is not None:
             recording, self._recording = self._recording, None
             recording.abandon()
@@ -77,3 +105,7 @@ class TagRecorder(RoleAdapter):
     @abstractmethod
     def _pieces(self, recording: Any, count: int) -> Iterator[TagBatch]:
         """Yield the batches of a recording."""
+
+    def _last(self, recording: Any) -> Iterable[TagBatch]:
+        """Yield the gaps of the batches read that are in none of them, and raise DataLoss; by default they are in them."""
+        return ()

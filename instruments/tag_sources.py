@@ -93,15 +93,17 @@ class ID900Source(TagRecorder):
         return self._driver.inputs[ch]
 
     def _pieces(self, recording: Recording, count: int) -> Iterator[TagBatch]:
-        """Yield the batches, then compare the device's counters with what arrived; an Overflow comes after a last batch that holds the gap."""
         while not recording.complete:
             yield recording.read()
-        yield from recording.finish()
 
-    def stop(self) -> None:
-        """End the recording that was started; without one nothing happens. Batches not read are given up."""
+    def _last(self, recording: Recording) -> Iterator[TagBatch]:
+        """Compare the device's counters with what arrived; an Overflow comes after a last batch that holds the gap."""
+        return recording.finish()
+
+    def abandon(self) -> None:
+        """End a recording of which nothing is kept: the device is not asked what it lost. Without one nothing happens."""
         recording = self._recording
-        super().stop()
+        super().abandon()
         if recording is not None:
             self._streamed += recording.wire
 
@@ -133,9 +135,9 @@ class ID900Source(TagRecorder):
         return bool(self._driver.stage != "PLAYING")
 
     def close(self) -> None:
-        """Give both connections back, the second even if the first does not close."""
+        """Give both connections back, the second even if the first does not close; a recording that nobody ended is given up."""
         with contextlib.closing(self._driver.datalink):
             try:
-                self.stop()
+                self.abandon()
             finally:
                 super().close()

@@ -22,7 +22,8 @@ class SFifteenSource(TagRecorder):
 
     Tags have steps of 2 ns: enough to find a slot of 10 ns, too coarse for a gate of 2 ns.  All inputs have one threshold, whose sign says which edge it
     finds, and there are no delays.  An input that is not enabled is left out of the batches.  While a recording runs, nothing else can be asked.
-    Nothing is lost between windows; a silence longer than a roll-over (0.27 s) is a gap.
+    Nothing is lost between windows; a silence longer than a roll-over (0.27 s) is a gap, which begins behind every batch there was before it. The device
+    counts no losses, so that the end of a recording has nothing to add.
     """
 
     _driver: SFifteenTDC
@@ -152,6 +153,6 @@ class SFifteenSource(TagRecorder):
     def close(self) -> None:
         """End a recording and give the connection back."""
         try:
-            self.stop()
+            self.abandon()
         finally:
             super().close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pymeasure.experiment import Procedure
+from pymeasure.experiment import BooleanParameter, FloatParameter, IntegerParameter, Procedure
 
 from ...core.errors import ParameterError
 from ...core.physics import train_fractions
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ...instruments.roles import Counts, PhotonDetector, WaveformSource
     from ...instruments.station_models import Modulator
     from ..calibrations import Calibration
+
+
+_KINDS = {FloatParameter: "a finite number", IntegerParameter: "a whole number", BooleanParameter: "True or False"}
 
 
 class BenchProcedure(Procedure):
@@ -42,19 +46,31 @@ class BenchProcedure(Procedure):
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
         for name, value in parameters.items():
+            where = f"{type(self).__name__}, {name} = {value!r}"
+            if name not in self._parameters:
+                raise ParameterError(f"there is no parameter {name!r}", where=where, remedy=f"There are {', '.join(self._parameters)}.")
             try:
                 self.set_parameters({name: value})
                 if isinstance(self.parameter_values()[name], float) and not isfinite(self.parameter_values()[name]):
-                    raise ValueError("a finite number is needed")
-            except (NameError, ValueError, TypeError) as error:
-                where = f"{type(self).__name__}, {name} = {value!r}"
-                raise ParameterError(str(error), where=where, remedy=self._range_of(name)) from error
+                    raise ValueError("not finite")
+            except (ValueError, TypeError) as error:
+                raise ParameterError(self._refusal(name, value), where=where, remedy=self._range_of(name)) from error
+
+    def _refusal(self, name: str, value: Any) -> str:
+        """Return what is wrong with a value that a parameter did not take."""
+        parameter = self._parameters[name]
+        low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
+        with suppress(ValueError, TypeError):
+            if low is not None and float(value) < low:
+                return f"{value} is less than {low:g}"
+            if high is not None and float(value) > high:
+                return f"{value} is more than {high:g}"
+        choices = ", ".join(str(one) for one in getattr(parameter, "choices", None) or ())
+        return f"{value!r} is not {_KINDS.get(type(parameter)) or (f'one of {choices}' if choices else 'a value of the right kind')}"
 
     def _range_of(self, name: str) -> str:
         """Return what may be given for a parameter, in words."""
-        parameter = self._parameters.get(name)
-        if parameter is None:
-            return f"Its parameters are {', '.join(self._parameters)}."
+        parameter = self._parameters[name]
         low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
         return f"Give a value from {low:g} to {high:g}." if low is not None and high is not None else "Give a value of the right kind."
 

@@ -29,11 +29,12 @@ def lock_folder() -> Path:
 class ResourceLock:
     """The right to speak to one resource, held from construction until `release`.
 
+    does: what its holder does, for the message.
     Raises InstrumentLocked, which names the holder's process; StorageError where the file system gives no lock.
     """
 
-    def __init__(self, name: str, resource: str) -> None:
-        self.resource = resource
+    def __init__(self, name: str, resource: str, *, does: str = "holds the instrument") -> None:
+        self.resource, self._does = resource, does
         path, self._file = lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", -1
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -50,7 +51,7 @@ class ResourceLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
-            raise InstrumentLocked(f"process {holder} holds the instrument", where=where, remedy="End that process, or wait for it.") from error
+            raise InstrumentLocked(f"process {holder} {self._does}", where=where, remedy="End that process, or wait for it.") from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 

@@ -18,9 +18,9 @@ P`` -> ``{"id": "7"}``, the driver connecting a PAIR socket to ``tcp://<datalink
 *stream*     message k of a channel is sub-acquisition k: packed uint64 little-endian picoseconds from its start, zero-length if it held no events. While a
 message is late the driver asks ``REC:STAGe?`` once a second.
 
-*stop* ``REC:STOP``; ``REC:STAGe?`` -> ``PLAYING`` or another word; per channel ``status --id 7`` -> ``{"id": "7", "status": "..", "acquisitions_count": 25,
-"timestamps_count": 51234}`` (what was put on the stream), ``RAW{n}:SEND OFF``, ``RAW{n}:ERRORS?`` -> ``0`` (events lost); then per channel ``RAW{n}:SEND
-OFF`` and ``stop --id 7`` -> ``{"id": "7"}``. A recording given up early sends ``REC:STOP`` and the last two only.
+*stop*, complete or early: ``REC:STOP``; ``REC:STAGe?`` -> ``PLAYING`` or another word; per channel ``status --id 7`` -> ``{"id": "7", "status": "..",
+"acquisitions_count": 25, "timestamps_count": 51234}`` (what was put on the stream), ``RAW{n}:SEND OFF``, ``RAW{n}:ERRORS?`` -> ``0`` (events lost); then per
+channel ``RAW{n}:SEND OFF`` and ``stop --id 7`` -> ``{"id": "7"}``. A recording that failed sends ``REC:STOP`` and the last two only.
 
 A data-link request that fails answers ``{"error": "text"}``.
 """

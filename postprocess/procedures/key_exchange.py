@@ -5,7 +5,7 @@ What the site knows goes into the run file: tags, announcement, offsets. What a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from math import ceil
@@ -54,9 +54,9 @@ class KeyExchange(BenchProcedure):
 
     store: folder of the key stores, without which it does not start.  source: of the pattern bits, by default the operating system.  A writer is needed.
     Events are announced while they come in, one part a batch; the last part says of which block they are.
-    Raises ParameterError without a store; AlignmentError, SyncError or DataLoss if the light cannot be read, InsecureLight if the detectors show signs of an
-    attack, Tripped if the bench tripped, DeviceFault if a rule suspended the run before there was light to keep: then the announcement has no last part, and
-    the patterns are erased.
+    Raises ParameterError without a store; AlignmentError or SyncError if the light cannot be read, DataLoss if tags of it are missing and nobody knows when,
+    InsecureLight if the detectors show signs of an attack, Tripped if the bench tripped, DeviceFault if a rule suspended the run before there was light to
+    keep: then the announcement has no last part, and the patterns are erased.
     """
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
@@ -191,17 +191,19 @@ class KeyExchange(BenchProcedure):
     def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:
         """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""
         selector, self._last_slot = EventSelector(self._timing, aligned.phases.pair), 0
-        for batch in self._light_of(aligned, patterns):
-            self.writer.tags(self._tagger_name(), batch)
-            events = selector.feed(batch)
-            self._refuse_insecure()
-            self._announce(events)
-            self._report(batch, events)
+        with closing(self._light_of(aligned, patterns)) as light:
+            for batch in light:
+                self.writer.tags(self._tagger_name(), batch)
+                events = selector.feed(batch)
+                self._refuse_insecure()
+                self._announce(events)
+                if batch.t_end_ps > batch.t_begin_ps:
+                    self._report(batch, events)
         self.instruments.arbiter.look()
         self._refuse_insecure()
         return selector
 
-    def _light_of(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> Iterator[TagBatch]:
+    def _light_of(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> Generator[TagBatch, None, None]:
         """Yield the batches of the block: one recording, or several with preambles between them where a rule asks for error rates or suspends the run."""
         self._pieces, watch = Pieces(self._timing), Watch(self.instruments, self.SUSPENDED_BY)
         still = StandingStill(watch, self._timing, self._preambles_again, lambda severity, text: self.writer.event(severity, "suspend", text), self.patience_s)
@@ -225,19 +227,28 @@ class KeyExchange(BenchProcedure):
         return recorded_s(self.seconds) - self._pieces.end_ps * 1e-12
 
     def _piece(self, seconds: float, still: StandingStill) -> Iterator[TagBatch]:
-        """Record for a time, or until the run is to pause; then the users stop, and what was under way is withheld."""
-        withheld = None
-        with closing(self._tagger.record(seconds, SUB_S)) as batches:
-            for batch in batches:
+        """Record for a time, or until the run is to pause; then the users stop, and what was under way is withheld.
+
+        However the recording ends, the tagger is asked what it lost: what is in no gap of its own raises DataLoss, and no light of the block is kept.
+        """
+        withheld, stopped, dark = None, False, False
+        try:
+            for batch in self._tagger.record(seconds, SUB_S):
+                if dark and batch.t_end_ps > batch.t_begin_ps:
+                    withheld = batch
+                    self._tagger.end()
+                    continue
                 yield self._pieces.place(batch)
-                if self.should_stop():
-                    return
-                if still.look(batch):
+                if stopped := self.should_stop():
+                    self._tagger.end()
+                elif not dark and still.look(batch):
+                    dark = True
                     for user in self._users:
                         self.modulate(user, False)
-                    withheld = next(batches, None)
-                    break
-        if self._left_s > SUB_S / 2.0 and (rest := self._pieces.cut(withheld)) is not None:
+        finally:
+            # Where it ended in order, nothing is left to give up.
+            self._tagger.abandon()
+        if not stopped and self._left_s > SUB_S / 2.0 and (rest := self._pieces.cut(withheld)) is not None:
             yield rest
 
     def _preambles_again(self) -> list[TagBatch]:

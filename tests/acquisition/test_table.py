@@ -44,6 +44,28 @@ def test_a_text_that_is_no_value_is_refused_by_name(name, text):
         table.made("CountRates", {name: text})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("lamp", 1, "there is no parameter 'lamp'"),
+        ("duration_s", "soon", "'soon' is not a finite number"),
+        ("duration_s", 1e-6, "1e-06 is less than 0.01"),
+        ("duration_s", "-1", "-1 is less than 0.01"),
+        ("phase_deg", 200, "200 is more than 180"),
+        ("light", "perhaps", "'perhaps' is not True or False"),
+        ("duration_s", None, "None is not a finite number"),
+        ("period_s", float("nan"), "nan is not a finite number"),
+    ],
+)
+def test_a_value_that_is_refused_is_told_in_our_words(name, value, message):
+    with pytest.raises(ParameterError) as caught:
+        table.procedure("CountRates")(**{name: value})
+
+    assert caught.value.message == message
+    assert caught.value.where == f"CountRates, {name} = {value!r}"
+    assert "duration_s" in caught.value.remedy or "Give a value" in caught.value.remedy
+
+
 def test_an_unknown_procedure_is_refused_with_those_there_are():
     with pytest.raises(ParameterError, match=r"CountRates.*PhaseScan"):
         table.procedure("Dance")

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Any
 
 import pytest
 
+from heliograph.control import lab
 from heliograph.control.bench import open_bench
 from heliograph.control.lab import find, rendezvous
 from heliograph.control.link import WatchdogLine
+from heliograph.core.errors import BenchError
 from heliograph.instruments.connect import Instruments
 from heliograph.instruments.station import Station, default_text
 
@@ -181,6 +184,22 @@ def test_what_a_killed_bench_left_behind_is_no_bench(tmp_path, heliograph):
 
     assert ended.code == 0, ended.err
     assert find(bench.station) is None
+
+
+def test_a_bench_that_does_not_start_says_why_where_and_what_to_do_once(tmp_path):
+    missing = tmp_path / "nowhere.toml"
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = lab._start(missing, (), complaints)
+        try:
+            with pytest.raises(BenchError) as caught:
+                lab._wait_ready(process, missing, complaints)
+        finally:
+            lab._end(process)
+
+    assert caught.value.message.startswith("the simulated bench did not start: the station file cannot be read (")
+    assert "\n" not in str(caught.value)
+    assert caught.value.where == str(missing)
+    assert caught.value.remedy.startswith("Check the name")
 
 
 def test_ctrl_c_ends_a_bench_and_takes_its_file_away(tmp_path):

@@ -16,6 +16,7 @@ from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
 from heliograph.postprocess.finite_key import binary_entropy
+from heliograph.postprocess.keystore.party import Link
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,35 @@ def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
     assert "already distilled" in again.json["error"]["message"]
     assert f"{made['key_bits']:,}" in again.json["error"]["message"]
     assert books(heliograph, light) == after
+
+
+def pieces(bits: np.ndarray) -> list[bytes]:
+    """Return what a copy of bits would hold: three places of it, an octet a bit, or packed from either end with any bit first."""
+    found = [bits[at : at + 128].tobytes() for at in (0, 512, 4096)]
+    for order in ("little", "big"):
+        for shift in range(8):
+            packed = np.packbits(np.roll(bits, shift), bitorder=order).tobytes()
+            found += [packed[at : at + 16] for at in (16, 64, 512)]
+    return found
+
+
+def test_a_run_file_holds_no_bit_of_a_pattern_and_no_file_a_bit_of_the_key_in_the_open(heliograph, light, monkeypatch):
+    ingest, keys = Link.ingest, []
+    monkeypatch.setattr(Link, "ingest", lambda link, *blocks: (keys.extend(block.material for block in blocks), ingest(link, *blocks))[1])
+    patterns = [load_sent(light.pattern(party)).pattern.bit for party in "AB"]
+    # What is looked for is where it belongs.
+    assert any(piece in light.pattern("A").read_bytes() for piece in pieces(patterns[0]))
+
+    assert heliograph("distil", light.run, "--store", light.store).code == 0
+
+    run = light.run.read_bytes()
+    assert not [number for number, piece in enumerate(piece for bits in patterns for piece in pieces(bits)) if piece in run]
+    assert len(keys) == 2
+    assert np.array_equal(*keys)
+    wanted = pieces(np.unpackbits(keys[0], bitorder="little"))
+    files = [path for path in light.folder.rglob("*") if path.is_file()]
+    assert {light.run, light.store / "A" / "A-B.sqlite"} <= set(files)
+    assert [path.name for path in files if any(piece in path.read_bytes() for piece in wanted)] == []
 
 
 def test_every_disclosed_bit_and_every_epsilon_is_told_at_once_and_in_the_books(heliograph, light):

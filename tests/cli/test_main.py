@@ -39,6 +39,12 @@ def test_wrong_usage_is_2_and_one_object_under_json(heliograph, words):
     assert scripted.json["error"]["type"] == "UsageError"
 
 
+@pytest.mark.parametrize("words", [["doctor"], ["bench", "safe"], ["acquire", "rates"]])
+def test_wrong_usage_points_to_the_help_of_its_own_command(heliograph, words):
+    assert f"heliograph {' '.join(words)} --help" in heliograph(*words, "--nope").err
+    assert heliograph(*words, "--nope", "--json").json["error"]["remedy"] == f"Try `heliograph {' '.join(words)} --help`."
+
+
 def test_a_command_runs_from_any_folder_and_as_a_module(tmp_path):
     ended = subprocess.run([sys.executable, "-m", "heliograph", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
 

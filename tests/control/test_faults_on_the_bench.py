@@ -211,6 +211,31 @@ def test_the_gaps_of_an_overflow_hold_exactly_the_tags_that_are_missing(opened):
     assert kept + lost == whole
 
 
+def test_a_recording_that_ends_early_says_what_the_tagger_lost(opened):
+    with opened(Fault("tagger-overflow")) as (bench, _):
+        light_up(bench)
+        tagger = bench["tagger"]
+        closed = tagger.record(2.0)
+        next(closed)
+        with pytest.raises(Overflow, match="events are lost"):
+            closed.close()
+        tagger.start()
+        tagger.read(5.0)
+        with pytest.raises(Overflow, match="events are lost"):
+            tagger.stop()
+
+        batches, gaps = tagger.record(2.0), []
+        with pytest.raises(Overflow):
+            for batch in batches:
+                gaps += [gap for gap in batch.gaps if gap.reason == "device-error"]
+                tagger.end()
+
+        (gap,) = gaps
+        assert (gap.t0_ps, gap.t1_ps) == (0, 200_000_040_000)
+        assert gap.missed > 1000
+        assert tagger.is_safe()
+
+
 def exchange(bench: Bench, folder: Path) -> Run:
     return bench.run(KeyExchange(store=folder / "store", source=SimRandom(1), pair="A-B", seconds=1.0), progress=lambda *_: None)
 

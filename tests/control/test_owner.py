@@ -25,6 +25,7 @@ from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.bench import open_bench
 from heliograph.control.link import VERSION, Link
+from heliograph.control.owner import station_lock
 from heliograph.control.topics import TOPICS
 from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted, UnknownInstrument
 from heliograph.instruments.roles import SafeReport, TagBatch
@@ -304,6 +305,24 @@ def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_pat
     assert told["by"] == "this command"
     assert {report["name"] for report in told["reports"]} >= {"laser", "voa_in", "snspd"}
     assert all(report["state"] != "FAILED" for report in told["reports"])
+
+
+def test_where_nothing_is_there_safe_says_so(tmp_path, capsys):
+    path = tmp_path / "station.toml"
+    path.write_bytes(default_text())
+    with pytest.raises(SystemExit) as code:
+        main(["bench", "safe", "--station", str(path)])
+    said = capsys.readouterr().out
+    assert not code.value.code
+    assert said.startswith("Nothing was there to be made safe")
+    assert "Made safe" not in said
+    assert bench_status.make_safe(path)["by"] == "nobody"
+
+
+def test_a_second_owner_is_told_who_owns_the_bench(station, owned):
+    with pytest.raises(InstrumentLocked, match=f"process {owned[1].pid} owns the bench") as caught:
+        station_lock(Station.load(station))
+    assert caught.value.where == f"demo-lab (station {station.resolve()})"
 
 
 def test_a_run_goes_on_without_its_controller_where_the_station_may_be_left_alone(tmp_path):

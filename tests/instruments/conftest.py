@@ -250,6 +250,8 @@ class Tagger:
         self.withhold = 0
         self._context = zmq.Context()
         self._streams: dict[str, tuple[int, Any]] = {}
+        self._sent: dict[int, list[int]] = {}
+        self._numbered = 0
         self.refuse_ports = 0
         self.control, self.datalink = ZmqServer(self._control), ZmqServer(self._service)
 
@@ -281,11 +283,13 @@ class Tagger:
 
     def _play(self) -> None:
         self.playing = True
+        self._sent = {channel: [] for channel in self.batches}
         number = self.settings["REC", "NUM"]
         for k in range(3 if number == "INF" else int(number)):
             for channel, stream in self._streams.values():
                 if k < len(self.batches[channel]) - self.withhold:
                     stream.send(id900.encode_stamps(self.batches[channel][k]), zmq.NOBLOCK if k > 3 else 0)
+                    self._sent[channel].append(len(self.batches[channel][k]))
         self.playing = number == "INF"
 
     def _service(self, message: str) -> str:
@@ -295,19 +299,21 @@ class Tagger:
             if self.refuse_ports > 0:
                 self.refuse_ports -= 1
                 return '{"error": "port in use"}'
+            for name in [name for name, (channel, _) in self._streams.items() if channel == int(options["channel"])]:
+                self._streams.pop(name)[1].close(linger=0)
+            self._numbered += 1
             stream = self._context.socket(zmq.PAIR)
             stream.setsockopt(zmq.SNDHWM, 100)
             stream.bind(f"tcp://127.0.0.1:{options['stream-port']}")
-            name = str(len(self._streams) + 1)
+            name = str(self._numbered)
             self._streams[name] = int(options["channel"]), stream
             return json.dumps({"id": name})
         channel, stream = self._streams[options["id"]]
         if verb == "stop":
             self._streams.pop(options["id"])[1].close(linger=0)
             return json.dumps({"id": options["id"]})
-        played = min(int(self.settings["REC", "NUM"]), len(self.batches[channel]))
-        stamps = sum(len(batch) for batch in self.batches[channel][:played])
-        return json.dumps({"id": options["id"], "status": "RUNNING", "acquisitions_count": played, "timestamps_count": stamps + self.extra})
+        sent = self._sent[channel]
+        return json.dumps({"id": options["id"], "status": "RUNNING", "acquisitions_count": len(sent), "timestamps_count": sum(sent) + self.extra})
 
     def close(self) -> None:
         self.control.close()

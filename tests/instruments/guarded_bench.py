@@ -156,6 +156,7 @@ class Bench:
     """The instruments on which light and bias depend, with the real adapters and drivers, and their arbiter."""
 
     detector = "snspd"
+    attenuators: tuple[str, ...] = VOAS
     spds: list[sfifteen_spd.SfifteenSpd]
     units: dict[str, mbx.Mbx]
 
@@ -195,6 +196,7 @@ class AvalancheBench(Bench):
     """The same with avalanche diodes, bias controllers, the attenuator in one of them, and a power meter."""
 
     detector = "spd"
+    attenuators = (*VOAS, "voa_mbx")
 
     def __init__(self, station: Station = AVALANCHE_LINE) -> None:
         super().__init__(station)

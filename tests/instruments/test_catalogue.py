@@ -36,7 +36,7 @@ def test_a_driver_of_another_package_is_known_by_name_and_in_station_files(forei
     assert catalogue.adapter_class("Shutter9") is RoleAdapter
     text = default_text().replace(b'driver = "OzDD100", resource = "ASRL/dev/ttyUSB1', b'driver = "Shutter9", resource = "ASRL/dev/ttyUSB1')
     assert Station.parse(text, tmp_path / "lab.toml").instruments["voa_in"].wire.driver == "Shutter9"
-    with pytest.raises(ConfigError, match="Shutter9 is a Attenuator, not a Laser"):
+    with pytest.raises(ConfigError, match="Shutter9 is an Attenuator, not a Laser"):
         Station.parse(default_text().replace(b"KoherasBasik", b"Shutter9"), tmp_path / "lab.toml")
 
 

@@ -18,6 +18,7 @@ from heliograph.core.errors import (
     InstrumentLocked,
     LimitError,
     NotHomed,
+    NotMonotonic,
     Overflow,
     ParameterError,
     StreamMismatch,
@@ -25,7 +26,7 @@ from heliograph.core.errors import (
     Tripped,
     WrongIdentity,
 )
-from heliograph.instruments import roles
+from heliograph.instruments import roles, tag_stream
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.guard import safe
 from heliograph.instruments.role_adapter import RoleAdapter
@@ -481,6 +482,143 @@ def test_events_that_the_device_lost_are_a_gap_and_an_overflow(bench: Any, runni
 
     assert seen[-1].gaps == (roles.Gap(0, 3 * 200_000_040_000, "device-error", 21),)
     assert seen[-1].t_ps.size == 0
+
+
+def test_a_recording_that_is_closed_early_is_asked_what_it_lost(bench: Any, running: Any) -> None:
+    recording = running["tagger"].record(0.6)
+    next(recording)
+    bench.tagger.lost = 7
+
+    with pytest.raises(Overflow, match="21 events are lost"):
+        recording.close()
+
+    assert not bench.tagger._streams
+    bench.tagger.lost = 0
+    assert len(list(running["tagger"].record(0.6))) == 3
+
+
+@pytest.mark.parametrize("read", [1, 2])
+def test_a_recording_that_is_ended_early_tells_its_gap_before_it_raises(bench: Any, running: Any, read: int) -> None:
+    recording = running["tagger"].record(0.6)
+    for _ in range(read):
+        next(recording)
+    bench.tagger.lost = 7
+
+    running["tagger"].end()
+
+    last = next(recording)
+    assert last.gaps == (roles.Gap(0, read * 200_000_040_000, "device-error", 21),)
+    with pytest.raises(Overflow):
+        next(recording)
+    assert not bench.tagger._streams
+
+
+def test_a_recording_that_is_ended_early_and_lost_nothing_just_ends(bench: Any, running: Any) -> None:
+    tagger = running["tagger"]
+    recording = tagger.record(0.6)
+    next(recording)
+    tagger.end()
+
+    assert list(recording) == []
+
+    asked = bench.tagger.commands[bench.tagger.commands.index("REC:PLAY") :]
+    assert [command for command in asked if command.startswith(("status", "RAW1:ERR"))] == ["status --id 1", "RAW1:ERRORS?", "status --id 2", "status --id 3"]
+    assert len(list(tagger.record(0.6))) == 3
+
+
+def test_a_recording_that_is_given_up_is_not_asked(bench: Any, running: Any) -> None:
+    recording = running["tagger"].record(0.6)
+    next(recording)
+    bench.tagger.lost = 7
+
+    running["tagger"].abandon()
+    recording.close()
+
+    assert not [command for command in bench.tagger.commands if command.startswith("status")]
+    assert not bench.tagger._streams
+
+
+def test_an_endless_recording_that_lost_something_says_so_when_it_is_stopped(bench: Any, running: Any) -> None:
+    tagger = running["tagger"]
+    tagger.start()
+    tagger.read(1.0)
+    bench.tagger.lost = 7
+    with pytest.raises(Overflow, match="21 events"):
+        tagger.stop()
+    tagger.stop()
+    bench.tagger.lost, bench.tagger.extra = 0, 1
+
+    tagger.start()
+    tagger.read(1.0)
+    with pytest.raises(StreamMismatch, match="were sent"):
+        tagger.stop()
+    assert tagger.is_safe()
+    assert not bench.tagger._streams
+
+
+def test_a_device_that_does_not_say_what_it_lost_is_a_timeout(bench: Any, running: Any) -> None:
+    running["tagger"].start()
+    running["tagger"].read(1.0)
+    bench.tagger.silent = True
+
+    with pytest.raises(Timeout, match="tagger"):
+        running["tagger"].stop()
+    bench.tagger.silent = False
+    running["tagger"].start()
+    running["tagger"].stop()
+
+
+def test_a_recording_that_failed_has_ended_and_stopping_it_says_no_more(bench: Any, running: Any) -> None:
+    tagger, bench.tagger.lost = running["tagger"], 7
+    bench.tagger.batches[2][1] = np.array([5, 3])
+    tagger.start()
+    tagger.read(1.0)
+    with pytest.raises(NotMonotonic):
+        tagger.read(1.0)
+
+    with pytest.raises(StreamMismatch, match="was ended after 1"):
+        tagger.read(1.0)
+    tagger.stop()
+
+    assert not bench.tagger._streams
+
+
+def test_reading_behind_a_stop_is_a_mismatch(running: Any) -> None:
+    recording = running["tagger"].record(0.6)
+    next(recording)
+    running["tagger"].stop()
+
+    with pytest.raises(StreamMismatch, match="was ended after 1"):
+        next(recording)
+
+
+def test_the_end_of_an_older_recording_leaves_a_newer_one_alone(running: Any) -> None:
+    recording = running["tagger"].record(0.6)
+    next(recording)
+    running["tagger"].stop()
+    running["tagger"].start()
+
+    recording.close()
+
+    assert running["tagger"].read(1.0).seq == 0
+    running["tagger"].stop()
+
+
+def test_a_channel_that_comes_late_is_waited_for_by_the_others(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, late = tag_stream.Recording._message, [True]
+
+    def message(recording: Any, channel: int, deadline: float) -> Any:
+        if channel == 2 and late and late.pop():
+            raise Timeout("no tags of channel 2")
+        return whole(recording, channel, deadline)
+
+    monkeypatch.setattr(tag_stream.Recording, "_message", message)
+    running["tagger"].start()
+    with pytest.raises(Timeout):
+        running["tagger"].read(1.0)
+
+    assert running["tagger"].read(1.0).t_ps.tolist() == [0, 0, 0, 1000, 1000, 2000]
+    running["tagger"].stop()
 
 
 def test_a_device_that_counted_more_than_arrived_is_a_mismatch(bench: Any, running: Any) -> None:

@@ -91,7 +91,7 @@ def test_bad_toml_names_the_line() -> None:
         ("emission = false", "emission = true", "emission"),
         ("allow_unattended", "unattended", "unattended: unknown key"),
         ('driver = "KoherasBasik"', 'driver = "Basik"', "no driver is called 'Basik'.*KoherasBasik"),
-        ('role = "Laser"', 'role = "Attenuator"', "KoherasBasik is a Laser"),
+        ('role = "Laser"', 'role = "Attenuator"', "KoherasBasik is a Laser, not an Attenuator"),
         ('source = "awg_a:1"', 'source = "awg_x:1"', "no WaveformSource"),
         ('pm = "pm_a"', 'pm = "pm_z"', r"not in \[optics\]"),
         ('voa = "voa_a"', 'voa = "laser"', "no Attenuator"),
@@ -119,6 +119,24 @@ def test_an_unknown_key_is_shown_with_its_line() -> None:
 
     with pytest.raises(ConfigError, match=rf"lab\.toml, line {line}: instruments\.voa_b\.rules\.on_los: unknown key"):
         parse(TEXT.replace('voa_b.rules = { simulated = true, on_loss = "hold"', 'voa_b.rules = { simulated = true, on_los = "hold"'))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('power = ["0 mW", "15 mW"]', "power = [0, 15]", "instruments.laser.rules.limits.power[0]"),
+        ('power = ["0 mW", "15 mW"]', 'power = ["0 mW", 15]', "instruments.laser.rules.limits.power[1]"),
+        ('laser.wire = { role = "Laser", driver', "laser.wire = { driver", "instruments.laser.wire.role"),
+    ],
+)
+def test_a_mistake_inside_a_line_is_shown_with_that_line(old: str, new: str, key: str) -> None:
+    text = changed(old, new)
+    line = next(number for number, (was, is_now) in enumerate(zip(default_text().decode().splitlines(), text.splitlines(), strict=True), 1) if was != is_now)
+
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert caught.value.message.startswith(f"{key}: ")
+    assert caught.value.where.endswith(f", line {line}")
 
 
 def test_colliding_trains_name_the_user_and_the_fibre_that_mends_it() -> None:

@@ -262,6 +262,24 @@ def test_an_overflow_costs_its_tags_and_every_one_is_counted(monkeypatch: pytest
         assert not any(((gap.t0_ps < batch.t_ps) & (batch.t_ps < gap.t1_ps)).any() for gap in batch.gaps if gap.reason == "overflow")
 
 
+def test_a_recording_that_ends_early_has_told_everything_of_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = module_of(monkeypatch, troubles=[Trouble(5_000_000_000, 15_000_000_000), Trouble(61_000_000_000, 10**13)])
+    with opened() as tagger:
+        tagger.configure_inputs()
+        recording, batches = tagger.record(1.0, 0.02), []
+        for batch in recording:
+            batches.append(batch)
+            tagger.end()
+
+        assert tagger.is_safe()
+        (gap,) = batches[0].gaps
+        assert gap.missed == module.lost > 900
+        tagger.start(0.02)
+        tagger.read(1.0)
+        tagger.stop()
+        assert len(list(tagger.record(0.02, 0.02))) == 1
+
+
 def test_an_error_is_a_gap_back_to_the_last_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     module_of(monkeypatch, troubles=[Trouble(0, 5_004_000_000, ERROR)])
     with opened() as tagger:
@@ -299,6 +317,14 @@ def test_any_cutting_into_buffers_gives_the_same_batches(stream: Any, cuts: list
         return [(one.seq, one.t_ps.tolist(), one.ch.tolist(), one.t_begin_ps, one.t_end_ps, one.gaps) for one in found]
 
     assert batches(sorted(min(cut, len(stream[0])) for cut in cuts)) == batches([])
+
+
+@given(events(), st.integers(0, 30))
+def test_no_gap_begins_before_a_batch_that_is_out(stream: Any, cut: int) -> None:
+    decoder = EventBatches(50, MAP)
+    for part in (slice(0, cut), slice(cut, None)):
+        for batch in decoder.feed(*(row[part] for row in stream)):
+            assert all(gap.t0_ps >= batch.t_begin_ps for gap in batch.gaps)
 
 
 @given(events())

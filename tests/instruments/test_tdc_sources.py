@@ -202,6 +202,19 @@ def test_a_pause_longer_than_a_roll_over_is_a_gap_and_a_dead_stream_a_timeout(un
             source.read(0.1)
 
 
+def test_a_recording_is_ended_behind_the_batch_read_last(unit: Unit) -> None:
+    unit.pieces = [words(10), None, words(19_000_000), words(40_000_000)]
+    with opened(unit) as source:
+        source.configure_inputs()
+        batches = []
+        for batch in source.record(1.0, 0.02):
+            batches.append(batch)
+            source.end()
+
+        assert [batch.gaps for batch in batches] == [(Gap(20_000, 20_000_000_000, "silence"),)]
+        assert source.is_safe()
+
+
 def test_a_time_that_goes_back_is_told_by_name(unit: Unit) -> None:
     unit.pieces = [words(100, 50)]
     with opened(unit) as source:

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import zmq
 
 from heliograph.core.errors import ConfigError
+from heliograph.instruments.station import Station, default_text
 from heliograph.instruments.wire import id900, interbus, websq
 from heliograph.mocks.lab import Lab
 
@@ -171,6 +173,42 @@ def light_up(resources: dict) -> None:
         snspd.sendall(websq.encode(websq.command("DetectorEnable", "DetectorEnable", True)))
         while b"DetectorEnable" not in snspd.recv(1000):
             pass
+
+
+def listening() -> set[tuple[str, str]]:
+    """Return family and address, in hex as the system shows them, of every TCP socket of this process that listens."""
+    own = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            own.add(str(fd.readlink()))
+    found = set()
+    for family in ("tcp", "tcp6"):
+        for line in Path("/proc/net", family).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
+                found.add((family, fields[1]))
+    return found
+
+
+@pytest.mark.parametrize("name", ["", "full_station.toml", "avalanche_station.toml"])
+def test_every_listener_of_a_bench_is_bound_to_this_machine_only(context, name):
+    text = (Path(__file__).parents[1] / name).read_bytes() if name else default_text()
+    before = listening()
+    with Lab(Station.parse(text, Path("lab.toml")).plain()).in_thread() as resources:
+        if "tagger" in resources:
+            Tagger(context, resources).record(1)
+        found = listening() - before
+
+    # 127.0.0.1, its bytes the other way round.
+    assert {address.partition(":")[0] for _, address in found} == {"0100007F"}
+    assert {family for family, _ in found} == {"tcp"}
+    addresses = [address for one in resources.values() for address in one.values()]
+    ports = {int(address.partition(":")[2], 16) for _, address in found}
+    named = {port(address) for address in addresses if not address.startswith("ASRL")}
+    assert named <= ports
+    # Beside them there is the stream of each channel that is recorded, and nothing else.
+    assert len(ports - named) == (3 if "tagger" in resources else 0)
+    assert all("127.0.0.1" in address or address.startswith("ASRL/") for address in addresses)
 
 
 def test_same_seed_and_commands_give_the_same_tags_however_slowly_they_are_read(context):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+from heliograph.acquisition.runs import RunLayout, RunWriter
 from heliograph.core.errors import InstrumentError, LimitError, Overflow, Rejected, Timeout
 from heliograph.core.physics import modulator_transmission, train_fractions
 from heliograph.instruments.connect import connect
+from heliograph.instruments.roles import TagBatch
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
 
@@ -236,7 +240,7 @@ def test_a_threshold_beyond_the_pulses_sees_nothing(lit):
     assert clicks(lit, 0.2)[0] == 0
 
 
-def recorded() -> list[np.ndarray]:
+def recorded() -> list[TagBatch]:
     with opened() as bench:
         light_up(bench)
         for user, name in (("A", "awg_a"), ("B", "awg_b")):
@@ -244,13 +248,30 @@ def recorded() -> list[np.ndarray]:
             bench[name].load(1, gate(bench, user, pattern * np.pi / 2), 1e9)
             bench[name].output(1, True)
         bench["snspd"].counts(0.1)
-        return [b.t_ps for b in bench["tagger"].record(0.4)]
+        return list(bench["tagger"].record(0.4))
 
 
-def test_same_station_seed_and_commands_give_the_same_tags():
+def digest(folder: Path, batches: list[TagBatch]) -> str:
+    """Write a run of batches, always at the same time, and return its digest."""
+    layout = RunLayout(tags={"tagger": {"D1": 1, "D2": 2, "sync": 3}})
+    with RunWriter.create(folder, "Counting", {"pair": "A-B"}, station(), {}, layout=layout, seed=4, clock_ns=lambda: 1_800_000_000 * 10**9) as run:
+        for one in batches:
+            run.tags("tagger", one)
+    with h5py.File(run.path) as file:
+        return str(file.attrs["digest"])
+
+
+def test_same_station_seed_and_commands_give_the_same_tags_and_the_same_digest_of_the_run_file(tmp_path):
     one, other = recorded(), recorded()
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a.t_ps, b.t_ps)
+        np.testing.assert_array_equal(a.ch, b.ch)
+        assert (a.seq, a.t_begin_ps, a.t_end_ps, a.gaps) == (b.seq, b.t_begin_ps, b.t_end_ps, b.gaps)
+
+    wanted = digest(tmp_path / "one", one)
+    assert digest(tmp_path / "other", other) == wanted
+    moved = replace(other[0], t_ps=np.concatenate([other[0].t_ps[:1] - 1, other[0].t_ps[1:]]))
+    assert digest(tmp_path / "moved", [moved, *other[1:]]) != wanted
 
 
 def test_leaving_the_bench_makes_it_safe_and_a_new_owner_finds_it_so():

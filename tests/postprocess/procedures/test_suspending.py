@@ -19,9 +19,10 @@ from heliograph.acquisition.sent import load_sent
 from heliograph.control.bench import Bench
 from heliograph.control.node import network
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import DeviceFault
+from heliograph.core.errors import DeviceFault, Overflow
 from heliograph.instruments.connect import connect
 from heliograph.instruments.station import Station, default_text
+from heliograph.mocks.devices.id900_recorder import Recorder
 from heliograph.mocks.faults import Fault
 from heliograph.mocks.lab import Lab
 from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
@@ -138,6 +139,41 @@ def test_counts_of_a_pause_are_no_part_of_a_count_rate(watched):
         assert run["snspd/counts"].shape[0] == 10
         assert 0.8 < run["pauses/lasted"][0] < 2.0
     assert np.ptp([row["D1 (1/s)"] for row in rows[5:]]) < 0.05 * rows[-1]["D1 (1/s)"]
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_light_whose_loss_nobody_can_place_is_not_kept_however_early_it_ends(watched, monkeypatch, paused):
+    stamps, overflow, dropped = Recorder._stamps, [False], [0]
+
+    def short(recorder: Recorder, recording: Any, channel: int, begin: int) -> Any:
+        found = stamps(recorder, recording, channel, begin)
+        if not overflow[0] or channel == 3:
+            return found
+        recorder.lost[channel] = recorder.lost.get(channel, 0) + found.size // 2
+        dropped[0] += found.size // 2
+        return found[: found.size // 2]
+
+    monkeypatch.setattr(Recorder, "_stamps", short)
+    store = watched.folder / f"lost-{paused}"
+    procedure = KeyExchange(store=store, source=SimRandom(1), pair="A-B", seconds=5.0)
+    if not paused:
+        monkeypatch.setattr(procedure, "should_stop", lambda: overflow[0])
+
+    def seen(topic: str, record: Any) -> None:
+        if topic == "results" and record["Time (s)"] >= 0.4 and not overflow[0]:
+            overflow[0] = True
+            if paused:
+                watched.suffer("laser-drift", -2.0, 1.5)
+
+    with pytest.raises(Overflow, match="events are lost"):
+        watched.bench.run(procedure, progress=seen)
+
+    with Run.open(max(watched.bench.folder.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)) as run:
+        assert run.stop["reason"] == "failed"
+        assert [gap.missed for batch in run.batches() for gap in batch.gaps if gap.reason == "device-error"] == [dropped[0]]
+    assert not list(store.glob("*/patterns/*"))
+    overflow[0] = False
+    assert len(list(watched.bench["tagger"].record(0.2))) == 1
 
 
 def test_a_run_gives_up_when_nothing_gets_better(watched):
