@@ -134,6 +134,7 @@ def test_the_forgery_bound_is_the_sum_over_all_tags(small):
     alice, _ = run_in_process(small.alice(tags=Listening("A-B")), small.bob(tags=Listening("A-B")))
 
     assert len(lengths) == 6
+    assert alice.forgery is not None
     assert alice.forgery == pytest.approx(sum(forgery_bound(length) for length in lengths), rel=1e-12)
     assert alice.statement.epsilon == alice.length.epsilon + alice.forgery
     assert all(here == there for here, there in pairwise(lengths[:2]))
