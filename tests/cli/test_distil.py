@@ -118,7 +118,9 @@ def test_a_run_file_holds_no_bit_of_a_pattern_and_no_file_a_bit_of_the_key_in_th
     assert not [number for number, piece in enumerate(piece for bits in patterns for piece in pieces(bits)) if piece in run]
     assert len(keys) == 2
     assert np.array_equal(*keys)
-    wanted = pieces(np.unpackbits(np.asarray(keys[0], np.uint8), bitorder="little"))
+    key: np.ndarray = keys[0]
+    key_bits = np.unpackbits(key, bitorder="little")
+    wanted = pieces(key_bits)
     files = [path for path in light.folder.rglob("*") if path.is_file()]
     assert {light.run, light.store / "A" / "A-B.sqlite"} <= set(files)
     assert [path.name for path in files if any(piece in path.read_bytes() for piece in wanted)] == []
