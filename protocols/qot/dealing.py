@@ -21,7 +21,7 @@ from .gates import Bits
 from .inner_product import uniform
 from .laws import Codes, halves
 from .states import AliasTable, MeasuredStates
-from .validation import COMMITTED_BYTES, DecoyRule, Tested, commitment, common_seed, judge, sample
+from .validation import BIAS_LIMIT, COMMITTED_BYTES, DecoyRule, Tested, commitment, common_seed, judge, sample
 
 _COUNT = struct.Struct("<I")
 
@@ -143,12 +143,14 @@ def _positions(payload: bytes, width: int) -> tuple[NDArray[np.int64], NDArray[n
 class Validator:
     """One party's side of the test that comes before states are used: `start`, then a message in and a message out until `states` is there.
 
-    own: halves that arrived.  alice: which side it is.  share: of the states that are tested, and lost.  error_limit, delta: see `validation.judge`.
-    source: of the 32 bytes it commits to.
+    own: halves that arrived.  alice: which side it is.  share: of the states that are tested, and lost.  error_limit, delta, bias_limit: see
+    `validation.judge`.  source: of the 32 bytes it commits to.
     """
 
-    def __init__(self, own: Codes, *, alice: bool, share: float, error_limit: float, source: RandomSource, delta: float = 1e-6) -> None:
-        self._own, self._alice, self._share, self._limit, self._delta = own, alice, share, error_limit, delta
+    def __init__(
+        self, own: Codes, *, alice: bool, share: float, error_limit: float, source: RandomSource, delta: float = 1e-6, bias_limit: float = BIAS_LIMIT
+    ) -> None:
+        self._own, self._alice, self._share, self._limit, self._delta, self._bias = own, alice, share, error_limit, delta, bias_limit
         self._secret = source.take(COMMITTED_BYTES)
         self._due = Kind.COMMIT
         self._committed = b""
@@ -190,7 +192,7 @@ class Validator:
         if not np.array_equal(at, np.flatnonzero(self._tested)):
             raise FrameError("other states were tested there", where="validation")
         mine, other = self._own[at], theirs.astype(np.uint8)
-        self.found = judge(*((mine, other) if self._alice else (other, mine)), error_limit=self._limit, delta=self._delta)
+        self.found = judge(*((mine, other) if self._alice else (other, mine)), error_limit=self._limit, delta=self._delta, bias_limit=self._bias)
         self._due = Kind.ABORT
 
     def _say(self, kind: Kind, payload: bytes) -> bytes:

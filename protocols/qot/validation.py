@@ -20,6 +20,10 @@ COMMITTED_BYTES = 32
 _LABEL = b"heliograph-qot-val"
 CAUGHT = 0.25
 """Share of decoys that betray somebody who measures and sends on, whatever basis is chosen."""
+BIAS_LIMIT = 0.05
+"""How far from even a frequency may be unless something else is agreed; on the calibrated noise of Santiago none is off by more than 0.006."""
+_FREQUENCIES = 2 * (3 + 8)
+"""Chances of a false alarm in `unevenness`: three bits and eight values, each too often or too seldom."""
 
 
 def commitment(secret: bytes) -> bytes:
@@ -58,11 +62,28 @@ class Tested:
     cells_p: float
 
 
-def judge(alice: Codes, bob: Codes, *, error_limit: float, delta: float = 1e-6) -> Tested:
+class UnevenStates(ValidationAbort):
+    """Tested states favour some bits more than they may: a dealer who does so knows them. Both sides drop the whole batch."""
+
+    def __init__(self, found: float, threshold: float) -> None:
+        super().__init__(found, threshold)
+        self.message = f"the states are uneven: a frequency is off by {found:.3%}, {threshold:.3%} is the threshold. The batch is dropped"
+        self.remedy = "Do not trust the dealer, or agree on a wider bias limit for the device."
+
+
+def unevenness(codes: Codes) -> float:
+    """Return how far the frequencies of b1, b0 and s, and of their eight values together, are from even at most.  codes: uint8 (k,)."""
+    cells = np.bincount(codes >> 1, minlength=8).reshape(2, 2, 2) / codes.size
+    singles = (abs(float(np.take(cells, 1, axis=axis).sum()) - 0.5) for axis in range(3))
+    return max(float(np.abs(cells - 0.125).max()), *singles)
+
+
+def judge(alice: Codes, bob: Codes, *, error_limit: float, delta: float = 1e-6, bias_limit: float = BIAS_LIMIT) -> Tested:
     """Judge the announced halves of the tested states.
 
-    alice, bob: uint8 (k,), what each announced.  error_limit: error rate that is agreed to be harmless.  delta: probability of a false alarm.
-    Raises ValidationAbort if there are too many errors, or if states are not evenly spread.
+    alice, bob: uint8 (k,), what each announced.  error_limit: error rate that is agreed to be harmless.  delta: probability of a false alarm, of errors and of
+    unevenness each.  bias_limit: how far from even a frequency may be, agreed as well because no device is exactly even.
+    Raises ValidationAbort if there are too many errors, UnevenStates if states are not evenly spread, ParameterError if none were tested.
     """
     if alice.size == 0 or alice.size != bob.size:
         raise ParameterError("no states were tested, or not the same ones", where="validation")
@@ -75,6 +96,9 @@ def judge(alice: Codes, bob: Codes, *, error_limit: float, delta: float = 1e-6) 
     p = float(chi2.sf(((cells - expected) ** 2 / expected).sum(), 7))
     if found > threshold:
         raise ValidationAbort(found, threshold)
+    bias, most = unevenness(codes), bias_limit + margin(delta / _FREQUENCIES, codes.size)
+    if bias > most:
+        raise UnevenStates(bias, most)
     return Tested(found, codes.size, p)
 
 

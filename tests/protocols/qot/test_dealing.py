@@ -90,6 +90,17 @@ def test_states_worse_than_agreed_are_dropped_by_both():
     assert two.found is None
 
 
+@pytest.mark.parametrize("bit", [1, 2, 3])
+def test_a_dealer_who_fixes_a_bit_is_noticed_by_both(bit):
+    """Zero are s, b0 and b1 in turn; t is right throughout."""
+    law = np.where(np.arange(16) >> bit & 1, 0.0, 2.0 * iid(0.0))
+    for first in (0, 1):
+        both = validators(*dealt(law))
+        with pytest.raises(ValidationAbort, match="uneven"):
+            validate(both[first], both[1 - first])
+        assert both[first].found is None
+
+
 @pytest.mark.parametrize("turn", [0, 1, 2])
 def test_a_message_altered_on_the_way_ends_the_test(turn):
     seen = []

@@ -5,9 +5,9 @@ import pytest
 
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import FrameError, ParameterError, ValidationAbort
-from heliograph.protocols.qot.laws import halves, ideal, iid
+from heliograph.protocols.qot.laws import halves, ideal, iid, preset
 from heliograph.protocols.qot.states import DrawnStates
-from heliograph.protocols.qot.validation import DecoyRule, commitment, common_seed, judge, margin, sample
+from heliograph.protocols.qot.validation import DecoyRule, UnevenStates, commitment, common_seed, judge, margin, sample
 
 
 def test_the_golden_positions():
@@ -50,15 +50,28 @@ def test_states_as_good_as_agreed_pass_and_worse_ones_do_not():
     assert caught.value.found == pytest.approx(0.12, abs=0.01)
 
 
-def test_a_dealer_with_random_t_fails_and_one_with_constant_s_shows():
+def test_a_dealer_with_random_t_fails():
     codes = DrawnStates(ideal(), SimRandom(5)).next(20_000)
     random_t = codes ^ (np.random.default_rng(6).random(codes.size) < 0.5).astype(np.uint8)
     with pytest.raises(ValidationAbort) as caught:
         judge(*halves(random_t), error_limit=0.1)
     assert caught.value.found == pytest.approx(0.5, abs=0.02)
 
-    constant = codes[(codes >> 1 & 1) == 0]
-    assert judge(*halves(constant), error_limit=0.1).cells_p < 1e-12
+
+@pytest.mark.parametrize("kept", [lambda c: (c >> 1 & 1) == 0, lambda c: (c >> 2 & 1) == 0, lambda c: c >> 3 == 1, lambda c: (c >> 3) == (c >> 2 & 1)])
+def test_a_dealer_who_hands_out_uneven_states_fails_though_t_is_right(kept):
+    codes = DrawnStates(ideal(), SimRandom(5)).next(20_000)
+
+    with pytest.raises(UnevenStates, match="uneven"):
+        judge(*halves(codes[kept(codes)]), error_limit=0.1)
+
+
+def test_a_device_that_is_a_little_uneven_passes_unless_evenness_was_agreed():
+    codes = DrawnStates(preset("santiago"), SimRandom(5)).next(1_000_000)
+
+    assert judge(*halves(codes), error_limit=0.1).cells_p < 1e-6
+    with pytest.raises(UnevenStates):
+        judge(*halves(codes), error_limit=0.1, bias_limit=0.002)
 
 
 @pytest.mark.parametrize("basis", ["z", "x", "random"])
