@@ -156,6 +156,7 @@ class Validator:
         self._committed = b""
         self._tested: NDArray[np.bool_] = np.zeros(own.size, bool)
         self.found: Tested | None = None
+        self._states: MeasuredStates | None = None
 
     def start(self) -> bytes:
         """Return the commitment, the first message of either side."""
@@ -179,9 +180,9 @@ class Validator:
     @property
     def states(self) -> MeasuredStates:
         """Return the halves that were not tested, to be used once each. Raises DesyncError before the test is over."""
-        if self.found is None:
+        if self._states is None:
             raise DesyncError("the states have not been tested", where="validation")
-        return MeasuredStates(self._own[~self._tested])
+        return self._states
 
     def _test_bits(self) -> bytes:
         at = np.flatnonzero(self._tested)
@@ -193,6 +194,7 @@ class Validator:
             raise FrameError("other states were tested there", where="validation")
         mine, other = self._own[at], theirs.astype(np.uint8)
         self.found = judge(*((mine, other) if self._alice else (other, mine)), error_limit=self._limit, delta=self._delta, bias_limit=self._bias)
+        self._states = MeasuredStates(self._own[~self._tested])
         self._due = Kind.ABORT
 
     def _say(self, kind: Kind, payload: bytes) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import struct
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -61,24 +64,45 @@ class AliasTable:
 
 
 class Cursor:
-    """How many states have been used, kept in a file that is written before they are handed out.
+    """How many states have been used, kept in a file that is written before they are handed out. One cursor at a time has the file, until `close`.
 
-    path: made when it is missing; None keeps the count in memory, for simulations.  Raises StorageError if the file cannot be written, ParameterError if it is
-    not one of these.
+    path: made when it is missing; None keeps the count in memory, for simulations.  Raises StorageError if the file cannot be written or another cursor has it,
+    ParameterError if it is not one of these.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self.used = 0
-        if path is not None and path.exists():
+        self._release: weakref.finalize[..., Cursor] | None = None
+        if path is None:
+            return
+        # The count is replaced whole, so its own file would be another one after every step: the lock is a file beside it, which stays.
+        self._release = weakref.finalize(self, os.close, _locked(path.with_name(f".{path.name}.lock"), path))
+        try:
+            self.used = self._read(path)
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def _read(path: Path) -> int:
+        if path.exists():
             raw = path.read_bytes()
             if len(raw) != _CURSOR.size or not raw.startswith(_MAGIC):
                 raise ParameterError("this is no cursor of states", where=str(path), remedy="Prepare new states; which of the old ones were used is not known.")
-            _, self.used = _CURSOR.unpack(raw)
+            return int(_CURSOR.unpack(raw)[1])
+        return 0
+
+    def close(self) -> None:
+        """Leave the file to others; no state can be had through this cursor afterwards."""
+        if self._release is not None:
+            self._release()
 
     def burn(self, n: int) -> int:
-        """Count n states as used and return the number of the first. What a crash follows is lost, never given again."""
+        """Count n states as used and return the number of the first. What a crash follows is lost, never given again. Raises StorageError."""
         first = self.used
+        if self._release is not None and not self._release.alive:
+            raise StorageError("the cursor is closed; no state was used", where=str(self._path))
         if self._path is not None:
             try:
                 write_private(self._path, _CURSOR.pack(_MAGIC, first + n))
@@ -86,6 +110,22 @@ class Cursor:
                 raise StorageError(f"the cursor was not written ({error.strerror}); no state was used", where=str(self._path)) from error
         self.used = first + n
         return first
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """Return a descriptor that holds the lock of a cursor until it is closed. Raises StorageError."""
+    descriptor = -1
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StorageError("another run has these states; no state was used", where=str(path), remedy="Wait for its end, or prepare others.") from error
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise StorageError(f"the cursor was not locked ({error.strerror}); no state was used", where=str(path)) from error
+    return descriptor
 
 
 class DrawnStates:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import DesyncError, FrameError, ValidationAbort
+from heliograph.core.errors import DesyncError, FrameError, StatesExhausted, ValidationAbort
 from heliograph.protocols.qot.dealing import Basis, Channel, Shipment, Trent, Validator, receive
 from heliograph.protocols.qot.gates import beaver_choice, beaver_messages, beaver_output
 from heliograph.protocols.qot.laws import error_rate, iid, law_of, preset
@@ -64,6 +64,18 @@ def test_tested_states_are_gone_and_the_others_transfer_bits():
 def test_states_are_not_given_out_before_the_test():
     with pytest.raises(DesyncError, match="have not been tested"):
         _ = validators(*dealt(iid(0.0)))[0].states
+
+
+def test_untested_states_are_had_once_however_often_they_are_asked_for():
+    one, two = validators(*dealt(iid(0.0)))
+    validate(one, two)
+    left = 20_000 - int(one.found.states if one.found else 0)
+
+    first, second = one.states.next(left // 2), one.states.next(left - left // 2)
+
+    assert first.size + second.size == left
+    with pytest.raises(StatesExhausted):
+        one.states.next(1)
 
 
 @pytest.mark.parametrize("basis", [Basis.Z, Basis.X, None])

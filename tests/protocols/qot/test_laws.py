@@ -1,5 +1,7 @@
 """Joint laws of a state's four bits, and drawing from them."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,7 +98,24 @@ def test_a_state_is_used_once_even_by_whoever_comes_after_a_crash(tmp_path):
     np.testing.assert_array_equal(np.concatenate([first, second]), codes)
     with pytest.raises(StatesExhausted, match="1 states are needed, 0 are left"):
         again.next(1)
+    again.cursor.close()
     assert Cursor(path).used == 80
+
+
+def test_two_runs_do_not_use_the_same_states(tmp_path):
+    codes, path = np.tile(np.array(IDEAL_CODES, np.uint8), 10), tmp_path / "cursor"
+    first = MeasuredStates(codes, cursor=Cursor(path))
+
+    with pytest.raises(StorageError, match="another run"):
+        Cursor(path)
+
+    first.next(10)
+    first.cursor.close()
+    with pytest.raises(StorageError, match="closed"):
+        first.next(1)
+    second = Cursor(path)
+    assert second.burn(1) == 10
+    assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
 
 
 def test_states_that_are_too_few_are_left_alone():
@@ -113,15 +132,18 @@ def test_without_a_cursor_on_disk_no_state_is_handed_out(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
     source = DrawnStates(ideal(), SimRandom(1), cursor=Cursor(folder / "cursor"))
-    folder.rmdir()
+    shutil.rmtree(folder)
 
     with pytest.raises(StorageError, match="no state was used"):
         source.next(1)
     assert source.cursor.used == 0
+    with pytest.raises(StorageError, match="not locked"):
+        Cursor(folder / "cursor")
 
 
 def test_a_damaged_cursor_is_named(tmp_path):
     path = tmp_path / "cursor"
     path.write_bytes(b"something else")
-    with pytest.raises(ParameterError, match="no cursor"):
-        Cursor(path)
+    for _ in range(2):
+        with pytest.raises(ParameterError, match="no cursor"):
+            Cursor(path)
