@@ -22,11 +22,11 @@ class Spent:
 
 
 def spent(jobs: Iterable[JobHistory]) -> Spent:
-    """Add up the intents of cloud jobs that were not refused, unsent, failed, cancelled or given up as lost."""
+    """Add up the parts of cloud jobs that were not refused, unsent, failed, cancelled or given up as lost."""
     total = Spent()
     for job in jobs:
         if job.intent["cloud"] and job.counts:
-            cost = job.intent["cost"]
+            cost = job.cost
             seconds = cost["qpu_seconds"] if job.usage is None else job.usage
             total = Spent(total.jobs + 1, total.shots + cost["shots"], total.usd + (cost["usd"] or 0), total.qpu_seconds + (seconds or 0))
     return total

@@ -145,7 +145,7 @@ class ProviderBackend(ABC):
         plan = self._plan(works, shots, seed)
         uuid = uuids.uuid4().hex
         file = self._file(plan)
-        self._intend(uuid, file, self._priced(plan), tags)
+        self._intend(uuid, file, self._priced(plan.parts), [self._priced((part,)) for part in plan.parts], tags)
         ids: dict[int, str] = {}
         for index in range(len(plan.parts)):
             if index not in ids:
@@ -229,9 +229,9 @@ class ProviderBackend(ABC):
             parts = self.parts(len(read), shots, seed)
         return Plan(read, shots, seed, parts, [payload for payload, _ in translated], [layout for _, layout in translated])
 
-    def _priced(self, plan: Plan) -> Cost:
+    def _priced(self, parts: Sequence[Part]) -> Cost:
         with vendor_errors(self.name, secrets=self.secrets()):
-            return self.price(plan.parts)
+            return self.price(parts)
 
     def _file(self, plan: Plan) -> JobFile:
         # Texts and hashes cost milliseconds a circuit and are needed only where something is remembered.
@@ -242,7 +242,7 @@ class ProviderBackend(ABC):
         )
         return JobFile(self.name, plan.shots, plan.seed, sent, plan.parts)
 
-    def _intend(self, uuid: str, file: JobFile, cost: Cost, tags: Sequence[str]) -> None:
+    def _intend(self, uuid: str, file: JobFile, cost: Cost, part_costs: Sequence[Cost], tags: Sequence[str]) -> None:
         if self.project is None:
             return
         fields = {
@@ -256,6 +256,7 @@ class ProviderBackend(ABC):
             "seed": file.seed,
             "seed_transpiler": self.settings.seed_transpiler,
             "cost": cost.as_dict(),
+            "part_costs": [one.as_dict() for one in part_costs],
             "tags": list(tags),
             "versions": versions(),
         }

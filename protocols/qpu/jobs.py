@@ -59,7 +59,8 @@ class ProviderJob:
                 self._states[part] = self._asked(part)
         state, reason = _together(list(self._states.values()))
         if state is not self._last:
-            self._backend.note("state", uuid=self.uuid, state=str(state), reason=reason)
+            parts = {str(part): str(one) for part, (one, _) in self._states.items()}
+            self._backend.note("state", uuid=self.uuid, state=str(state), reason=reason, parts=parts)
         self._last, self._reason = state, reason
         return state
 

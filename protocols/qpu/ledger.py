@@ -20,18 +20,20 @@ FILE = "qpu-ledger.jsonl"
 UNRESOLVED = "unresolved"
 _PREFIX = "qpu_"
 _WAIT_S = 30.0
+_FREE = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 @dataclass
 class JobHistory:
     """What the ledger says about one job.
 
-    provider_ids: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
+    provider_ids, part_states: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
     """
 
     uuid: str
     intent: dict[str, Any]
     provider_ids: dict[int, str] = field(default_factory=dict)
+    part_states: dict[int, JobStatus] = field(default_factory=dict)
     status: JobStatus | None = None
     reason: str = ""
     error: str = ""
@@ -66,10 +68,28 @@ class JobHistory:
         return str(self.status or JobStatus.QUEUED)
 
     @property
+    def counted(self) -> tuple[int, ...]:
+        """Return the parts that take from the budget: all that were sent or may have been, but for those that failed or were cancelled."""
+        if self.refused:
+            return ()
+        settled = self.lost or self.error not in {"", UNRESOLVED}
+        return tuple(part for part in range(self.parts) if (part in self.provider_ids or not settled) and self._state_of(part) not in _FREE)
+
+    @property
     def counts(self) -> bool:
-        """Return whether it takes from the budget."""
-        ended = self.status in {JobStatus.FAILED, JobStatus.CANCELLED}
-        return not (ended or self.state in {"refused", "lost", "unsent"})
+        """Return whether any of it takes from the budget."""
+        return bool(self.counted)
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """Return what it takes from the budget; all that was meant where some part counts and the ledger tells no costs of parts."""
+        parts = self.intent.get("part_costs")
+        if parts is None or len(self.counted) == self.parts:
+            return {name: value if self.counts else 0 for name, value in self.intent["cost"].items()}
+        return {name: sum(parts[part][name] or 0 for part in self.counted) for name in self.intent["cost"]}
+
+    def _state_of(self, part: int) -> JobStatus | None:
+        return self.status if self.parts == 1 else self.part_states.get(part)
 
 
 class JobLedger:
@@ -139,6 +159,7 @@ def _apply(job: JobHistory, event: str, row: dict[str, Any]) -> None:
         job.provider_ids |= {int(part): name for part, name in row["provider_ids"].items()}
     elif event == "state" and not (job.status and job.status.final):
         job.status, job.reason = JobStatus(row["state"]), row.get("reason", "")
+        job.part_states |= {int(part): JobStatus(state) for part, state in row.get("parts", {}).items()}
     elif event == "result":
         job.sha256 |= {int(work): digest for work, digest in row["sha256"].items()}
         job.recorded = job.recorded or bool(row["whole"])

@@ -33,6 +33,7 @@ from heliograph.core.errors import (
 from heliograph.protocols.qpu import JobStatus, Project, Work, open_backend
 from heliograph.protocols.qpu.bit_order import from_bit_array, from_measured_qubits, from_used_clbits
 from heliograph.protocols.qpu.braket import BraketBackend
+from heliograph.protocols.qpu.budget import spent
 from heliograph.protocols.qpu.feed_forward import e2, xor_free_s
 from heliograph.protocols.qpu.local import LocalBackend
 
@@ -594,6 +595,21 @@ def test_a_job_of_which_only_one_task_was_sent(backend, aws, home):
         backend.resume(uuid).result()
     assert caught.value.missing == (1,)
     assert len(aws.sent) == 2
+
+
+def test_the_cost_of_a_task_that_is_done_is_not_free_again_when_the_other_fails(backend, aws, home):
+    first, second = aws.create(), aws.create()
+    job = backend.submit([Work(bell()), Work(bell())], 100)
+    whole = spent(Project(home).ledger.jobs().values())
+    aws.state(first, "COMPLETED")
+    aws.state(second, "FAILED", failureReason="the ions left")
+
+    assert job.status() is JobStatus.FAILED
+
+    found = spent(Project(home).ledger.jobs().values())
+    assert (found.jobs, found.shots) == (1, 100)
+    assert found.usd == pytest.approx(whole.usd / 2)
+    assert whole.usd > 0
 
 
 def test_a_client_that_died_after_a_job_had_failed_still_records_what_there_is(backend, aws, home, patience):

@@ -47,6 +47,45 @@ def test_what_counts_against_the_budget(changes, state, counts):
     assert guard.spent([job]) == (Spent(1, 100, 2.0, 0.0) if counts else Spent())
 
 
+HALF = {"tasks": 1, "shots": 50, "usd": 1.3, "qpu_seconds": 0.0}
+DONE_AND = {0: JobStatus.DONE}
+
+
+def of_two(**changes):
+    whole = {name: 2 * value for name, value in HALF.items()}
+    return JobHistory("a" * 32, {"parts": 2, "cloud": True, "cost": whole, "part_costs": [HALF, HALF], "backend": "x"}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({}, (0, 1)),
+        ({"provider_ids": {0: "x"}}, (0, 1)),
+        ({"provider_ids": {0: "x"}, "error": "unresolved"}, (0, 1)),
+        ({"provider_ids": {0: "x"}, "error": "QpuRateLimited"}, (0,)),
+        ({"provider_ids": {1: "x"}, "error": "unresolved", "lost": True}, (1,)),
+        ({"provider_ids": {0: "x", 1: "y"}, "status": JobStatus.DONE, "part_states": DONE_AND | {1: JobStatus.DONE}}, (0, 1)),
+        ({"provider_ids": {0: "x", 1: "y"}, "status": JobStatus.FAILED, "part_states": DONE_AND | {1: JobStatus.FAILED}}, (0,)),
+        ({"provider_ids": {0: "x", 1: "y"}, "status": JobStatus.CANCELLED, "part_states": DONE_AND | {1: JobStatus.CANCELLED}}, (0,)),
+        ({"provider_ids": {0: "x", 1: "y"}, "status": JobStatus.FAILED, "part_states": dict.fromkeys(range(2), JobStatus.FAILED)}, ()),
+        ({"refused": True}, ()),
+        ({"error": "QpuAuthError"}, ()),
+    ],
+)
+def test_only_parts_that_came_to_nothing_give_their_cost_back(changes, parts):
+    job = of_two(**changes)
+
+    assert job.counted == parts
+    assert guard.spent([job]) == Spent(int(bool(parts)), 50 * len(parts), 1.3 * len(parts), 0.0)
+
+
+def test_a_ledger_without_costs_and_states_of_parts_gives_nothing_back_of_a_job_in_parts():
+    job = of_two(provider_ids={0: "x", 1: "y"}, status=JobStatus.FAILED)
+    del job.intent["part_costs"]
+
+    assert guard.spent([job]) == Spent(1, 100, 2.6, 0.0)
+
+
 def test_local_jobs_cost_nothing_and_told_seconds_replace_reserved_ones():
     local = history()
     local.intent = {**local.intent, "cloud": False}
