@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...core.entropy import RandomSource
-from ...core.errors import DesyncError, FrameError, ParameterError
+from ...core.errors import DesyncError, FrameError, HeliographError, ParameterError
 from .frames import Flags, Kind, Message, pack_numbers, unpack_numbers
 from .gates import Bits
 from .inner_product import uniform
@@ -157,17 +157,35 @@ class Validator:
         self._tested: NDArray[np.bool_] = np.zeros(own.size, bool)
         self.found: Tested | None = None
         self._states: MeasuredStates | None = None
+        self._ended: HeliographError | None = None
 
     def start(self) -> bytes:
         """Return the commitment, the first message of either side."""
         return self._say(Kind.COMMIT, commitment(self._secret))
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take the other side's message and return the answer, None at the end. Raises FrameError, ValidationAbort; the states are then not to be used."""
+        """Take the other side's message and return the answer, None at the end.
+
+        Raises FrameError, DesyncError, ValidationAbort; the states are then not to be used, and every later message raises the same.
+        """
+        if self._ended is not None:
+            raise self._ended
+        try:
+            return self._take(data)
+        except HeliographError as error:
+            self._ended = error
+            raise
+
+    def _take(self, data: bytes) -> bytes | None:
+        if self.found is not None:
+            raise FrameError("a message after the end", where="validation")
         message = Message.decode(data, expected=self._due, first=0)
         if message.gates != self._own.size:
             raise DesyncError(f"{message.gates:,} states arrived there, {self._own.size:,} here", where="validation")
         if self._due is Kind.COMMIT:
+            # Whoever echoes a commitment can echo what it commits to as well, and the seed would be zero.
+            if message.payload == commitment(self._secret):
+                raise FrameError("our own commitment came back", where="validation")
             self._committed, self._due = message.payload, Kind.REVEAL
             return self._say(Kind.REVEAL, self._secret)
         if self._due is Kind.REVEAL:
@@ -195,7 +213,6 @@ class Validator:
         mine, other = self._own[at], theirs.astype(np.uint8)
         self.found = judge(*((mine, other) if self._alice else (other, mine)), error_limit=self._limit, delta=self._delta, bias_limit=self._bias)
         self._states = MeasuredStates(self._own[~self._tested])
-        self._due = Kind.ABORT
 
     def _say(self, kind: Kind, payload: bytes) -> bytes:
         return Message(kind, Flags.BEAVER | Flags.TWIRLED, 0, 0, self._own.size, payload).encode()

@@ -127,6 +127,27 @@ def test_a_message_altered_on_the_way_ends_the_test(turn):
     assert one.found is None
 
 
+def test_a_party_that_echoes_our_commitment_does_not_choose_the_seed():
+    one, _ = validators(*dealt(iid(0.0)))
+    mine = one.start()
+
+    with pytest.raises(FrameError, match="our own commitment"):
+        one.feed(mine)
+
+
+def test_a_test_that_failed_is_not_taken_again_with_better_halves():
+    one, two = validators(*dealt(iid(0.0)))
+    sent: list[bytes] = []
+    with pytest.raises((FrameError, ValidationAbort)) as caught:
+        validate(one, two, lambda data: sent.append(data) or (data[:-1] if len(sent) == 5 else data))
+
+    with pytest.raises(type(caught.value)) as again:
+        one.feed(sent[4])
+    assert again.value is caught.value
+    with pytest.raises(DesyncError):
+        _ = one.states
+
+
 def test_parties_that_received_different_numbers_of_states_notice():
     alice, bob = dealt(iid(0.0))
 
