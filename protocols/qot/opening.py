@@ -32,12 +32,12 @@ class Shuffle:
     dummies: Bits
 
     @classmethod
-    def of(cls, seed: bytes, number: int, bits: int, dummies: int) -> Self:
-        """Return the shuffle of the output of this number, which is derived once and used once.  bits: real ones.  Raises ParameterError."""
-        if len(seed) != SEED_BYTES or bits < 1 or dummies < 0 or number < 0:
+    def of(cls, seed: bytes, number: int, bits: int, dummies: int, *, run: int = 0) -> Self:
+        """Return the shuffle of the output of this number in this run, which is derived once and used once.  bits: real ones.  Raises ParameterError."""
+        if len(seed) != SEED_BYTES or bits < 1 or dummies < 0 or not (0 <= number < 1 << 64 and 0 <= run < 1 << 64):
             raise ParameterError(f"{bits} bits and {dummies} dummies under {len(seed)} bytes of seed", where="opening")
         n = bits + dummies
-        stream = hashlib.shake_256(_LABEL + seed + number.to_bytes(8, "little")).digest(8 * n + (n + 7) // 8 + 16)
+        stream = hashlib.shake_256(_LABEL + seed + run.to_bytes(8, "little") + number.to_bytes(8, "little")).digest(8 * n + (n + 7) // 8 + 16)
         lots = np.frombuffer(stream[: 8 * n], "<u8")
         masks = np.unpackbits(np.frombuffer(stream[8 * n : -16], np.uint8), count=n, bitorder="little")
         # 128 bits modulo D + 1 are uniform but for a part in 2^96 or so.

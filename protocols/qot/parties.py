@@ -1,13 +1,14 @@
 """Alice, Bob and the aggregator evaluating a layer: machines that are fed messages and answer messages, without socket, clock or file.
 
 Alice holds the inputs, Bob the layer. For each group of outputs Bob sends his choices, Alice two masked messages a gate, and Bob what he got, either bit by bit
-(`shots`: then Alice learns more than the outputs, see docs) or as a share to the aggregator (`counted`). A message that is not the one due ends the run; the
-states of its gates are burned.
+(`shots`: then Alice learns more than the outputs, see docs) or as a share to the aggregator (`counted`). A message that is not the one due ends the run for
+whoever hears it, and the states of its gates are burned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.entropy import RandomSource
-from ...core.errors import FrameError, ParameterError
+from ...core.errors import FrameError, HeliographError, ParameterError, StatesExhausted
 from .frames import Flags, Kind, Message, pack, unpack
 from .gates import Bits, beaver_choice, beaver_messages, beaver_output
 from .inner_product import MOST_GATES, one_hot, random_bits, uniform
+from .laws import Codes
 from .layer import Matrix, SecureLayer, majority
-from .opening import Shuffle, count_ones
+from .opening import SEED_BYTES, Shuffle, count_ones
 from .states import StateSource
 
 Opening = Literal["shots", "counted"]
@@ -33,7 +35,8 @@ class Agreement:
     """What both parties know of an evaluation beforehand.
 
     batch: input vectors.  outputs, blocks, block, shots, repetitions: of the layer.  scale: S_w.  opening: how counts are opened.  dummies: of an output, for
-    `counted`.  twirled: whether states come dephased.  most_gates: of the outputs that are worked on together, one at least.
+    `counted`.  twirled: whether states come dephased.  most_gates: of the outputs that are worked on together, one at least.  run: number of the evaluation,
+    from 0 to 2^64 - 1; never the same twice under one seed, or masks repeat and the aggregator sees differences.
     """
 
     batch: int
@@ -47,6 +50,7 @@ class Agreement:
     dummies: int = 0
     twirled: bool = True
     most_gates: int = MOST_GATES
+    run: int = 0
 
     @classmethod
     def of(cls, layer: SecureLayer, batch: int, **more: Any) -> Agreement:
@@ -57,6 +61,8 @@ class Agreement:
     def __post_init__(self) -> None:
         if min(self.batch, self.outputs, self.blocks, self.block, self.shots, self.repetitions) < 1 or self.repetitions % 2 == 0:
             raise ParameterError("an evaluation has at least one of everything, and an odd number of repetitions", where="agreement")
+        if not 0 <= self.run < 1 << 64:
+            raise ParameterError(f"{self.run!r} is no number of a run", where="run", remedy="It lies from 0 to 2^64 - 1.")
 
     @property
     def bits(self) -> int:
@@ -80,11 +86,37 @@ class Agreement:
         return Flags.BEAVER | (Flags.TWIRLED if self.twirled else Flags(0))
 
 
-class _Party:
+class _Machine:
+    """Hears nothing more once it has refused something."""
+
+    def __init__(self) -> None:
+        self._ended: HeliographError | None = None
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Raise again what ended this machine, or remember what does; what is owed then is burned."""
+        if self._ended is not None:
+            raise self._ended
+        try:
+            yield
+        except HeliographError as error:
+            self._ended = error
+            self._burn()
+            raise
+
+    def _burn(self) -> None:
+        """Use up the states that the other side may have used already."""
+
+
+class _Party(_Machine):
     def __init__(self, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes) -> None:
+        super().__init__()
+        if agreement.opening == "counted" and len(seed) != SEED_BYTES:
+            raise ParameterError(f"{len(seed)} bytes of seed cannot mask shares", where="opening", remedy=f"{SEED_BYTES} bytes of common key are needed.")
         self._agreed, self._states, self._source, self._seed = agreement, states, source, seed
         self._groups = agreement.groups
         self._turn = 0
+        self._taken = 0
 
     @property
     def finished(self) -> bool:
@@ -104,6 +136,12 @@ class _Party:
         """Outputs of the group, signs, blocks, shots, coordinates."""
         return len(self._group), 2, self._agreed.blocks, self._agreed.shots, self._agreed.block
 
+    def _take_states(self) -> Codes:
+        """Return own halves of the states of the next group for which none have been taken. Raises StatesExhausted."""
+        found = self._states.next(len(self._groups[self._taken]) * self._agreed.gates)
+        self._taken += 1
+        return found
+
     def _say(self, kind: Kind, payload: bytes) -> bytes:
         return Message(kind, self._agreed.flags, 0, self._first, len(self._group) * self._agreed.gates, payload).encode()
 
@@ -116,8 +154,11 @@ class _Party:
         return unpack(message.payload, bits)
 
     def _shares(self, bits: Bits, *, with_dummies: bool) -> list[Bits]:
-        shuffles = (Shuffle.of(self._seed, number, self._agreed.bits, self._agreed.dummies) for number in self._group)
+        shuffles = (self._shuffle(number) for number in self._group)
         return [shuffle.share(row, with_dummies=with_dummies) for shuffle, row in zip(shuffles, bits, strict=True)]
+
+    def _shuffle(self, number: int) -> Shuffle:
+        return Shuffle.of(self._seed, number, self._agreed.bits, self._agreed.dummies, run=self._agreed.run)
 
     def _shares_message(self, bits: Bits, *, with_dummies: bool) -> Sent:
         return "aggregator", self._say(Kind.MASKED_SHARE, pack(*self._shares(bits, with_dummies=with_dummies)))
@@ -138,8 +179,9 @@ class Bob(_Party):
         self._weights = np.stack([layer.positive, layer.negative], axis=1)
 
     def start(self) -> list[Sent]:
-        """Return his first choices."""
-        return self._choose()
+        """Return his first choices. Raises StatesExhausted."""
+        with self._alive():
+            return self._choose()
 
     def _choose(self) -> list[Sent]:
         if self.finished:
@@ -147,11 +189,15 @@ class Bob(_Party):
         rows = self._weights[np.array(self._group) % self._agreed.outputs].reshape(-1, self._agreed.block)
         drawn = np.stack([one_hot(row, uniform(self._source, self._agreed.shots)) for row in rows])
         self._choice = self._repeated(drawn.reshape(self._shape))
-        self._own = self._states.next(self._choice.size)
+        self._own = self._take_states()
         return [("peer", self._say(Kind.CHOICES, pack(beaver_choice(self._choice, self._own))))]
 
     def feed(self, data: bytes) -> list[Sent]:
-        """Take Alice's messages; return what he got, and his next choices. Raises FrameError."""
+        """Take Alice's messages; return what he got, and his next choices. Raises FrameError, StatesExhausted, and the same for whatever comes after."""
+        with self._alive():
+            return self._answer(data)
+
+    def _answer(self, data: bytes) -> list[Sent]:
         e = self._hear(Kind.MESSAGES, data, 2 * self._choice.size)
         got = beaver_output(e[: self._choice.size], e[self._choice.size :], self._choice, self._own)
         planes = got.reshape(self._agreed.repetitions, *self._shape)
@@ -184,7 +230,18 @@ class Alice(_Party):
         self._early = b""
 
     def feed(self, data: bytes) -> list[Sent]:
-        """Take a message of Bob, or a count; return her answers. Raises FrameError."""
+        """Take a message of Bob, or a count; return her answers. Raises FrameError, StatesExhausted, and the same for whatever comes after."""
+        with self._alive():
+            return self._take(data)
+
+    def _burn(self) -> None:
+        # Bob chooses for the next group in the same breath in which he tells what he got in this one.
+        reached = self._turn + (1 if self._pads is None else 2)
+        with suppress(StatesExhausted):
+            while self._taken < min(reached, len(self._groups)):
+                self._take_states()
+
+    def _take(self, data: bytes) -> list[Sent]:
         if self._pads is None:
             return self._answer(data)
         # Bob goes on while the aggregator still counts, and the two come by different ways.
@@ -198,11 +255,12 @@ class Alice(_Party):
     def _answer(self, data: bytes) -> list[Sent]:
         size = len(self._group) * self._agreed.gates if not self.finished else 0
         d = self._hear(Kind.CHOICES, data, size)
+        own = self._take_states()
         shape = self._shape
         drawn = np.stack([self._drawn(number // self._agreed.outputs) for number in self._group])
         pads = random_bits(self._source, *shape)
         m0, m1 = self._repeated(pads), self._repeated(drawn ^ pads)
-        e0, e1 = beaver_messages(m0, m1, self._states.next(size), d)
+        e0, e1 = beaver_messages(m0, m1, own, d)
         answer: list[Sent] = [("peer", self._say(Kind.MESSAGES, pack(e0, e1)))]
         self._pads = np.bitwise_xor.reduce(pads, axis=-1).reshape(len(self._group), -1)
         if self._agreed.opening == "counted":
@@ -224,7 +282,7 @@ class Alice(_Party):
     def _take_counts(self, data: bytes) -> None:
         planes = self._hear(Kind.COUNT, data, 64 * len(self._group)).reshape(-1, 64)
         found = np.packbits(planes, axis=1, bitorder="little").view("<u8")[:, 0].astype(np.int64)
-        extra = [Shuffle.of(self._seed, number, self._agreed.bits, self._agreed.dummies).extra for number in self._group]
+        extra = [self._shuffle(number).extra for number in self._group]
         counts = (found - np.array(extra)).tolist()
         if min(counts) < 0 or max(counts) > self._agreed.bits:
             raise FrameError("a count that cannot be", where="opening")
@@ -237,17 +295,22 @@ class Alice(_Party):
         self._turn += 1
 
 
-class Aggregator:
+class Aggregator(_Machine):
     """Counts the ones of two parties' shares, and learns nothing else; it must collude with neither. Trent may serve."""
 
     def __init__(self, agreement: Agreement) -> None:
+        super().__init__()
         self._agreed = agreement
         self._groups = agreement.groups
         self._turn = 0
         self._held: dict[str, Bits] = {}
 
     def feed(self, party: Literal["alice", "bob"], data: bytes) -> bytes | None:
-        """Take a party's shares; return the counts for Alice once both are there. Raises FrameError."""
+        """Take a party's shares; return the counts for Alice once both are there. Raises FrameError, and the same for whatever comes after."""
+        with self._alive():
+            return self._take(party, data)
+
+    def _take(self, party: Literal["alice", "bob"], data: bytes) -> bytes | None:
         if self._turn == len(self._groups) or party in self._held:
             raise FrameError(f"{party} sent shares that are not due", where="opening")
         group = self._groups[self._turn]

@@ -36,8 +36,9 @@ class Run:
         codes = DrawnStates(iid(error), SimRandom(seed)).next(self.layer.transfers * len(X))
         self.states: tuple[Codes, Codes] = halves(codes)
         key = SimRandom(seed, 1).take(32)
-        self.alice = Alice(draws, self.agreed, MeasuredStates(self.states[0]), SimRandom(seed, 2), key)
-        self.bob = Bob(self.layer, self.agreed, MeasuredStates(self.states[1]), SimRandom(seed, 3), key)
+        self.streams = MeasuredStates(self.states[0]), MeasuredStates(self.states[1])
+        self.alice = Alice(draws, self.agreed, self.streams[0], SimRandom(seed, 2), key)
+        self.bob = Bob(self.layer, self.agreed, self.streams[1], SimRandom(seed, 3), key)
         self.aggregator = Aggregator(self.agreed)
         self.heard: list[tuple[str, bytes]] = []
 
@@ -126,6 +127,62 @@ def test_a_message_that_does_not_fit_ends_the_run(kind, harm):
     with pytest.raises(FrameError):
         run.go(lambda _to, data: harm(data) if data[4] == kind else data)
     assert not run.alice.finished
+
+
+@pytest.mark.parametrize("agreed", [{}, {"opening": "counted", "dummies": 10}])
+@pytest.mark.parametrize("kind", [Kind.CHOICES, Kind.MESSAGES, Kind.OUTPUTS, Kind.COUNT, Kind.MASKED_SHARE])
+def test_a_machine_that_refused_a_message_refuses_the_right_one_too(kind, agreed):
+    run = Run(shots=100, most_gates=1, **agreed)
+    harmed: list[tuple[str, bytes]] = []
+
+    def harm(to: str, data: bytes) -> bytes:
+        if data[4] != kind:
+            return data
+        harmed.append((to, data))
+        return data[:-1]
+
+    if kind in ({Kind.COUNT, Kind.MASKED_SHARE} if not agreed else {Kind.OUTPUTS}):
+        run.go(harm)
+        assert not harmed
+        return
+    with pytest.raises(FrameError) as caught:
+        run.go(harm)
+    (to, right) = harmed[0]
+    with pytest.raises(FrameError) as again:
+        _ = run.aggregator.feed("bob", right) if to == "aggregator" else (run.alice if to == "alice" else run.bob).feed(right)
+    assert again.value is caught.value
+
+
+@pytest.mark.parametrize("kind", [Kind.CHOICES, Kind.OUTPUTS])
+def test_states_that_bob_may_have_used_are_burned_by_alice(kind):
+    run = Run(shots=100, most_gates=1)
+    with pytest.raises(FrameError):
+        run.go(lambda _to, data: data[:-1] if data[4] == kind else data)
+
+    used = [states.cursor.used for states in run.streams]
+    assert used[0] == used[1] == run.agreed.gates * (1 if kind is Kind.CHOICES else 2)
+
+
+@pytest.mark.parametrize("size", [0, 16, 31])
+def test_masks_need_a_whole_seed(size):
+    run = Run(shots=100, opening="counted")
+    with pytest.raises(ParameterError, match="cannot mask"):
+        Bob(run.layer, run.agreed, run.streams[1], SimRandom(1), bytes(size))
+
+
+def test_two_runs_under_one_seed_do_not_share_masks():
+    one, two = (Shuffle.of(bytes(32), 0, 1000, 1000, run=run) for run in (1, 2))
+
+    assert 800 < (one.masks ^ two.masks).sum() < 1200
+    assert not np.array_equal(one.order, two.order)
+    shares = []
+    for number in (1, 2):
+        run = Run(shots=100, opening="counted", run=number)
+        run.go()
+        shares.append(next(data for to, data in run.heard if to == "aggregator"))
+    assert shares[0] != shares[1]
+    with pytest.raises(ParameterError, match="no number of a run"):
+        Run(run=-1)
 
 
 def test_shares_come_once_from_each():
