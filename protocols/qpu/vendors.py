@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
+from urllib.parse import quote
 
 from ...core.errors import HeliographError, QpuAuthError, QpuCancelled, QpuConfigError, QpuError, QpuJobFailed, QpuQueueTimeout, QpuRateLimited, QpuUnavailable
 
@@ -52,14 +53,14 @@ def vendor_errors(where: str, *, uuid: str = "", secrets: Secrets = no_secrets) 
         raise
     # Vendors raise what they like; nothing of it may leave this package under its own name.
     except Exception as error:
-        hidden = frozenset(filter(None, (*(os.environ.get(name) for name in _SECRET_NAMES), *secrets())))
+        hidden = _hidden(secrets)
         _hide_in(error, hidden)
-        raise in_our_words(error, where, uuid) from error
+        raise in_our_words(error, where, uuid, hidden) from error
 
 
-def in_our_words(error: BaseException, where: str, uuid: str = "") -> QpuError:
-    """Return the error of ours for one of a vendor's."""
-    text, remedy = masked(f"{vendor_name(error)}: {error}"), "Read the provider's message."
+def in_our_words(error: BaseException, where: str, uuid: str = "", hidden: Iterable[str] = ()) -> QpuError:
+    """Return the error of ours for one of a vendor's. hidden: what must not stand in it."""
+    text, remedy = masked(_without(f"{vendor_name(error)}: {error}", hidden)), "Read the provider's message."
     names, status = names_of(error), status_of(error)
     if "InvalidAccountError" in names:
         return QpuAuthError(f"the account was refused, or no network ({text})", where=where, remedy="Check the network first, then the saved account or token.")
@@ -143,14 +144,50 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or (one.__context__ if one.__suppress_context__ else None)
 
 
-def _hide_in(error: BaseException, hidden: frozenset[str]) -> None:
-    for one in _chain(error):
-        one.args = tuple(_without(argument, hidden) if isinstance(argument, str) else argument for argument in one.args)
-        if isinstance(getattr(one, "message", None), str):
-            one.message = _without(one.message, hidden)  # type: ignore[attr-defined]
+def _hidden(secrets: Secrets) -> tuple[str, ...]:
+    """Return every credential that is known, as it is and as addresses write it, the longest first."""
+    found = {os.environ.get(name) for name in _SECRET_NAMES}
+    # Credentials that cannot be told must not take the place of the error in which they are looked for.
+    with suppress(Exception):
+        found |= set(secrets())
+    plain = {one for one in found if one}
+    return tuple(sorted({form for one in plain for form in (one, quote(one), quote(one, safe=""))}, key=len, reverse=True))
 
 
-def _without(text: str, hidden: frozenset[str]) -> str:
+def _hide_in(error: BaseException, hidden: Iterable[str]) -> None:
+    """Take credentials out of an error and of all that a traceback shows with it."""
+    seen: dict[int, BaseException] = {}
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen[id(one)] = one
+        waiting += [one.__cause__, one.__context__, *(inner for inner in one.args if isinstance(inner, BaseException))]
+    for one in reversed(seen.values()):
+        _clean(one, hidden)
+
+
+def _clean(error: BaseException, hidden: Iterable[str]) -> None:
+    args = tuple(_cleaned(argument, hidden) for argument in error.args)
+    if args != error.args:
+        error.args = args
+    # Some print what is in their fields, and an OSError has fields that are not in its dictionary.
+    for name in (*vars(error), "strerror", "filename", "filename2"):
+        value = getattr(error, name, None)
+        if isinstance(value, str | bytes) and _cleaned(value, hidden) != value:
+            with suppress(Exception):
+                setattr(error, name, _cleaned(value, hidden))
+
+
+def _cleaned(value: Any, hidden: Iterable[str]) -> Any:
+    """Return a value; its text without the credentials where it shows one."""
+    shown = str(value)
+    clean = _without(shown, hidden)
+    return value if clean == shown and _without(repr(value), hidden) == repr(value) else clean
+
+
+def _without(text: str, hidden: Iterable[str]) -> str:
     for secret in hidden:
         text = text.replace(secret, "***")
     return text
