@@ -20,7 +20,7 @@ from .accuracy import deviation_bound
 from .circuits import Name, state_circuit
 from .inner_product import inner_product
 from .laws import WRONG, Codes, Law, error_by_input, error_rate, law_of, preset
-from .states import DrawnStates
+from .states import Cursor, DrawnStates, MeasuredStates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,8 @@ class Characterised:
 
     error: share of codes with a wrong t.  error_low, error_high: its Clopper-Pearson interval, 95 %.  per_input: error given b1, b0, s, in the order of the
     binary numbers 000 to 111, NaN where an input never came.  cx_count: two-qubit gates as they were run, None where a law is sampled.  job: uuid, empty for a
-    law.  law: of the states, exact where the back-end tells it, else the frequencies.  codes: as measured, in the order of the shots.  usd_per_state: None
-    where the back-end tells no price.
+    law.  law: of the states, exact where the back-end tells it, else the frequencies.  codes: as measured, in the order of the shots if `ordered`.
+    usd_per_state: None where the back-end tells no price.
     """
 
     backend: str
@@ -62,6 +62,11 @@ class Characterised:
     law: Law
     codes: Codes
     usd_per_state: float | None = 0.0
+    ordered: bool = True
+
+    def stream(self, cursor: Cursor | None = None) -> MeasuredStates:
+        """Return the codes as states to be used once each. Raises ParameterError if the back-end has lost the order of the shots."""
+        return MeasuredStates(self.codes, ordered=self.ordered, cursor=cursor)
 
     @property
     def true_error(self) -> float:
@@ -133,6 +138,7 @@ def characterise(
         law,
         codes,
         None if price is None else price / shots,
+        samples.ordered,
     )
 
 

@@ -154,10 +154,13 @@ class DrawnStates:
 class MeasuredStates:
     """States that were measured, in the order of the shots (tier `circuit`).
 
-    codes: uint8 (N,).  Raises ParameterError for anything else: counts have lost the order and make no stream.
+    codes: uint8 (N,).  ordered: whether they stand in the order of the shots, as `Samples.ordered` says.  Raises ParameterError for anything else: counts have
+    lost the order, halves that were sorted tell each other, and neither makes a stream.
     """
 
-    def __init__(self, codes: Codes, *, cursor: Cursor | None = None) -> None:
+    def __init__(self, codes: Codes, *, ordered: bool = True, cursor: Cursor | None = None) -> None:
+        if not ordered:
+            raise ParameterError("the samples have lost the order of the shots", where="codes", remedy="Use a back-end that returns every shot.")
         if codes.ndim != 1 or codes.dtype != np.uint8 or (codes.size and int(codes.max()) > 15):
             raise ParameterError("codes from 0 to 15 are needed, uint8 (N,), in the order of the shots", where="codes")
         self._codes = codes

@@ -11,6 +11,7 @@ from heliograph.protocols.qot.laws import PAPER_DEVICE_ERROR, error_rate, ideal,
 from heliograph.protocols.qot.plots import circuits_figure, sweep_figure
 from heliograph.protocols.qpu import Settings, Work
 from heliograph.protocols.qpu.aer import AerBackend
+from heliograph.protocols.qpu.samples import Samples
 
 
 def test_the_error_on_fake_santiago_is_half_of_the_published_one():
@@ -46,6 +47,20 @@ def test_an_ideal_back_end_has_no_error_and_an_interval_above_it():
     assert found.error_high == pytest.approx(1 - 0.025 ** (1 / 3000), rel=1e-6)
     np.testing.assert_allclose(found.law, ideal(), atol=1e-6)
     assert found.cx_count == CX_COUNT["paper"]
+
+
+def test_samples_that_lost_the_order_of_the_shots_make_no_stream(monkeypatch):
+    sure = characterise("local", 100, seed=1)
+    assert sure.ordered
+    assert np.array_equal(sure.stream().next(100), sure.codes)
+
+    monkeypatch.setattr(Samples, "ordered", False)
+    found = characterise("local", 100, seed=1)
+
+    assert not found.ordered
+    assert found.law.sum() == pytest.approx(1.0)
+    with pytest.raises(ParameterError, match="lost the order"):
+        found.stream()
 
 
 def test_laws_have_names():
