@@ -97,6 +97,8 @@ def test_the_last_look_of_arming_is_no_gap(act, state):
 def test_at_any_moment_of_arming_the_bench_stays_safe():
     for delay_s in (0.0, 0.01, 0.03, 0.1, 0.2):
         bench = Bench()
+        for one in bench.instruments.values():
+            one.share()
         other = threading.Thread(target=lambda wait=delay_s, arbiter=bench.arbiter: (time.sleep(wait), arbiter.secure()))
         other.start()
         try:
