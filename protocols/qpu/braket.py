@@ -267,8 +267,9 @@ def _split(shots: int, most: int | None) -> list[int]:
 
 def _secrets_of(session: Any) -> Secrets:
     def told() -> tuple[str, ...]:
-        # Only what is known already: looking for credentials may ask the network.
-        credentials = getattr(session.boto_session._session, "_credentials", None)  # noqa: SLF001
-        return tuple(filter(None, (getattr(credentials, name, None) for name in ("access_key", "secret_key", "token"))))
+        # Only what is known already: looking for credentials, and reading those of a role that have expired, may ask the network.
+        known = vars(getattr(session.boto_session._session, "_credentials", None) or object)  # noqa: SLF001
+        names = ("access_key", "secret_key", "token")
+        return tuple(value for name in names for value in (known.get(f"_{name}"), known.get(name)) if isinstance(value, str) and value)
 
     return told

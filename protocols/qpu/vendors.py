@@ -19,7 +19,7 @@ _SECRET_NAMES = ("QISKIT_IBM_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 AUTH = frozenset({"AccountNotFoundError", "IBMNotAuthorizedError", "NoCredentialsError", "PartialCredentialsError", "AccessDeniedException",
-                  "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException"})  # fmt: skip
+                  "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException", "CredentialRetrievalError"})  # fmt: skip
 CONFIG = frozenset({"NoRegionError", "ValidationException", "IBMInputValueError", "TranspilerError", "ImportError", "RuntimeJobNotFound",
                     "ResourceNotFoundException", "QiskitBackendNotFoundError", "ParamValidationError", "AerError"})  # fmt: skip
 LIMITED = frozenset({"ThrottlingException", "ServiceQuotaExceededException"})

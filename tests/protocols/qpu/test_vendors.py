@@ -1,10 +1,16 @@
 """What vendors' errors show: never a credential."""
 
 import traceback
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from botocore.credentials import Credentials as Fixed
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 
-from heliograph.core.errors import QpuError
+from heliograph.core.errors import QpuAuthError, QpuError
+from heliograph.protocols.qpu.braket import _secrets_of
 from heliograph.protocols.qpu.vendors import vendor_errors
 
 TOKEN = "tok+en/of=mine"
@@ -70,3 +76,39 @@ def test_arguments_that_show_nothing_stay_as_they_are():
         raise error
 
     assert error.args == (104, {"a": 1})
+
+
+def of_a_role():
+    """Credentials that expired; nobody gives new ones."""
+
+    def refused():
+        raise CredentialRetrievalError(provider="role", error_msg=f"no more for {TOKEN}")
+
+    return RefreshableCredentials("AKIAROLE", TOKEN, "session-of-role", datetime.now(UTC) - timedelta(hours=1), refused, "assume-role")
+
+
+def test_keys_of_a_role_that_expired_are_hidden_and_not_renewed_for_it():
+    boto = SimpleNamespace(_session=SimpleNamespace(_credentials=of_a_role()))
+    session = SimpleNamespace(boto_session=boto)
+
+    assert set(_secrets_of(session)()) == {"AKIAROLE", TOKEN, "session-of-role"}
+    with pytest.raises(QpuAuthError) as caught, vendor_errors("braket:x", secrets=_secrets_of(session)):
+        boto._session._credentials.get_frozen_credentials()
+
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+def test_keys_that_were_not_looked_for_yet_are_none():
+    def session(credentials):
+        return SimpleNamespace(boto_session=SimpleNamespace(_session=SimpleNamespace(_credentials=credentials)))
+
+    assert _secrets_of(session(None))() == ()
+    assert _secrets_of(session(Fixed("AKIAFIXED", TOKEN)))() == ("AKIAFIXED", TOKEN)
+
+
+def test_secrets_that_cannot_be_told_do_not_take_the_place_of_the_error():
+    def secrets():
+        raise RuntimeError("no")
+
+    with pytest.raises(QpuError, match="first"), vendor_errors("braket:x", secrets=secrets):
+        raise ValueError("first")
