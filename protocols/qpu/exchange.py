@@ -22,8 +22,8 @@ from .engine import Bits, Plan, ProviderBackend
 from .interface import JobStatus, Limits
 from .projects import JobFile, Part, Project, SentWork
 from .qasm import parse_qasm
+from .records import DAMAGED, parse_record, store, write_record
 from .records import FORMAT as RECORD_FORMAT
-from .records import parse_record, store, write_record
 
 RESULT_FORMAT = "heliograph-qpu-result/1"
 ORDERS = ("c0-first", "c0-last")
@@ -104,7 +104,7 @@ def import_result(project: Project, path: Path) -> tuple[str, int]:
     try:
         raw = json.loads(path.read_text())
         kind = raw["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise QpuConfigError(
             f"the result cannot be read ({error})", where=str(path), remedy=f"Give a file of format {RESULT_FORMAT} or {RECORD_FORMAT}."
         ) from error
@@ -118,7 +118,7 @@ def import_result(project: Project, path: Path) -> tuple[str, int]:
 def _take_record(project: Project, raw: Mapping[str, Any], path: Path) -> str:
     try:
         record = parse_record(raw)
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGED as error:
         raise QpuConfigError(f"the recording is damaged or was altered ({error})", where=str(path), remedy="Restore it from where it was made.") from error
     name = uuids.uuid4().hex
     write_record(project.record_path(name, 0), record)
@@ -127,10 +127,11 @@ def _take_record(project: Project, raw: Mapping[str, Any], path: Path) -> str:
 
 def _take_result(project: Project, raw: Mapping[str, Any], path: Path) -> tuple[str, int]:
     try:
-        uuid, results = str(raw["job"]), {int(one["work"]): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
-    except (KeyError, TypeError, ValueError) as error:
+        named, results = str(raw["job"]), {int(one["work"]): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise QpuConfigError(f"a field is missing or wrong ({error})", where=str(path), remedy="Fill in the file that was exported.") from error
-    history = project.ledger.job(uuid)
+    history = project.ledger.job(named)
+    uuid = history.uuid
     if not str(history.intent["backend"]).startswith("outside:"):
         raise QpuConfigError(f"the job ran on {history.intent['backend']}", where=f"job {uuid}", remedy="Import results of jobs for outside:.. only.")
     if history.recorded:
@@ -156,14 +157,24 @@ def bits_of(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> tupl
     if raw.get("bit_order") not in ORDERS:
         raise QpuConfigError("nobody knows which end of the bit strings is classical bit 0", where=where, remedy=f"Set bit_order to {' or '.join(ORDERS)}.")
     clbits = sum(size for _, size in file.works[work].cregs)
-    counts = raw.get("counts")
-    texts = [text for text, n in counts.items() for _ in range(int(n))] if isinstance(counts, Mapping) else list(raw.get("bitstrings", ()))
+    texts = _strings(raw, file.shots)
     if len(texts) != file.shots or any(not isinstance(text, str) or len(text) != clbits or set(text) - {"0", "1"} for text in texts):
         raise QpuConfigError(
             f"the result does not hold {file.shots} strings of {clbits} bits", where=where, remedy="Give one string of 0 and 1 a shot, or counts."
         )
     bits: NDArray[np.uint8] = np.array([[int(bit) for bit in text] for text in texts], np.uint8).reshape(file.shots, clbits)
-    return (bits if raw["bit_order"] == "c0-first" else np.ascontiguousarray(bits[:, ::-1])), counts is None
+    return (bits if raw["bit_order"] == "c0-first" else np.ascontiguousarray(bits[:, ::-1])), raw.get("counts") is None
+
+
+def _strings(raw: Mapping[str, Any], shots: int) -> list[Any]:
+    """Return a string a shot, none where what was told is no such thing: counts are added up before they are written out."""
+    counts = raw.get("counts")
+    if counts is None:
+        told = raw.get("bitstrings")
+        return told if isinstance(told, list) else []
+    if not isinstance(counts, Mapping) or any(type(n) is not int or n < 0 for n in counts.values()) or sum(counts.values()) != shots:
+        return []
+    return [text for text, n in counts.items() for _ in range(n)]
 
 
 def _text(work: SentWork, language: Language, where: str) -> str:

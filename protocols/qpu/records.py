@@ -24,6 +24,8 @@ from .vendors import masked
 
 FORMAT = "heliograph-qpu-record/1"
 CODEC = "packbits-le+zlib+b64"
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError, binascii.Error, zlib.error)
+"""What reading the fields of a record may raise if they are not those that were written."""
 _PACKAGES = (
     "heliograph",
     "qiskit",
@@ -118,12 +120,12 @@ def read_record(path: Path) -> Record:
         return parse_record(json.loads(path.read_text()))
     except OSError as error:
         raise QpuConfigError(f"the recording cannot be read ({error.strerror})", where=str(path), remedy="Name another one.") from error
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error, zlib.error) as error:
+    except DAMAGED as error:
         raise QpuConfigError(f"the recording is damaged or was altered ({error})", where=str(path), remedy="Restore it from where it was made.") from error
 
 
 def parse_record(raw: Mapping[str, Any]) -> Record:
-    """Return a record from its fields; ValueError, KeyError or TypeError if they do not fit."""
+    """Return a record from its fields; one of DAMAGED if they do not fit."""
     if raw["format"] != FORMAT:
         raise ValueError(f"format {raw['format']!r}")
     cregs = tuple((str(name), int(size)) for name, size in raw["cregs"])
@@ -147,7 +149,7 @@ def parse_record(raw: Mapping[str, Any]) -> Record:
 
 
 def _unpacked(raw: Mapping[str, Any], shots: int, clbits: int) -> NDArray[np.uint8]:
-    if raw["codec"] != CODEC or raw["n"] != shots * clbits:
+    if raw["codec"] != CODEC or raw["n"] != shots * clbits or min(shots, clbits) < 0:
         raise ValueError(f"{raw['n']} bits in {raw['codec']!r} for {shots} shots of {clbits}")
     n = shots * clbits
     # A bomb of zeros must not fill the memory: no more is unpacked than the bits need.

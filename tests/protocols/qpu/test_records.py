@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -72,6 +73,12 @@ def _padding(raw):
         lambda raw: raw["bits"].update(data="###"),
         lambda raw: raw["bits"].update(codec="plain"),
         lambda raw: raw.update(cregs=[["c", 2]]),
+        lambda raw: raw["bits"].update(data=base64.b64encode(b"no zlib").decode()),
+        lambda raw: raw.update(params=[]),
+        lambda raw: raw.update(shots=float("inf")),
+        lambda raw: raw.update(shots=None),
+        lambda raw: raw.update(cregs=5),
+        lambda raw: raw.update(bits=[]),
     ],
 )
 def test_an_altered_record_is_refused_by_its_name(tmp_path, alter):
@@ -85,6 +92,8 @@ def test_an_altered_record_is_refused_by_its_name(tmp_path, alter):
         read_record(path)
     with pytest.raises(QpuConfigError):
         open_backend(f"recorded:{tmp_path}")
+    with pytest.raises(QpuConfigError):
+        import_result(Project(tmp_path / "other"), path)
 
     assert caught.value.where == str(path)
 
@@ -286,6 +295,25 @@ def test_counts_are_taken_but_marked_as_without_order(tmp_path, job, swept):
     assert not open_backend(f"recorded:{tmp_path}").run([Work.of(swept, {"a": 0.3})], 4)[0].ordered
 
 
+def test_counts_of_more_shots_than_the_job_are_refused_before_they_fill_the_memory(tmp_path, job):
+    path = filled(tmp_path, job, results=[{"work": 0, "counts": {"00": 10**8}}])
+
+    tracemalloc.start()
+    with pytest.raises(QpuConfigError, match="4 strings"):
+        import_result(Project(tmp_path), path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 10_000_000
+
+
+def test_the_beginning_of_a_name_is_enough_for_a_result(tmp_path, job):
+    uuid, works = import_result(Project(tmp_path), filled(tmp_path, job, job=job.uuid[:8]))
+
+    assert (uuid, works) == (job.uuid, 2)
+    assert job.result()[1].bits.tolist() == [[1, 1], [0, 1], [1, 0], [0, 0]]
+
+
 def test_half_a_result_leaves_the_job_waiting(tmp_path, job):
     import_result(Project(tmp_path), filled(tmp_path, job, results=[{"work": 1, "bitstrings": ["11", "01", "10", "00"]}]))
 
@@ -303,6 +331,15 @@ def test_half_a_result_leaves_the_job_waiting(tmp_path, job):
         ({"results": [{"bitstrings": []}]}, "missing"),
         ({"job": "f" * 32}, "no such job"),
         ({"format": "other"}, "unknown"),
+        ({"results": [{"work": float("inf"), "bitstrings": []}]}, "wrong"),
+        ({"results": [{"work": 0, "bitstrings": 5}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "bitstrings": None}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "bitstrings": [5] * 4}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "counts": "x"}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "counts": {"00": "x"}}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "counts": {"00": 4.5}}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "counts": {"00": float("inf")}}]}, "4 strings of 2"),
+        ({"results": [{"work": 0, "counts": {"00": -1, "11": 5}}]}, "4 strings of 2"),
     ],
 )
 def test_a_result_that_does_not_fit_is_refused(tmp_path, job, changes, says):
