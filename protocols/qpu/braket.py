@@ -52,10 +52,9 @@ class BraketBackend(ProviderBackend):
         self._device = device
         self._arn = arn
         self._local: dict[str, Any] = {}
-        self._token = ""
         super().__init__(name, limits, **common)
         if self.cloud:
-            device.aws_session.braket_client.meta.events.register(_CREATE_EVENT, self._with_token)
+            device.aws_session.braket_client.meta.events.register(_CREATE_EVENT, _with_token, unique_id=JOB_TAG)
 
     @classmethod
     def on_this_machine(cls, kind: str, **common: Any) -> BraketBackend:
@@ -119,7 +118,6 @@ class BraketBackend(ProviderBackend):
             name = f"{uuid}-{index}"
             self._local[name] = self._simulated(plan, work, part.shots)
             return name
-        self._token = f"{uuid}-{index}"
         place = (self.settings.s3_bucket, self.settings.s3_prefix) if self.settings.s3_bucket else None
         named = {JOB_TAG: uuid, PART_TAG: str(index), **{f"heliograph-tag-{n}": tag for n, tag in enumerate(tags)}}
         task = self._device.run(plan.payloads[work], place, shots=part.shots, inputs=_inputs(plan.works[work]), tags=named)
@@ -166,10 +164,6 @@ class BraketBackend(ProviderBackend):
     def secrets(self) -> Secrets:
         """Return what tells the keys of boto's chain."""
         return _secrets_of(self._device.aws_session) if self.cloud else no_secrets
-
-    def _with_token(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Name the request by job and part, so that the client's own retries cannot make a second task."""
-        return {**params, "clientToken": self._token}
 
     def _shots_range(self) -> tuple[int, int | None]:
         if not self.cloud:
@@ -227,6 +221,15 @@ class BraketBackend(ProviderBackend):
             plain.data = [one for one in plain.data if one.operation.name != "measure"]
         convert = vendor("qiskit_braket_provider", "qiskit-braket-provider").to_braket
         return convert(plain)
+
+
+def _with_token(params: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+    """Name a request by the job and part of its tags, so that the client's own retries cannot make a second task.
+
+    Once a client: botocore takes the first answer, so it must fit whichever back-end asks. Requests that are not ours are left alone.
+    """
+    tags = params.get("tags", {})
+    return {**params, "clientToken": f"{tags[JOB_TAG]}-{tags[PART_TAG]}"} if JOB_TAG in tags and PART_TAG in tags else None
 
 
 def _program(work: ReadWork) -> Any:

@@ -371,6 +371,25 @@ def test_a_task_carries_its_token_and_our_tags(backend, aws):
     assert sent["tags"] == {"heliograph-job": job.uuid, "heliograph-part": "0", "heliograph-tag-0": "first light"}
 
 
+def test_two_back_ends_of_one_session_name_each_task_by_its_own_job(backend, aws, home, patience):
+    aws.stub.add_response("get_device", aws._device((1, 100), None), {"deviceArn": ARN})
+    other = open_backend(f"braket:{ARN}", home, client=aws.session, patience=patience)
+    for _ in range(3):
+        aws.create()
+
+    jobs = [one.submit([Work(bell())], 3) for one in (backend, other, backend)]
+
+    assert [sent["clientToken"] for sent in aws.sent] == [f"{job.uuid}-0" for job in jobs]
+
+
+def test_a_task_that_is_not_ours_keeps_its_own_token(backend, aws):
+    aws.stub.add_response("create_quantum_task", {"quantumTaskArn": TASK.format(0)})
+
+    aws.client.create_quantum_task(action="{}", clientToken="mine", deviceArn=ARN, outputS3Bucket="bucket", outputS3KeyPrefix="x", shots=1)
+
+    assert aws.sent[0]["clientToken"] == "mine"
+
+
 def test_more_shots_than_a_task_takes_make_several_put_together_in_order(backend, aws, home):
     arns = [aws.create() for _ in range(3)]
     job = backend.submit([Work(bell())], 250)
