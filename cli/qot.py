@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, StorageError
+from ..core.errors import ConfigError, QpuQueueTimeout, StorageError
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ def characterise(
         if draw or sweep:
             _check_folder(folder, "--out")
         chosen = room.open_states(backend, project)
-        found = room.characterise(backend, shots, circuit=circuit.value, seed=seed if chosen.simulated else None, backend=chosen, timeout=timeout)
+        _tell_cloud(out, chosen)
+        with _resumable_in(project):
+            found = room.characterise(backend, shots, circuit=circuit.value, seed=seed if chosen.simulated else None, backend=chosen, timeout=timeout)
         _tell_device(out, found)
         told: dict[str, Any] = dict(found.as_dict())
         if draw:
@@ -123,6 +127,7 @@ def infer(
             _check_folder(plots, "--plots")
         # A wrong name is said before anything is trained.
         where, chosen = open_states(backend, project), find_task(task.value, full=full)
+        _tell_cloud(out, where)
         data = chosen.load(seed)
         found = _trained(out, chosen, data, seed)
         data = data if images is None else data.tested_on(images)
@@ -177,6 +182,25 @@ def _measured(name: str, backend: ProviderBackend, seed: int, plan: Callable[[Ch
     if not more or backend.cloud:
         return found
     return plan(characterise(name, device.shots + more, seed=own, backend=backend))
+
+
+def _tell_cloud(out: Output, backend: ProviderBackend) -> None:
+    """Say what a cloud sees before anything goes there."""
+    from ..protocols.qpu.notice import NOTICE
+
+    if backend.cloud:
+        out.warn(NOTICE)
+
+
+@contextmanager
+def _resumable_in(project: Path | None) -> Iterator[None]:
+    """Name the folder in the remedy of a time-out: jobs are looked for in another one by default."""
+    try:
+        yield
+    except QpuQueueTimeout as error:
+        if project is not None:
+            error.remedy += f" --project {quote(str(project))}"
+        raise
 
 
 def _tell_device(out: Output, found: Characterised) -> None:

@@ -151,6 +151,20 @@ def test_nothing_goes_to_a_cloud_until_the_budget_says_so_and_its_notice_is_show
     assert cloud.client.submissions == 1
 
 
+def test_states_from_a_cloud_say_what_it_sees_and_how_to_come_back(heliograph, cloud):
+    Path("my jobs").mkdir()
+    Path("my jobs", "qpu.toml").write_text("[budget]\nmax_jobs = 3\nmax_shots = 1000\nmax_qpu_seconds = 200\n")
+    cloud.client.script(states=["Queued"])
+
+    ended = heliograph("qot", "characterise", "--backend", "ibm:ibm_disk", "--shots", 30, "--project", "my jobs", "--timeout", 0, "--json")
+
+    assert ended.code == 4
+    assert "The operator of the cloud sees the circuit" in ended.err
+    assert ended.json["error"]["type"] == "QpuQueueTimeout"
+    job = ended.json["error"]["where"].removeprefix("job ")
+    assert ended.json["error"]["remedy"] == f"Ask again later: heliograph qpu resume {job} --project 'my jobs'"
+
+
 def test_a_job_without_an_answer_is_shown_and_settled_by_the_operator_alone(heliograph, circuit, cloud):
     Path("qpu").mkdir()
     Path("qpu", "qpu.toml").write_text("[budget]\nmax_jobs = 3\nmax_shots = 1000\nmax_qpu_seconds = 200\n")
