@@ -151,7 +151,8 @@ def test_nothing_goes_to_a_cloud_until_the_budget_says_so_and_its_notice_is_show
     assert cloud.client.submissions == 1
 
 
-def test_states_from_a_cloud_say_what_it_sees_and_how_to_come_back(heliograph, cloud):
+def test_states_from_a_cloud_say_what_it_sees_and_how_to_come_back(heliograph, cloud, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     Path("my jobs").mkdir()
     Path("my jobs", "qpu.toml").write_text("[budget]\nmax_jobs = 3\nmax_shots = 1000\nmax_qpu_seconds = 200\n")
     cloud.client.script(states=["Queued"])
