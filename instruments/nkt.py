@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class KoherasBasik(Instrument):
     def __init__(self, adapter: Any, name: str = "Koheras BASIK", *, address: int = interbus.BASIK_ADDRESS, **kwargs: Any) -> None:
         self.address = address
         self.resends = MOST_RESENDS
+        self._hurry, self._hurried, self._usual_s = threading.Lock(), list[int](), 1.0
         self.resent = 0
         self.discarded = 0
         self._turn = 1
@@ -123,11 +125,12 @@ class KoherasBasik(Instrument):
         Raises Rejected for NACK, Timeout, ChecksumError, BadReply or Busy when the resends are used up, Disconnected.
         """
         with told(where_of(self.adapter, self.name)):
-            for attempt in range(self.resends + 1):
+            most = self._resends_now
+            for attempt in range(most + 1):
                 try:
                     return self._once(kind, register, data)
                 except (Timeout, BadReply, Busy) as error:
-                    if attempt == self.resends:
+                    if attempt == most:
                         raise
                     self.resent += 1
                     if isinstance(error, Busy):
@@ -153,13 +156,23 @@ class KoherasBasik(Instrument):
 
     @contextmanager
     def hurried(self, timeout_s: float = 0.4) -> Iterator[None]:
-        """Try once only and wait less, while the bench must become safe."""
-        before = self.resends, getattr(self.adapter, "timeout_s", 1.0)
-        self.resends, self.adapter.timeout_s = 0, min(timeout_s, before[1])
+        """Try once only and wait less, while the bench must become safe; other threads go on resending what they asked."""
+        with self._hurry:
+            if not self._hurried:
+                self._usual_s = getattr(self.adapter, "timeout_s", 1.0)
+                self.adapter.timeout_s = min(timeout_s, self._usual_s)
+            self._hurried.append(threading.get_ident())
         try:
             yield
         finally:
-            self.resends, self.adapter.timeout_s = before
+            with self._hurry:
+                self._hurried.remove(threading.get_ident())
+                if not self._hurried:
+                    self.adapter.timeout_s = self._usual_s
+
+    @property
+    def _resends_now(self) -> int:
+        return 0 if threading.get_ident() in self._hurried else self.resends
 
 
 def _judged(answer: Telegram, wanted: Kind) -> bytes:

@@ -1,5 +1,6 @@
 """The BASIK driver reads like its register table; telegrams stand as they go over the wire."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -145,6 +146,31 @@ def test_after_ten_resends_the_call_fails_with_its_cause(script: Script, kind: K
         asked = script.ask(Kind.READ, Register.POWER)
         pairs.append((asked, script.answer(kind, Register.POWER)))
     with expected_protocol(KoherasBasik, pairs) as laser, pytest.raises(error):
+        laser.power_mw  # noqa: B018
+
+
+def test_who_is_in_a_hurry_keeps_nobody_else_from_asking_again(script: Script) -> None:
+    """On the way to the safe state one try must do; a run in another thread must survive a lost telegram meanwhile."""
+    pairs = [(script.ask(Kind.READ, Register.POWER), script.answer(Kind.CRC_ERROR, Register.POWER)), script.read(Register.POWER, b"\xe8\x03")]
+    with expected_protocol(KoherasBasik, pairs) as laser:
+        inside, done = threading.Event(), threading.Event()
+
+        def hurry() -> None:
+            with laser.hurried():
+                inside.set()
+                done.wait(5.0)
+
+        other = threading.Thread(target=hurry)
+        other.start()
+        assert inside.wait(5.0)
+        assert laser.power_mw == 10.0
+        done.set()
+        other.join()
+        assert laser.resent == 1
+
+    again = Script()
+    asked = again.ask(Kind.READ, Register.POWER)
+    with expected_protocol(KoherasBasik, [(asked, again.answer(Kind.BUSY, Register.POWER))]) as laser, laser.hurried(), pytest.raises(Busy):
         laser.power_mw  # noqa: B018
 
 
