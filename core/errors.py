@@ -51,6 +51,7 @@
     |  +- StatesExhausted               1  fewer states are left than a step takes; none was used
     |  +- NoSignal                      3  the noise would drown the result; no state was used
     |  +- ValidationAbort               1  states or decoys show more errors than they may; the batch was dropped by both sides
+    |     +- UnevenStates               1  tested states favour some bits more than they may
     +- QheError                         1  root of the tree of homomorphic encryption
 
 Every error says what went wrong, where, and what to do about it; the command line prints the three and exits with the code.
@@ -487,6 +488,15 @@ class ValidationAbort(QotError):
         )
         self.found = found
         self.threshold = threshold
+
+
+class UnevenStates(ValidationAbort):
+    """Tested states favour some bits more than they may: a dealer who does so knows them. Both sides drop the whole batch."""
+
+    def __init__(self, found: float, threshold: float) -> None:
+        super().__init__(found, threshold)
+        self.message = f"the states are uneven: a frequency is off by {found:.3%}, {threshold:.3%} is the threshold. The batch is dropped"
+        self.remedy = "Do not trust the dealer, or agree on a wider bias limit for the device."
 
 
 class QheError(HeliographError):

@@ -12,7 +12,7 @@ from math import ceil, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import FrameError, ParameterError, ValidationAbort
+from ...core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort
 from .gates import Bits
 from .laws import WRONG, Codes
 
@@ -60,15 +60,6 @@ class Tested:
     error: float
     states: int
     cells_p: float
-
-
-class UnevenStates(ValidationAbort):
-    """Tested states favour some bits more than they may: a dealer who does so knows them. Both sides drop the whole batch."""
-
-    def __init__(self, found: float, threshold: float) -> None:
-        super().__init__(found, threshold)
-        self.message = f"the states are uneven: a frequency is off by {found:.3%}, {threshold:.3%} is the threshold. The batch is dropped"
-        self.remedy = "Do not trust the dealer, or agree on a wider bias limit for the device."
 
 
 def unevenness(codes: Codes) -> float:

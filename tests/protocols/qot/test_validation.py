@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import FrameError, ParameterError, ValidationAbort
+from heliograph.core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort
 from heliograph.protocols.qot.laws import halves, ideal, iid, preset
 from heliograph.protocols.qot.states import DrawnStates
-from heliograph.protocols.qot.validation import DecoyRule, UnevenStates, commitment, common_seed, judge, margin, sample
+from heliograph.protocols.qot.validation import DecoyRule, commitment, common_seed, judge, margin, sample
 
 
 def test_the_golden_positions():
