@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...core.errors import BadReply
 from ...core.physics import Floats
 from ...instruments.wire import scpi as wire
 from ..optics.light import Drive
 from ..world import World
-from .base import Link, Reply
-from .scpi import CONFLICT, PARAMETER, RANGE, UNDEFINED, ErrorQueue, ScpiError, boolean, header, number, real
+from .base import Link
+from .scpi import CONFLICT, PARAMETER, RANGE, UNDEFINED, ErrorQueue, ScpiError, ScpiLine, boolean, header, number, real
 
 FULL_SCALE = 8191
 MAX_POINTS = 262_144
@@ -91,7 +90,7 @@ class Awg81160A:
 
     def link(self) -> Link:
         """Return a connection."""
-        return _Line(self)
+        return ScpiLine(self.answer, self.fail)
 
     def power_cycle(self) -> None:
         """Switch the generator off and on: everything is as after `*RST`, the volatile waveforms are gone."""
@@ -186,18 +185,3 @@ class Awg81160A:
         for channel in self._outputs:
             self._outputs[channel] = Output()
             self._world.set_drive(f"{self._name}:{channel}", self._outputs[channel].drive())
-
-
-class _Line:
-    def __init__(self, generator: Awg81160A) -> None:
-        self._generator = generator
-        self._commands = wire.CommandReader()
-
-    def feed(self, data: bytes) -> list[Reply]:
-        try:
-            commands = self._commands.feed(data)
-        except BadReply as error:
-            self._commands = wire.CommandReader()
-            self._generator.fail(ScpiError(-161, str(error)))
-            return []
-        return [Reply(line.encode() + b"\n") for command in commands for line in self._generator.answer(command)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.errors import BadReply
 from ...instruments.wire import scpi as wire
 from ..world import World
-from .base import Link, Reply
-from .scpi import PARAMETER, RANGE, UNDEFINED, ErrorQueue, ScpiError, boolean, header, number, real
+from .base import Link
+from .scpi import PARAMETER, RANGE, UNDEFINED, ErrorQueue, ScpiError, ScpiLine, boolean, header, number, real
 
 IDENTITY = "THORLABS,PM100D,P2611001,2.8.0"
 SENSOR = "S154C,220101234,01-JAN-2026,1,18,33"
@@ -60,11 +59,15 @@ class Pm100:
 
     def link(self) -> Link:
         """Return a connection."""
-        return _Line(self)
+        return ScpiLine(self._lines, self.fail)
 
     def fail(self, error: ScpiError) -> None:
         """Put an error into the queue."""
         self._errors.put(error)
+
+    def _lines(self, command: wire.Command) -> list[str]:
+        found = self.answer(command.text)
+        return [] if found is None else [found]
 
     def answer(self, text: str) -> str | None:
         """Execute one command and return what it answers."""
@@ -111,19 +114,3 @@ def _within(value: float, bounds: tuple[float, float]) -> float:
     if not bounds[0] <= value <= bounds[1]:
         raise ScpiError(*RANGE)
     return value
-
-
-class _Line:
-    def __init__(self, meter: Pm100) -> None:
-        self._meter = meter
-        self._commands = wire.CommandReader()
-
-    def feed(self, data: bytes) -> list[Reply]:
-        try:
-            commands = self._commands.feed(data)
-        except BadReply as error:
-            self._commands = wire.CommandReader()
-            self._meter.fail(ScpiError(-161, str(error)))
-            return []
-        answers = (self._meter.answer(command.text) for command in commands)
-        return [Reply(answer.encode() + b"\n") for answer in answers if answer is not None]

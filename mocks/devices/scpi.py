@@ -1,9 +1,14 @@
-"""What simulated SCPI devices share: header normalisation, the error queue, and number formats."""
+"""What simulated SCPI devices share: the reading of a line, header normalisation, the error queue, and number formats."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable, Iterable
+
+from ...core.errors import BadReply
+from ...instruments.wire import scpi as wire
+from .base import Reply
 
 LONG = {
     "FUNCTION": "FUNC",
@@ -102,3 +107,21 @@ def boolean(text: str) -> bool:
 def real(value: float) -> str:
     """Return a number as instruments print it."""
     return f"{value:+.8E}"
+
+
+class ScpiLine:
+    """One connection to a device.  answer: gives the lines that answer a command.  fail: notes an error of a device."""
+
+    def __init__(self, answer: Callable[[wire.Command], Iterable[str]], fail: Callable[[ScpiError], None]) -> None:
+        self._answer, self._fail = answer, fail
+        self._commands = wire.CommandReader()
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """Take bytes and return what the device answers; what is no command ends up in its error queue."""
+        try:
+            commands = self._commands.feed(data)
+        except BadReply as error:
+            self._commands = wire.CommandReader()
+            self._fail(ScpiError(-161, str(error)))
+            return []
+        return [Reply(line.encode() + b"\n") for command in commands for line in self._answer(command)]
