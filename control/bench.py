@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import InstrumentLocked
 from ..instruments.station import Station
 from .link import WatchdogLine
+from .publishing import Topics
 from .runner import Progress, Runner
-from .topics import Topics
 
 if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure

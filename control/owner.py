@@ -27,10 +27,10 @@ from ..instruments.roles import SafeReport
 from ..instruments.station import Station
 from .lab import running
 from .link import address
+from .publishing import Topics
 from .runner import Runner
 from .server import Server
 from .session import Session
-from .topics import Topics
 
 if TYPE_CHECKING:
     from ..instruments.connect import Instruments

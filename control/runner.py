@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import HeliographError, ParameterError, RunAborted
 from ..instruments.guard import turns
-from .topics import Topics
+from .publishing import Topics
 
 if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure

@@ -230,7 +230,7 @@ def test_what_happens_is_published_to_whoever_subscribed(station):
         wait_for(lambda: any(message.topic == "safety" and message.body["state"] == "ARMED" for message in heard))
         wait_for(lambda: any(message.topic == "row" for message in heard))
         wait_for(lambda: any(message.topic == "queue" and message.body[-1]["state"] == "done" for message in heard))
-        assert any(message.topic == "event" and "controls the bench" in message.body["text"] for message in heard)
+        assert any(message.topic == "event" and "controls the bench" in message.body.text for message in heard)
 
 
 def test_a_client_of_another_version_or_another_station_file_is_refused(station):

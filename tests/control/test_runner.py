@@ -13,8 +13,8 @@ import pytest
 from heliograph.acquisition.procedures.base import BenchProcedure
 from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.runs import Run
+from heliograph.control.publishing import Topics
 from heliograph.control.runner import Runner, RunState
-from heliograph.control.topics import Topics
 from heliograph.core.errors import DeviceFault, ParameterError, RunAborted
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.station import Station, default_text

@@ -1,6 +1,7 @@
 """What an owner publishes: the latest state, and every event."""
 
-from heliograph.control.topics import MOST_EVENTS, Topics
+from heliograph.control.publishing import Topics
+from heliograph.control.topics import MOST_EVENTS
 
 
 def bodies(messages, topic):
@@ -28,7 +29,7 @@ def test_every_event_arrives_in_order_and_those_beyond_the_room_are_counted():
     for number in range(MOST_EVENTS + 5):
         topics.event("info", "bench", str(number))
 
-    texts = [event["text"] for event in bodies(box.take(), "event")]
+    texts = [event.text for event in bodies(box.take(), "event")]
 
     assert texts[:3] == ["0", "1", "2"]
     assert len(texts) == MOST_EVENTS + 1
