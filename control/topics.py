@@ -223,7 +223,7 @@ class ScanRows:
 
 @dataclass(frozen=True, slots=True)
 class BlockFigures:
-    """One distilled block.  epsilons: by name.  gain: events a pulse.  provenance: `real` or `simulated`, with reasons."""
+    """One distilled block.  epsilons: by name.  gain: events a pulse.  provenance: `real` or `simulated`, with reasons.  y_bits: compared, 0 if unknown."""
 
     pair: str
     block: int
@@ -240,6 +240,7 @@ class BlockFigures:
     key_rate_bps: float
     epsilons: dict[str, float]
     provenance: str
+    y_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,8 @@ class KeyProgress:
     """Where key exchange stands.
 
     stage: word.  progress: of the stage, 0 to 1.  events: announced so far in this block.  n_x: sifted bits in X so far, expected from the events while there
-    is light.  n_needed: least number that gives a key, None where none would.  blocks: the latest last.
+    is light.  n_needed: least number that gives a key, None where none would.  blocks: the latest last.  limits: error rates above which a rule of the
+    station suspends the light, by metric: qber, qber_x, qber_y.
     """
 
     source: Source
@@ -260,6 +262,7 @@ class KeyProgress:
     n_needed: float | None = None
     why: str = ""
     blocks: tuple[BlockFigures, ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
