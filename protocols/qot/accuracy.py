@@ -7,16 +7,26 @@ derandomised mode independent of the data as well, so that P(z = 1) = 1/2 + (u.v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, comb, sqrt
+from math import ceil, comb, inf, sqrt
 
 from ...core.errors import NoSignal, ParameterError
 
+USELESS = 0.5
+"""Standard deviation of u.v at which an estimate says no more than that it lies from 0 to 1."""
+
+
+def _rate(error: float) -> float:
+    if not 0.0 <= error < 0.5:
+        remedy = "An error rate lies from 0 up to 1/2, not included: take a better device."
+        raise NoSignal(inf, USELESS, where=f"an error of {error!r}", remedy=remedy)
+    return error
+
 
 def signal(error: float, m: int) -> float:
-    """Return F = (1 - 2 error)^m, what is left of a difference from one half after m gates."""
-    if not 0.0 <= error < 0.5 or m < 1:
-        raise ParameterError(f"error {error!r} of {m} gates", where="noise", remedy="An error rate lies from 0 up to 1/2, not included.")
-    return float((1.0 - 2.0 * error) ** m)
+    """Return F = (1 - 2 error)^m, what is left of a difference from one half after m gates. Raises NoSignal unless the error is one from 0 up to 1/2."""
+    if m < 1:
+        raise ParameterError(f"{m} gates make no inner product", where="gates")
+    return float((1.0 - 2.0 * _rate(error)) ** m)
 
 
 def flipped_share(error: float, m: int) -> float:
@@ -52,11 +62,11 @@ def best_block(error: float, m: int) -> int:
 
 
 def repeated_error(error: float, repetitions: int) -> float:
-    """Return the error of the majority of an odd number of transfers of the same bits. Holds for a Bob who does not vary his choice."""
+    """Return the error of the majority of an odd number of transfers of the same bits. Holds for a Bob who does not vary his choice. Raises NoSignal."""
     if repetitions < 1 or repetitions % 2 == 0:
         raise ParameterError(f"{repetitions} repetitions have no majority", where="repetitions", remedy="Give an odd number.")
     wrong = range(repetitions // 2 + 1, repetitions + 1)
-    return sum(comb(repetitions, k) * error**k * (1.0 - error) ** (repetitions - k) for k in wrong)
+    return sum(comb(repetitions, k) * _rate(error) ** k * (1.0 - error) ** (repetitions - k) for k in wrong)
 
 
 def validation_deviation(error: float, states: int) -> float:

@@ -39,8 +39,21 @@ def beaver_output(e0: Bits, e1: Bits, choice: Bits, bob: Codes) -> Bits:
     return np.asarray(np.where(choice.astype(bool), e1, e0) ^ (bob & _ONE))
 
 
+def _check(m0: Bits, m1: Bits, choice: Bits) -> None:
+    """Raise ParameterError unless these are bits of as many gates, one a byte."""
+    for name, plane in (("m0", m0), ("m1", m1), ("choice", choice)):
+        if plane.dtype != np.uint8 or plane.shape != (choice.size,):
+            raise ParameterError(f"type {plane.dtype}, shape {plane.shape}, for {choice.size} gates", where=name, remedy="Give uint8 (G,), one bit a gate.")
+        if plane.size and int(plane.max()) > 1:
+            raise ParameterError(f"{int(plane.max())} is no bit", where=name)
+
+
 def transfer(source: StateSource, m0: Bits, m1: Bits, choice: Bits) -> Bits:
-    """Return Bob's outputs of as many derandomised transfers as there are messages, one state each, both parties played here."""
+    """Return Bob's outputs of as many derandomised transfers as there are messages, one state each, both parties played here.
+
+    Raises ParameterError or StatesExhausted, and then no state was used.
+    """
+    _check(m0, m1, choice)
     alice, bob = halves(source.next(choice.size))
     d = beaver_choice(choice, bob)
     return beaver_output(*beaver_messages(m0, m1, alice, d), choice, bob)
@@ -75,7 +88,9 @@ def transfer_by_index(source: StateSource, m0: Bits, m1: Bits, choice: Bits, rng
     """Return what transfers of the paper's mode give, both parties played here.
 
     n: states an attempt takes; it fails with (7/8)^n, and is repeated with new states.  rng: Alice's picks.
+    Raises ParameterError before a state is used; StatesExhausted where an attempt has too few, those of earlier attempts being used.
     """
+    _check(m0, m1, choice)
     if n < 1:
         raise ParameterError(f"{n} states make no attempt", where="n")
     output, todo, states, restarts = np.empty(choice.size, np.uint8), np.arange(choice.size), 0, 0

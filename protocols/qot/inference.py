@@ -21,7 +21,7 @@ from ...core.entropy import RandomSource, SimRandom
 from ...core.errors import ParameterError
 from ...core.statement import Provenance, SecurityStatement
 from ..learning.data import Samples
-from .accuracy import MOST_REPETITIONS, Knobs, best_block, deviation_bound, repeated_error
+from .accuracy import MOST_REPETITIONS, Knobs, best_block, deviation_bound, repeated_error, signal
 from .characterise import Characterised
 from .layer import SecureLayer, evaluate_binomial, evaluate_joint, refuse_without_signal
 from .networks import SecureNetwork, features, secure_layers, through
@@ -241,11 +241,12 @@ def make_plan(
 ) -> Plan:
     """Choose the knobs and predict what the inference of the test images takes. No state is used.
 
-    shots: of one inner product.  choice: knobs that are chosen already.  Raises ParameterError for an error of one half, NoSignal where the noise of an output
+    shots: of one inner product.  choice: knobs that are chosen already.  Raises NoSignal for an error of one half or more, and where the noise of an output
     would be as large as its range.
     """
-    if shots < 1 or not 0.0 <= device.error < 0.5:
-        raise ParameterError(f"{shots} shots at an error of {device.error:.3g}", where=device.backend, remedy="Errors of one half and more carry nothing.")
+    if shots < 1:
+        raise ParameterError(f"{shots} shots make no inner product", where="shots")
+    signal(device.error, 1)
     chosen = choice or choose(trained, images.held, device.error, shots, wanted_loss=wanted_loss, seed=seed)
     layers = tuple(secure_layers(trained.aware_network(), chosen.knobs, chosen.scales))
     for layer in layers:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...core.entropy import RandomSource
-from ...core.errors import ParameterError
-from .accuracy import estimate, outcome_probability
+from ...core.errors import NoSignal, ParameterError
+from .accuracy import USELESS, deviation_bound, estimate, outcome_probability
 from .gates import Bits, transfer
 from .states import StateSource
 
@@ -24,12 +24,23 @@ MOST_GATES = 1 << 24
 _WORD = 2.0**-53
 
 
+def reals(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return real numbers as float64, of any shape. Raises ParameterError for complex ones, text, and rows of different length."""
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise ParameterError(f"this is no array ({error})", where=name) from error
+    if found.dtype.kind not in "biuf":
+        raise ParameterError(f"values of type {found.dtype} are no real numbers", where=name)
+    return found.astype(np.float64)
+
+
 def weights(values: ArrayLike, name: str) -> Vector:
     """Return a vector whose entries can be probabilities of a draw, float64 (m,).
 
-    Raises ParameterError naming what is wrong: an entry that is negative or not finite, a sum above 1, another shape.
+    Raises ParameterError naming what is wrong: an entry that is negative or not finite, a sum above 1, another shape or type.
     """
-    found = np.asarray(values, np.float64)
+    found = reals(values, name)
     if found.ndim != 1 or found.size == 0:
         raise ParameterError(f"shape {found.shape} is no vector", where=name)
     if not np.isfinite(found).all() or found.min() < 0:
@@ -73,15 +84,20 @@ class Counted:
         return estimate(self.ones / self.shots, error, self.gates)
 
 
-def inner_product(states: StateSource, u: ArrayLike, v: ArrayLike, shots: int, alice: RandomSource, bob: RandomSource) -> Counted:
+def inner_product(
+    states: StateSource, u: ArrayLike, v: ArrayLike, shots: int, alice: RandomSource, bob: RandomSource, *, error: float | None = None, limit: float = USELESS
+) -> Counted:
     """Return the count of an inner product, both parties played here, with one derandomised transfer a gate.
 
-    u, v: Alice's and Bob's vectors, (m,).  alice, bob: of their draws and pads.
-    Raises ParameterError before a state is used; StatesExhausted.
+    u, v: Alice's and Bob's vectors, (m,).  alice, bob: of their draws and pads.  error: of a transfer, where it is known; limit: of the standard deviation that
+    it leaves.  Raises ParameterError, NoSignal or StatesExhausted, and then no state was used.
     """
     first, second = weights(u, "u"), weights(v, "v")
     if first.size != second.size or shots < 1:
         raise ParameterError(f"vectors of {first.size} and {second.size} coordinates, {shots} shots", where="inner product")
+    if error is not None and (found := deviation_bound(error, first.size, shots)) > limit:
+        raise NoSignal(found, limit, where="inner product")
+    states.require(shots * first.size)
     m, ones, chunk = first.size, 0, max(1, MOST_GATES // first.size)
     for begin in range(0, shots, chunk):
         n = min(chunk, shots - begin)
@@ -94,7 +110,7 @@ def inner_product(states: StateSource, u: ArrayLike, v: ArrayLike, shots: int, a
 
 def binomial_inner_product(product: ArrayLike, error: float, m: int, shots: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return counts of inner products as `inner_product` would give them, drawn at once (tier `binomial`): int64 of the shape of `product`."""
-    exact = np.asarray(product, np.float64)
+    exact = reals(product, "product")
     if not all(isfinite(end) and -1e-12 <= end <= 1.0 + 1e-12 for end in (exact.min(), exact.max())):
         raise ParameterError("an inner product lies outside 0 to 1", where="product")
     return np.asarray(rng.binomial(shots, outcome_probability(1.0, error, m) * exact + outcome_probability(0.0, error, m) * (1.0 - exact)), np.int64)

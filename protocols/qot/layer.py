@@ -18,7 +18,7 @@ from ...core.entropy import RandomSource
 from ...core.errors import NoSignal, ParameterError
 from .accuracy import Knobs, repeated_error, signal
 from .gates import Bits, transfer
-from .inner_product import MOST_GATES, binomial_inner_product, one_hot, random_bits, uniform
+from .inner_product import MOST_GATES, binomial_inner_product, one_hot, random_bits, reals, uniform
 from .states import StateSource
 
 Matrix = NDArray[np.float64]
@@ -47,12 +47,12 @@ class SecureLayer:
 
         scale: S_w, by default the largest sum of one sign in a row.  Raises ParameterError naming the row whose sum exceeds it, or what is not finite.
         """
-        matrix = np.asarray(weights, np.float64)
+        matrix = reals(weights, "weights")
         if matrix.ndim != 2 or not np.isfinite(matrix).all():
             raise ParameterError("weights are a finite matrix (outputs, inputs)", where="weights")
         inputs = matrix.shape[1]
         if bias is not None:
-            column = np.asarray(bias, np.float64)
+            column = reals(bias, "bias")
             if column.shape != matrix.shape[:1] or not np.isfinite(column).all():
                 raise ParameterError(f"a bias of shape {column.shape} for {matrix.shape[0]} outputs", where="bias")
             matrix = np.hstack([matrix, column[:, None]])
@@ -92,7 +92,7 @@ class SecureLayer:
 
         inputs: float64 (batch, inputs), not negative.  Raises ParameterError naming the row that is wrong.
         """
-        x = np.asarray(inputs, np.float64)
+        x = reals(inputs, "inputs")
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ParameterError(f"inputs of shape {x.shape} for a layer of {self.inputs}", where="inputs")
         bad = np.flatnonzero(~np.isfinite(x).all(axis=1) | (x < 0).any(axis=1))
@@ -131,12 +131,17 @@ def evaluate_binomial(layer: SecureLayer, inputs: ArrayLike, error: float, rng: 
     return layer.outputs_of(total, sums, error if corrected_by is None else corrected_by)
 
 
-def evaluate_joint(layer: SecureLayer, inputs: ArrayLike, error: float, states: StateSource, alice: RandomSource, bob: RandomSource) -> Matrix:
+def evaluate_joint(
+    layer: SecureLayer, inputs: ArrayLike, error: float, states: StateSource, alice: RandomSource, bob: RandomSource, *, limit: float | None = None
+) -> Matrix:
     """Return outputs (batch, outputs) with every gate transferred, both parties played here.
 
-    error: by which the counts are corrected.  alice, bob: of draws and pads.
+    error: by which the counts are corrected.  alice, bob: of draws and pads.  limit: of the standard deviation of an output at S_x = 1, S_w unless given.
+    Raises ParameterError, NoSignal or StatesExhausted, and then no state was used.
     """
     u, sums = layer.draws(inputs)
+    refuse_without_signal(layer, error, layer.scale if limit is None else limit)
+    states.require(layer.transfers * sums.size)
     total = np.zeros((u.shape[0], layer.outputs), np.int64)
     shots, gates = layer.knobs.shots, u.shape[2] * layer.knobs.repetitions
     for sample, output in np.ndindex(total.shape):

@@ -136,6 +136,10 @@ class _Party(_Machine):
         """Outputs of the group, signs, blocks, shots, coordinates."""
         return len(self._group), 2, self._agreed.blocks, self._agreed.shots, self._agreed.block
 
+    def _require_states(self) -> None:
+        """Raise StatesExhausted unless there are states for all outputs; none is used."""
+        self._states.require(self._agreed.batch * self._agreed.outputs * self._agreed.gates)
+
     def _take_states(self) -> Codes:
         """Return own halves of the states of the next group for which none have been taken. Raises StatesExhausted."""
         found = self._states.next(len(self._groups[self._taken]) * self._agreed.gates)
@@ -172,10 +176,12 @@ class Bob(_Party):
     """The owner of the layer.
 
     states: gives his halves, 2 s + t.  source: of his draws.  seed: 32 bytes of key shared with Alice, for `counted` openings.
+    Raises StatesExhausted where they do not suffice for all outputs; none is used then.
     """
 
     def __init__(self, layer: SecureLayer, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes = b"") -> None:
         super().__init__(agreement, states, source, seed)
+        self._require_states()
         self._weights = np.stack([layer.positive, layer.negative], axis=1)
 
     def start(self) -> list[Sent]:
@@ -217,13 +223,14 @@ class Alice(_Party):
     """The owner of the inputs.
 
     draws: from `SecureLayer.draws`.  states: gives her halves, 2 b1 + b0.  source: of draws and pads.  seed: 32 bytes of key shared with Bob, for `counted`.
-    counts: int64 (batch, outputs), filled as the run goes on; `SecureLayer.outputs_of` makes outputs of them.
+    counts: int64 (batch, outputs), filled as the run goes on; `SecureLayer.outputs_of` makes outputs of them.  Raises StatesExhausted as Bob does.
     """
 
     def __init__(self, draws: Matrix, agreement: Agreement, states: StateSource, source: RandomSource, seed: bytes = b"") -> None:
         super().__init__(agreement, states, source, seed)
         if draws.shape != (agreement.batch, agreement.blocks, agreement.block):
             raise ParameterError(f"draws of shape {draws.shape} do not fit the agreement", where="Alice")
+        self._require_states()
         self._draws = draws
         self.counts: NDArray[np.int64] = np.zeros((agreement.batch, agreement.outputs), np.int64)
         self._pads: Bits | None = None

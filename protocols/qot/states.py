@@ -27,6 +27,10 @@ _MAGIC = b"HGQOTC1\0"
 class StateSource(Protocol):
     """Gives states in order; what was given is never given again."""
 
+    def require(self, n: int) -> None:
+        """Raise StatesExhausted unless n more states can be had. None is used."""
+        ...
+
     def next(self, n: int) -> Codes:
         """Return the next n codes. Raises StatesExhausted, and then none was used."""
         ...
@@ -140,13 +144,17 @@ class DrawnStates:
         self._limit = limit
         self.cursor = cursor or Cursor()
 
-    def next(self, n: int) -> Codes:
-        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+    def require(self, n: int) -> None:
+        """Raise StatesExhausted unless n more states can be had. None is used."""
         if n < 0:
             raise ParameterError(f"{n} states cannot be taken", where="n")
         left = None if self._limit is None else self._limit - self.cursor.used
         if left is not None and n > left:
             raise StatesExhausted(n, left)
+
+    def next(self, n: int) -> Codes:
+        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+        self.require(n)
         self.cursor.burn(n)
         return self._table.draw(np.frombuffer(self._source.take(4 * n), "<u4"))
 
@@ -166,12 +174,16 @@ class MeasuredStates:
         self._codes = codes
         self.cursor = cursor or Cursor()
 
-    def next(self, n: int) -> Codes:
-        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+    def require(self, n: int) -> None:
+        """Raise StatesExhausted unless n more states can be had. None is used."""
         if n < 0:
             raise ParameterError(f"{n} states cannot be taken", where="n")
         left = self._codes.size - self.cursor.used
         if n > left:
             raise StatesExhausted(n, left)
+
+    def next(self, n: int) -> Codes:
+        """Return the next n codes. Raises StatesExhausted, and then none was used."""
+        self.require(n)
         first = self.cursor.burn(n)
         return self._codes[first : first + n]
