@@ -1,0 +1,92 @@
+"""What the drawing of the optical path says at each element: a word of state, two live values, and a sentence for screen readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from ..control.topics import CountRates, Element, InstrumentState, Quantity
+from . import words
+
+WORST_FIRST = ("fault", "lost", "moving", "armed", "safe")
+_KINDS = {"polarisation": "polarisation controller", "attenuator": "attenuator", "splitter": "beam splitter", "loop": "fibre loop", "meter": "power meter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is shown at an element.  state: word of its worst instrument, empty for one without.  values: two lines at most.  spoken: everything in words."""
+
+    state: str
+    values: tuple[str, ...]
+    spoken: str
+    lit: bool
+
+
+def told(element: Element, instruments: Mapping[str, InstrumentState], counts: CountRates | None = None) -> Told:
+    """Return what is shown at an element now."""
+    driven = [instruments[name] for name in element.driven_by if name in instruments]
+    state = min((one.state for one in driven), key=WORST_FIRST.index, default="")
+    values = _VALUES.get(element.kind, _light)(element, driven, counts)
+    return Told(state, tuple(values[:2]), _spoken(element, driven, values), bool(element.power_w and element.power_w > 0))
+
+
+def title(element: Element) -> str:
+    """Return the name by which an element is found, such as "Drawing: im1, modulator"."""
+    return f"Drawing: {element.name}, {_KINDS.get(element.kind, element.kind)}"
+
+
+def label(element: Element) -> str:
+    """Return what is written at an element."""
+    return f"user {letters(element)}" if element.kind == "user" and len(letters(element)) == 1 else element.name
+
+
+def letters(element: Element) -> str:
+    """Return the one or two letters in a user's symbol."""
+    return element.name.removeprefix("user_")[:2].upper() if element.kind == "user" else ""
+
+
+def _spoken(element: Element, driven: Iterable[InstrumentState], values: Iterable[str]) -> str:
+    said = list(values) or ["no value is known"]
+    for one in driven:
+        said.append(f"{one.name} is {one.state}{f', {one.why}' if one.why else ''}{', simulated' if one.simulated else ''}")
+    if element.feeds:
+        said.append(f"feeds {', '.join(element.feeds)}")
+    return "; ".join(said)
+
+
+def _light(element: Element, _driven: Iterable[InstrumentState], _counts: CountRates | None) -> list[str]:
+    values = [words.dbm(element.power_w)] if element.power_w is not None else []
+    if element.loss_db is not None and abs(element.loss_db) >= 0.05 and element.kind != "laser":
+        values.append(f"loss {element.loss_db:.1f} dB")
+    return values
+
+
+def _meter(element: Element, driven: Iterable[InstrumentState], counts: CountRates | None) -> list[str]:
+    found = next((one.measured for one in _quantities(driven) if one.unit == "W" and isinstance(one.measured, float)), None)
+    return _light(element, driven, counts) if found is None else [words.dbm(found), words.scaled(found, "W")]
+
+
+def _detector(element: Element, driven: Iterable[InstrumentState], counts: CountRates | None) -> list[str]:
+    values = []
+    if counts is not None and element.name in counts.names:
+        rate_hz = float(counts.rates_hz[counts.names.index(element.name)])
+        if isfinite(rate_hz):
+            values.append(words.scaled(rate_hz, "Hz"))
+    bias = next((one for one in _quantities(driven) if one.unit in ("A", "V") and "bias" in one.label.lower()), None)
+    if bias is not None:
+        values.append(f"bias {words.quantity(bias.measured, bias.unit)}")
+    return values
+
+
+def _tagger(_element: Element, _driven: Iterable[InstrumentState], counts: CountRates | None) -> list[str]:
+    if counts is None:
+        return ["no run"]
+    return [f"{words.scaled(counts.tags_hz, 'tag/s')}", f"{counts.gaps} gaps" if counts.gaps else "no gaps"]
+
+
+def _quantities(driven: Iterable[InstrumentState]) -> Iterable[Quantity]:
+    return (quantity for one in driven for quantity in one.quantities)
+
+
+_VALUES = {"meter": _meter, "detector": _detector, "tagger": _tagger}
