@@ -50,8 +50,10 @@
     +- QotError                         1  oblivious transfer
     |  +- StatesExhausted               1  fewer states are left than a step takes; none was used
     |  +- NoSignal                      3  the noise would drown the result; no state was used
+    |  +- RunRepeated                   1  masks of an opening would come a second time; nothing was sent
     |  +- ValidationAbort               1  states or decoys show more errors than they may; the batch was dropped by both sides
     |     +- UnevenStates               1  tested states favour some bits more than they may
+    |     +- WrongPurity                1  measured in X, the states are more or less coherent than agreed
     +- QheError                         1  root of the tree of homomorphic encryption
 
 Every error says what went wrong, where, and what to do about it; the command line prints the three and exits with the code.
@@ -479,6 +481,14 @@ class NoSignal(QotError):
         self.limit = limit
 
 
+class RunRepeated(QotError):
+    """A run has the number of an earlier one under the same seed: the aggregator would see differences of its shares. Nothing was sent."""
+
+    def __init__(self, run: int) -> None:
+        super().__init__(f"run {run} has had its masks under this seed", where="opening", remedy="Count the runs on, or draw another seed.")
+        self.run = run
+
+
 class ValidationAbort(QotError):
     """Tested states or decoys show more errors than they may. Both sides drop the whole batch."""
 
@@ -488,6 +498,19 @@ class ValidationAbort(QotError):
         )
         self.found = found
         self.threshold = threshold
+
+
+class WrongPurity(ValidationAbort):
+    """Measured in X, the states are not as coherent, or not as dephased, as agreed. Both sides drop the whole batch.
+
+    found: share that passed.  threshold: the bound that it crossed.
+    """
+
+    def __init__(self, found: float, threshold: float) -> None:
+        super().__init__(found, threshold)
+        side = "at least" if found < threshold else "at most"
+        self.message = f"{found:.3%} pass the X test, {side} {threshold:.3%} may. The batch is dropped"
+        self.remedy = "Do not trust the dealer: he kept copies, prepared other states, or left out the twirl."
 
 
 class UnevenStates(ValidationAbort):

@@ -14,11 +14,11 @@ CX_COUNT: dict[str, int] = {"paper": 12, "one_ccx": 8, "rccx": 5}
 """CNOTs of each circuit with all-to-all coupling."""
 
 
-def state_circuit(name: Name = "paper", *, measured: bool = True) -> QuantumCircuit:
+def state_circuit(name: Name = "paper", *, measured: bool = True, in_x: bool = False) -> QuantumCircuit:
     """Return the circuit of a state.
 
     name: `paper` (H, Toffoli and X, reconstructed), `one_ccx` (the same state with one Toffoli), `rccx` (the same law, with a relative phase: only for parties
-    that measure in the computational basis).  measured: into the register `c`.
+    that measure in the computational basis).  measured: into the register `c`.  in_x: whether X is measured on all four, for the X test, instead of Z.
     """
     from qiskit import QuantumCircuit
 
@@ -37,6 +37,8 @@ def state_circuit(name: Name = "paper", *, measured: bool = True) -> QuantumCirc
         circuit.cx(1, 3)
         (circuit.ccx if name == "one_ccx" else circuit.rccx)(2, 0, 3)
         circuit.cx(1, 0)
+    if in_x:
+        circuit.h(range(4))
     return _measured(circuit) if measured else circuit
 
 

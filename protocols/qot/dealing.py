@@ -1,15 +1,14 @@
 """Trent hands out states, with decoys among them; both parties look whether somebody listened, and how good the states are, before one is used.
 
 Qubits cannot be sent through this program. A `Shipment` stands for those on their way to one party: whoever holds it may measure, and that disturbs what he
-measures as it would disturb light. The messages are real: positions, bases and values of the decoys from Trent, then a seed to which both commit, then the
-tested halves.
+measures as it would disturb light. What arrives is kept unmeasured until a seed has said which states are tested, in Z or in X; the others are measured in Z.
+The messages are real: positions, bases and values of the decoys from Trent, then a seed to which both commit, then the tested halves.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,35 +18,31 @@ from ...core.errors import DesyncError, FrameError, HeliographError, ParameterEr
 from .frames import Flags, Kind, Message, pack_numbers, unpack_numbers
 from .gates import Bits
 from .inner_product import uniform
-from .laws import Codes, halves
-from .states import AliasTable, MeasuredStates
-from .validation import BIAS_LIMIT, COMMITTED_BYTES, DecoyRule, Tested, commitment, common_seed, judge, sample
+from .laws import Codes
+from .preparation import Basis, Half, Prepared, Qubits
+from .states import MeasuredStates
+from .validation import BIAS_LIMIT, COMMITTED_BYTES, DecoyRule, PurityRule, Tested, commitment, common_seed, judge, sample, sample_in_x
 
 _COUNT = struct.Struct("<I")
-
-
-class Basis(IntEnum):
-    """In which a qubit is prepared or measured."""
-
-    Z = 0
-    X = 1
+USUAL = Flags.BEAVER | Flags.TWIRLED
+"""How states are used unless something else is agreed."""
 
 
 class Shipment:
-    """Qubits on their way to one party: pairs of the states, measured in Z, and single decoys.
+    """Qubits on their way to one party: pairs of the states, and single decoys.
 
-    pairs: uint8 (n,), what Z gives for each pair.  at: int64 (d,), positions of the decoys among all n + d.  basis, value: uint8 (d,), as prepared.
+    half: the pairs.  at: int64 (d,), positions of the decoys among all n + d.  basis, value: uint8 (d,), as prepared.
     error: probability that the channel flips a decoy.  source: of what measuring in the wrong basis gives.
     """
 
-    def __init__(self, pairs: Codes, at: NDArray[np.int64], basis: Bits, value: Bits, source: RandomSource, *, error: float = 0.0) -> None:
-        self._pairs, self._at, self._basis, self._value, self._source = pairs, at, basis.copy(), value.copy(), source
+    def __init__(self, half: Half, at: NDArray[np.int64], basis: Bits, value: Bits, source: RandomSource, *, error: float = 0.0) -> None:
+        self._half, self._at, self._basis, self._value, self._source = half, at, basis.copy(), value.copy(), source
         self._error = error
 
     @property
     def size(self) -> int:
         """Return how many positions arrive, decoys included."""
-        return int(self._pairs.size + self._at.size)
+        return int(self._half.size + self._at.size)
 
     def resend(self, basis: Basis | None) -> Shipment:
         """Measure every decoy on the way, in a basis or at random in one of both, and send on what was found: the attack that decoys catch.
@@ -56,7 +51,7 @@ class Shipment:
         """
         hers = _bits(self._source, self._at.size) if basis is None else np.full(self._at.size, basis, np.uint8)
         found = np.where(hers == self._basis, self._value, _bits(self._source, self._at.size)).astype(np.uint8)
-        return Shipment(self._pairs, self._at, hers, found, self._source, error=self._error)
+        return Shipment(self._half, self._at, hers, found, self._source, error=self._error)
 
     def measure_decoys(self, basis: Bits) -> Bits:
         """Return what the decoys give in the announced bases."""
@@ -64,11 +59,11 @@ class Shipment:
         found = np.where(basis == self._basis, self._value, _bits(self._source, self._at.size))
         return np.asarray(found ^ flips, np.uint8)
 
-    def measure_pairs(self, decoys: NDArray[np.int64]) -> Codes:
-        """Return what Z gives for every position that is no decoy. Raises FrameError if the announced positions are not those of decoys."""
+    def keep_pairs(self, decoys: NDArray[np.int64]) -> Half:
+        """Return what is at every position that is no decoy, unmeasured. Raises FrameError if the announced positions are not those of decoys."""
         if not np.array_equal(np.sort(decoys), np.sort(self._at)):
             raise FrameError("decoys were announced where none are", where="dealing")
-        return self._pairs
+        return self._half
 
 
 def _bits(source: RandomSource, n: int) -> Bits:
@@ -83,27 +78,33 @@ class Channel:
 
 
 class Trent:
-    """Prepares states of a law and hands out halves of them. He colludes with nobody: that is the assumption of the whole scheme.
+    """Prepares states and hands out halves of them. He colludes with nobody: that is the assumption of the whole scheme.
 
-    source: of states and decoys.  rule: how many decoys go along.  flags: how states come.
+    state: as prepared before the twirl, or the law of its bits in Z, which is enough where he twirls.  source: of states and decoys.  rule: how many decoys go
+    along.  flags: how states come; with `TWIRLED` he applies a random Z to each qubit.  Raises ParameterError for a law where states are to be coherent.
     """
 
-    def __init__(self, law: ArrayLike, source: RandomSource, rule: DecoyRule, *, flags: Flags = Flags.BEAVER | Flags.TWIRLED) -> None:
-        self._table, self._source, self._rule, self._flags = AliasTable.of(law), source, rule, flags
+    def __init__(self, state: Prepared | ArrayLike, source: RandomSource, rule: DecoyRule, *, flags: Flags = USUAL) -> None:
+        if not isinstance(state, Prepared):
+            if Flags.TWIRLED not in flags:
+                raise ParameterError("a law in Z does not tell a coherent state", where="Trent", remedy="Give what was prepared, or let him twirl.")
+            state = Prepared.dephased(state)
+        self._state = state.twirled() if Flags.TWIRLED in flags else state
+        self._source, self._rule, self._flags = source, rule, flags
         self._decoys: dict[str, tuple[NDArray[np.int64], Bits, Bits]] = {}
 
     def deal(self, n: int, alice: Channel | None = None, bob: Channel | None = None) -> tuple[Shipment, Shipment]:
         """Return what is on its way to Alice and to Bob: halves of n fresh states, and decoys at places of their own for each."""
         if n < 1:
             raise ParameterError(f"{n} states cannot be dealt", where="n")
-        codes = self._table.draw(np.frombuffer(self._source.take(4 * n), "<u4"))
+        qubits = Qubits(self._state, n, self._source)
         both = []
-        for name, half, channel in zip(("alice", "bob"), halves(codes), (alice or Channel(), bob or Channel()), strict=True):
+        for party, (name, channel) in enumerate((("alice", alice or Channel()), ("bob", bob or Channel()))):
             d = self._rule.decoys
             at = np.sort(np.argsort(np.frombuffer(self._source.take(8 * (n + d)), "<u8"), kind="stable")[:d])
             basis, value = _bits(self._source, d), _bits(self._source, d)
             self._decoys[name] = at, basis, value
-            both.append(Shipment(half, at, basis, value, self._source, error=channel.error))
+            both.append(Shipment(Half(qubits, party), at, basis, value, self._source, error=channel.error))
         return both[0], both[1]
 
     def announce(self, party: str) -> bytes:
@@ -113,17 +114,20 @@ class Trent:
         return Message(Kind.DECOYS, self._flags, 0, 0, at.size, payload).encode()
 
 
-def receive(shipment: Shipment, announcement: bytes, rule: DecoyRule) -> Codes:
-    """Return a party's halves of the states that arrived.
+def receive(shipment: Shipment, announcement: bytes, rule: DecoyRule, *, flags: Flags = USUAL) -> Half:
+    """Return a party's halves of the states that arrived, unmeasured.
 
-    announcement: Trent's, of the decoys.  Raises ValidationAbort if too many decoys were disturbed, FrameError for a malformed announcement.
+    announcement: Trent's, of the decoys.  flags: how states were to come.
+    Raises ValidationAbort if too many decoys were disturbed, FrameError for a malformed announcement, or one of other states.
     """
     message = Message.decode(announcement, expected=Kind.DECOYS, first=0)
     at, kinds = _positions(message.payload, 2)
-    if at.size < rule.decoys or (at.size and int(at[-1]) >= shipment.size):
+    if at.size < rule.decoys or message.gates != at.size or (at.size and int(at[-1]) >= shipment.size):
         raise FrameError(f"{at.size} decoys were announced, {rule.decoys} were agreed on", where="dealing")
+    if message.flags != flags or message.n:
+        raise FrameError("states of another kind were announced", where="dealing")
     rule.check((kinds & 1).astype(np.uint8), shipment.measure_decoys((kinds >> 1).astype(np.uint8)))
-    return shipment.measure_pairs(at)
+    return shipment.keep_pairs(at)
 
 
 def _positions(payload: bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -141,20 +145,35 @@ def _positions(payload: bytes, width: int) -> tuple[NDArray[np.int64], NDArray[n
 
 
 class Validator:
-    """One party's side of the test that comes before states are used: `start`, then a message in and a message out until `states` is there.
+    """One party's side of the tests that come before states are used: `start`, then a message in and a message out until `states` is there.
 
-    own: halves that arrived.  alice: which side it is.  share: of the states that are tested, and lost.  error_limit, delta, bias_limit: see
-    `validation.judge`.  source: of the 32 bytes it commits to.
+    half: what arrived, unmeasured.  alice: which side it is.  share, x_share: of the states that a first coin takes for the test in Z, and a second coin for
+    the test in X among the others; both are lost.  error_limit, delta, bias_limit: see `validation.judge`.  flags: how states are to come.  calibrated: share
+    that passes in X where they are not twirled, 1 without noise.  source: of the 32 bytes it commits to.
     """
 
     def __init__(
-        self, own: Codes, *, alice: bool, share: float, error_limit: float, source: RandomSource, delta: float = 1e-6, bias_limit: float = BIAS_LIMIT
+        self,
+        half: Half,
+        *,
+        alice: bool,
+        share: float,
+        error_limit: float,
+        source: RandomSource,
+        x_share: float = 0.1,
+        delta: float = 1e-6,
+        bias_limit: float = BIAS_LIMIT,
+        flags: Flags = USUAL,
+        calibrated: float | None = None,
     ) -> None:
-        self._own, self._alice, self._share, self._limit, self._delta, self._bias = own, alice, share, error_limit, delta, bias_limit
+        self._half, self._alice, self._flags = half, alice, flags
+        self._shares, self._limit, self._delta, self._bias = (share, x_share), error_limit, delta, bias_limit
+        self._purity = PurityRule.of(twirled=Flags.TWIRLED in flags, calibrated=calibrated)
         self._secret = source.take(COMMITTED_BYTES)
         self._due = Kind.COMMIT
         self._committed = b""
-        self._tested: NDArray[np.bool_] = np.zeros(own.size, bool)
+        self._tests: list[tuple[NDArray[np.bool_], Codes]] = []
+        self._in_z: Tested | None = None
         self.found: Tested | None = None
         self._states: MeasuredStates | None = None
         self._ended: HeliographError | None = None
@@ -166,22 +185,25 @@ class Validator:
     def feed(self, data: bytes) -> bytes | None:
         """Take the other side's message and return the answer, None at the end.
 
-        Raises FrameError, DesyncError, ValidationAbort; the states are then not to be used, and every later message raises the same.
+        Raises FrameError, DesyncError, ValidationAbort, UnevenStates, WrongPurity; the whole batch is then dropped, and every later message raises the same.
         """
         if self._ended is not None:
             raise self._ended
+        if self.found is not None:
+            raise FrameError("a message after the end", where="validation")
         try:
             return self._take(data)
         except HeliographError as error:
             self._ended = error
+            self._half.drop()
             raise
 
     def _take(self, data: bytes) -> bytes | None:
-        if self.found is not None:
-            raise FrameError("a message after the end", where="validation")
         message = Message.decode(data, expected=self._due, first=0)
-        if message.gates != self._own.size:
-            raise DesyncError(f"{message.gates:,} states arrived there, {self._own.size:,} here", where="validation")
+        if message.gates != self._half.size:
+            raise DesyncError(f"{message.gates:,} states arrived there, {self._half.size:,} here", where="validation")
+        if message.flags != self._flags or message.n:
+            raise FrameError("the other side expects states of another kind", where="validation")
         if self._due is Kind.COMMIT:
             # Whoever echoes a commitment can echo what it commits to as well, and the seed would be zero.
             if message.payload == commitment(self._secret):
@@ -189,30 +211,46 @@ class Validator:
             self._committed, self._due = message.payload, Kind.REVEAL
             return self._say(Kind.REVEAL, self._secret)
         if self._due is Kind.REVEAL:
-            self._tested = sample(common_seed(self._secret, message.payload, self._committed), self._own.size, self._share)
+            self._measure(common_seed(self._secret, message.payload, self._committed))
             self._due = Kind.TESTED
-            return self._say(Kind.TESTED, self._test_bits())
-        self._judge(message.payload)
+            return self._told(Basis.Z)
+        if self._in_z is None:
+            self._in_z = judge(*self._both(Basis.Z, message.payload), error_limit=self._limit, delta=self._delta, bias_limit=self._bias)
+            return self._told(Basis.X)
+        self._finish(self._in_z, message.payload)
         return None
 
     @property
     def states(self) -> MeasuredStates:
-        """Return the halves that were not tested, to be used once each. Raises DesyncError before the test is over."""
+        """Return the halves that were not tested, to be used once each. Raises DesyncError before the tests are over."""
         if self._states is None:
             raise DesyncError("the states have not been tested", where="validation")
         return self._states
 
-    def _test_bits(self) -> bytes:
-        at = np.flatnonzero(self._tested)
-        return _COUNT.pack(at.size) + at.astype("<u4").tobytes() + pack_numbers(self._own[at].astype(np.int64), 2)
+    def _measure(self, seed: bytes) -> None:
+        in_z, coin = sample(seed, self._half.size, self._shares[Basis.Z]), sample_in_x(seed, self._half.size, self._shares[Basis.X])
+        self._tests = [(which, self._half.measure(which, basis)) for basis, which in ((Basis.Z, in_z), (Basis.X, coin & ~in_z))]
 
-    def _judge(self, payload: bytes) -> None:
+    def _told(self, basis: Basis) -> bytes:
+        which, found = self._tests[basis]
+        at = np.flatnonzero(which)
+        return self._say(Kind.TESTED, _COUNT.pack(at.size) + at.astype("<u4").tobytes() + pack_numbers(found.astype(np.int64), 2))
+
+    def _both(self, basis: Basis, payload: bytes) -> tuple[Codes, Codes]:
+        """Return Alice's and Bob's halves of the states tested in a basis."""
         at, theirs = _positions(payload, 2)
-        if not np.array_equal(at, np.flatnonzero(self._tested)):
+        which, mine = self._tests[basis]
+        if not np.array_equal(at, np.flatnonzero(which)):
             raise FrameError("other states were tested there", where="validation")
-        mine, other = self._own[at], theirs.astype(np.uint8)
-        self.found = judge(*((mine, other) if self._alice else (other, mine)), error_limit=self._limit, delta=self._delta, bias_limit=self._bias)
-        self._states = MeasuredStates(self._own[~self._tested])
+        other = theirs.astype(np.uint8)
+        return (mine, other) if self._alice else (other, mine)
+
+    def _finish(self, in_z: Tested, payload: bytes) -> None:
+        in_x = self._both(Basis.X, payload)
+        passed = self._purity.check(*in_x, self._delta)
+        rest = ~(self._tests[Basis.Z][0] | self._tests[Basis.X][0])
+        self._states = MeasuredStates(self._half.measure(rest))
+        self.found = replace(in_z, x_pass=passed, x_states=in_x[0].size)
 
     def _say(self, kind: Kind, payload: bytes) -> bytes:
-        return Message(kind, Flags.BEAVER | Flags.TWIRLED, 0, 0, self._own.size, payload).encode()
+        return Message(kind, self._flags, 0, 0, self._half.size, payload).encode()

@@ -1,23 +1,27 @@
-"""Before states are used: decoys show who listened on the way, tested states show the error rate, and both stop the batch.
+"""Before states are used: decoys show who listened on the way, states tested in Z the error rate, in X the purity; each can stop the batch.
 
-Test positions follow from a seed to which both parties commit before either knows the other's half.
+Test positions follow from a seed to which both parties commit before either knows the other's half. In X the pure state passes always and a dephased one with
+5/16: that tells a dealer who kept a copy where states come as written, and one who left out the twirl where they come twirled.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from math import ceil, log, sqrt
+from math import ceil, log, nan, sqrt
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort
+from ...core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort, WrongPurity
 from .gates import Bits
 from .laws import WRONG, Codes
+from .preparation import DEPHASED_PASS, x_test
 
 COMMITTED_BYTES = 32
 _LABEL = b"heliograph-qot-val"
+_SECOND_COIN = b"heliograph-qot-val-x"
 CAUGHT = 0.25
 """Share of decoys that betray somebody who measures and sends on, whatever basis is chosen."""
 BIAS_LIMIT = 0.05
@@ -41,10 +45,19 @@ def common_seed(mine: bytes, theirs: bytes, committed: bytes) -> bytes:
 
 
 def sample(seed: bytes, n: int, share: float) -> NDArray[np.bool_]:
-    """Return which of n states are tested, bool (n,): position i if its 16 bits of SHAKE-256 lie below share * 65536."""
+    """Return which of n states are tested in Z, bool (n,): position i if its 16 bits of SHAKE-256 lie below share * 65536."""
+    return _coin(_LABEL + seed, n, share)
+
+
+def sample_in_x(seed: bytes, n: int, share: float) -> NDArray[np.bool_]:
+    """Return for which of n states a second coin of the same seed falls, bool (n,); those that are not tested in Z are tested in X."""
+    return _coin(_SECOND_COIN + seed, n, share)
+
+
+def _coin(label: bytes, n: int, share: float) -> NDArray[np.bool_]:
     if not 0.0 < share < 1.0:
         raise ParameterError(f"{share!r} is no share of the states", where="share")
-    drawn = np.frombuffer(hashlib.shake_256(_LABEL + seed).digest(2 * n), "<u2")
+    drawn = np.frombuffer(hashlib.shake_256(label).digest(2 * n), "<u2")
     return np.asarray(drawn < round(share * 65536))
 
 
@@ -55,11 +68,17 @@ def margin(delta: float, k: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What tested states showed.  error: share with a wrong t.  states: how many were tested.  cells_p: p-value of equal frequencies of (b1, b0, s)."""
+    """What tested states showed.
+
+    error: share with a wrong t.  states: how many were tested in Z.  cells_p: p-value of equal frequencies of (b1, b0, s).  x_pass: share that passed the X
+    test.  x_states: how many were tested in X.
+    """
 
     error: float
     states: int
     cells_p: float
+    x_pass: float = nan
+    x_states: int = 0
 
 
 def unevenness(codes: Codes) -> float:
@@ -91,6 +110,43 @@ def judge(alice: Codes, bob: Codes, *, error_limit: float, delta: float = 1e-6, 
     if bias > most:
         raise UnevenStates(bias, most)
     return Tested(found, codes.size, p)
+
+
+@dataclass(frozen=True, slots=True)
+class PurityRule:
+    """What states must show in X.  expected: share that passes.  twirled: whether a larger share is as wrong as a smaller one."""
+
+    expected: float
+    twirled: bool
+
+    @classmethod
+    def of(cls, *, twirled: bool, calibrated: float | None = None) -> Self:
+        """Return the rule of a mode: exactly 5/16 for twirled states, at least the calibrated share for coherent ones.
+
+        Raises ParameterError if there is no calibration, or one that cannot be told from a dephased state.
+        """
+        if twirled:
+            return cls(DEPHASED_PASS, twirled=True)
+        if calibrated is None or not DEPHASED_PASS < calibrated <= 1.0:
+            raise ParameterError(f"{calibrated!r} is no share of coherent states that pass", where="X test", remedy="Calibrate it: 1 without noise.")
+        return cls(calibrated, twirled=False)
+
+    def check(self, alice: Codes, bob: Codes, delta: float = 1e-6) -> float:
+        """Return the share that passes.
+
+        alice, bob: uint8 (k,), what each announced of the states that both measured in X.  delta: probability of a false alarm (Hoeffding).
+        Raises WrongPurity; ParameterError if so few were tested that nothing could fail.
+        """
+        if alice.size == 0 or alice.size != bob.size:
+            raise ParameterError("no states were tested in X, or not the same ones", where="validation")
+        off = margin(delta / 2 if self.twirled else delta, alice.size)
+        low, high = self.expected - off, self.expected + off if self.twirled else 1.0
+        if high >= 1.0 if self.twirled else low <= DEPHASED_PASS:
+            raise ParameterError(f"{alice.size} states tell nothing in X", where="validation", remedy="Test more of them.")
+        found = float(x_test(alice, bob).mean())
+        if not low <= found <= high:
+            raise WrongPurity(found, low if found < low else high)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

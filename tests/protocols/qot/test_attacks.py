@@ -10,6 +10,7 @@ from heliograph.core.entropy import SimRandom
 from heliograph.protocols.qot.gates import beaver_choice, beaver_messages, transfer
 from heliograph.protocols.qot.inner_product import one_hot, random_bits, uniform
 from heliograph.protocols.qot.laws import IDEAL_CODES, halves, ideal
+from heliograph.protocols.qot.preparation import Prepared
 from heliograph.protocols.qot.states import DrawnStates
 
 H = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2.0)
@@ -104,6 +105,8 @@ def test_a_dealer_who_keeps_a_copy_is_seen_in_x_and_not_in_z():
     assert np.diag(density("twirled")) == pytest.approx(np.diag(density("coherent")))
     assert x_check("coherent") == pytest.approx(1.0)
     assert x_check("twirled") == pytest.approx(0.3125)
+    for state in ("coherent", "twirled"):
+        assert Prepared.of(density(state)).x_pass == pytest.approx(x_check(state), abs=1e-12)
 
 
 def test_whoever_decodes_every_shot_learns_the_other_vector():

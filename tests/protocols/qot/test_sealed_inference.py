@@ -47,9 +47,9 @@ def machines():
     agreed = Agreement.of(layer, 2)
     rule = DecoyRule.of(0.0, 1e-6)
     trent = Trent(iid(ERROR), SimRandom(2), rule)
-    shipped = trent.deal(4 * layer.transfers)
+    shipped = trent.deal(5 * layer.transfers)
     mine, theirs = (receive(shipment, trent.announce(name), rule) for name, shipment in zip(("alice", "bob"), shipped, strict=True))
-    tests = [Validator(half, alice=side, share=0.4, error_limit=0.05, source=SimRandom(3, side)) for half, side in ((mine, True), (theirs, False))]
+    tests = [Validator(half, alice=side, share=0.4, x_share=0.2, error_limit=0.05, source=SimRandom(3, side)) for half, side in ((mine, True), (theirs, False))]
     messages: list[bytes | None] = [one.start() for one in tests]
     while messages[0] is not None and messages[1] is not None:
         messages = [tests[0].feed(messages[1]), tests[1].feed(messages[0])]

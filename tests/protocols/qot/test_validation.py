@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort
+from heliograph.core.errors import FrameError, ParameterError, UnevenStates, ValidationAbort, WrongPurity
 from heliograph.protocols.qot.laws import halves, ideal, iid, preset
 from heliograph.protocols.qot.states import DrawnStates
-from heliograph.protocols.qot.validation import DecoyRule, commitment, common_seed, judge, margin, sample
+from heliograph.protocols.qot.validation import DecoyRule, PurityRule, commitment, common_seed, judge, margin, sample, sample_in_x
 
 
 def test_the_golden_positions():
@@ -92,3 +92,40 @@ def test_channel_noise_alone_raises_no_alarm():
     rng, rule = np.random.default_rng(8), DecoyRule.of(0.02, 1e-6)
     for _ in range(2000):
         rule.check(np.zeros(rule.decoys, np.uint8), (rng.random(rule.decoys) < 0.02).astype(np.uint8))
+
+
+def x_halves(passing: int, of: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return halves of which so many pass the X test."""
+    return halves(np.where(np.arange(of) < passing, 5, 4).astype(np.uint8))
+
+
+def test_bounds_of_the_test_in_x():
+    """10,000 tested, delta 1e-6: 0.0263 one-sided, 0.0269 two-sided."""
+    coherent, twirled = PurityRule.of(twirled=False, calibrated=0.879), PurityRule.of(twirled=True)
+
+    assert coherent.check(*x_halves(8528, 10_000)) == pytest.approx(0.8528)
+    assert coherent.check(*x_halves(10_000, 10_000)) == 1.0
+    assert twirled.check(*x_halves(2857, 10_000)) == pytest.approx(0.2857)
+    assert twirled.check(*x_halves(3393, 10_000)) == pytest.approx(0.3393)
+    for rule, passing in ((coherent, 8526), (twirled, 2855), (twirled, 3395)):
+        with pytest.raises(WrongPurity) as caught:
+            rule.check(*x_halves(passing, 10_000))
+        assert caught.value.found == passing / 10_000
+
+
+def test_a_test_in_x_that_nothing_could_fail_is_refused():
+    with pytest.raises(ParameterError, match="no states"):
+        PurityRule.of(twirled=True).check(*x_halves(0, 0))
+    for rule in (PurityRule.of(twirled=True), PurityRule.of(twirled=False, calibrated=1.0)):
+        with pytest.raises(ParameterError, match="tell nothing"):
+            rule.check(*x_halves(10, 10))
+    for calibrated in (None, 0.3125, 1.1):
+        with pytest.raises(ParameterError, match="no share"):
+            PurityRule.of(twirled=False, calibrated=calibrated)
+
+
+def test_the_second_coin_is_another_one():
+    first, second = sample(bytes(32), 100_000, 0.25), sample_in_x(bytes(32), 100_000, 0.25)
+
+    assert second.mean() == pytest.approx(0.25, abs=0.01)
+    assert (first & second).mean() == pytest.approx(0.0625, abs=0.005)
