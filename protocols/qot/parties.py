@@ -21,7 +21,7 @@ from .frames import Flags, Kind, Message, pack, unpack
 from .gates import Bits, beaver_choice, beaver_messages, beaver_output
 from .inner_product import MOST_GATES, one_hot, random_bits, uniform
 from .laws import Codes
-from .layer import Matrix, SecureLayer, majority
+from .layer import Matrix, SecureLayer, majority, refuse_without_signal
 from .opening import SEED_BYTES, Shuffle, count_ones
 from .states import StateSource
 
@@ -53,8 +53,14 @@ class Agreement:
     run: int = 0
 
     @classmethod
-    def of(cls, layer: SecureLayer, batch: int, **more: Any) -> Agreement:
-        """Return the agreement about a layer and a number of inputs.  more: the fields that have defaults."""
+    def of(cls, layer: SecureLayer, batch: int, *, error: float | None = None, limit: float | None = None, **more: Any) -> Agreement:
+        """Return the agreement about a layer and a number of inputs.
+
+        error: of a transfer, if it is known.  limit: of the standard deviation of an output at S_x = 1 that it leaves, S_w unless given.  more: the fields that
+        have defaults.  Raises NoSignal where the noise would drown the outputs.
+        """
+        if error is not None:
+            refuse_without_signal(layer, error, layer.scale if limit is None else limit)
         knobs = layer.knobs
         return cls(batch, layer.outputs, layer.blocks, layer.positive.shape[2], knobs.shots, knobs.repetitions, layer.scale, **more)
 
