@@ -1,0 +1,204 @@
+"""All that a page may ask of the world outside: the latest state of each topic, requests to the owner, notices, preferences."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from PySide6.QtCore import QObject, QSettings, Qt, Signal
+from PySide6.QtGui import QUndoStack
+
+from ..control.link import REQUEST_S
+from ..control.topics import EVENT, MOST_EVENTS, TOPICS, Event, Mailbox
+from ..core.errors import BenchError, HeliographError
+from . import theme
+
+log = logging.getLogger(__name__)
+
+EVENTS_A_TICK = 200
+
+
+class Line(Protocol):
+    """What carries requests to the owner."""
+
+    def ask(self, topic: str, body: Any = None, *, timeout_s: float | None = REQUEST_S) -> Any:
+        """Return what the owner answers, or raise its error; called in a worker thread."""
+        ...
+
+
+class Nobody:
+    """The line of a window that is not attached to a bench."""
+
+    def ask(self, topic: str, body: Any = None, *, timeout_s: float | None = REQUEST_S) -> Any:
+        """Refuse."""
+        raise BenchError("no bench is open in this window", where=topic, remedy="Choose the simulated bench, or open a station file (Bench menu).")
+
+
+class Desk(QObject):
+    """What pages see of the bench.
+
+    controls: this window controls the bench; if not, `view_only_why` says why.  `connected(bool)`: the owner came or went.  `ticked`: after each tick, for
+    what has to look at the clock.  `noticed(error or text)`: something to tell.  `events`: all that came, the latest last.
+    """
+
+    connected = Signal(bool)
+    control_changed = Signal()
+    theme_changed = Signal()
+    ticked = Signal()
+    noticed = Signal(object)
+    announced = Signal(str)
+    page_wanted = Signal(str, object)
+    _answered = Signal()
+
+    def __init__(self, line: Line | None = None, *, settings: QSettings | None = None, station: Path | None = None, threads: bool = True) -> None:
+        super().__init__()
+        self.line: Line = line or Nobody()
+        self.station = station
+        self.settings = settings or QSettings()
+        self.undo = QUndoStack(self)
+        self.controls = False
+        self.view_only_why = "no bench is open in this window"
+        self.is_connected = False
+        self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self.events_seen = 0
+        self.mailbox = Mailbox(TOPICS)
+        self._states: dict[str, Any] = {}
+        self._versions: dict[str, int] = {}
+        self._came: dict[str, float] = {}
+        self._late_events: deque[Event] = deque()
+        self._replies: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = threads
+        self._over = False
+        self._answered.connect(self._hand_out, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def theme(self) -> theme.Theme:
+        """Return the colours of now."""
+        return theme.current()
+
+    # What the owner said
+
+    def latest(self, topic: str) -> Any:
+        """Return the latest payload of a topic, None while there is none."""
+        return self._states.get(topic)
+
+    def version(self, topic: str) -> int:
+        """Return a number that grows whenever the topic's payload changes; 0 while there is none."""
+        return self._versions.get(topic, 0) if topic != EVENT else self.events_seen
+
+    def age_s(self, topic: str | None = None) -> float | None:
+        """Return how long ago the latest payload of a topic came, or of any topic, by the monotonic clock; None while there is none."""
+        came = max(self._came.values(), default=None) if topic is None else self._came.get(topic)
+        return None if came is None else time.monotonic() - came
+
+    def inject(self, topic: str, payload: Any, *, came: float | None = None) -> None:
+        """Take a payload as if the owner had sent it.  came: monotonic time of its arrival; now without it."""
+        if topic == EVENT:
+            self._late_events.append(payload)
+        else:
+            self._states[topic] = payload
+            self._versions[topic] = self._versions.get(topic, 0) + 1
+        self._came[topic] = time.monotonic() if came is None else came
+
+    def collect(self) -> list[Event]:
+        """Take what waits in the mailbox, at most so many events; returns these. Called by the tick."""
+        for message in self.mailbox.take():
+            came, payload = message.body
+            self.inject(message.topic, payload, came=came)
+        fresh = [self._late_events.popleft() for _ in range(min(EVENTS_A_TICK, len(self._late_events)))]
+        self.events.extend(fresh)
+        self.events_seen += len(fresh)
+        return fresh
+
+    def forget(self) -> None:
+        """Forget all states: another bench is opened."""
+        self._states.clear()
+        self._came.clear()
+        for topic in self._versions:
+            self._versions[topic] += 1
+
+    # Asking
+
+    def ask(
+        self,
+        topic: str,
+        body: Any = None,
+        then: Callable[[Any], None] | None = None,
+        failed: Callable[[HeliographError], None] | None = None,
+        timeout_s: float | None = REQUEST_S,
+    ) -> None:
+        """Ask the owner; returns at once.
+
+        then: called in the main thread with the reply.  failed: called there with the error; without it the error becomes a notice.
+        """
+        done = then or (lambda _reply: None)
+        if not self._threads:
+            self._answer(topic, body, done, failed or self.notice, timeout_s)
+            self._hand_out()
+            return
+        arguments = (topic, body, done, failed or self.notice, timeout_s)
+        threading.Thread(target=self._answer, args=arguments, name=f"ask {topic}", daemon=True).start()
+
+    def _answer(self, topic: str, body: Any, then: Callable[[Any], None], failed: Callable[[HeliographError], None], timeout_s: float | None) -> None:
+        try:
+            reply = self.line.ask(topic, body, timeout_s=timeout_s)
+        except HeliographError as error:
+            self.later(lambda error=error: failed(error))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001
+            # The owner sends back whatever went wrong over there; here it is a notice and a line in the log.
+            log.warning("%s: %s: %s", topic, type(error).__name__, error)
+            told = BenchError(f"the request failed ({type(error).__name__}: {error})", where=topic, remedy="The log of the bench's owner says more.")
+            self.later(lambda: failed(told))
+        else:
+            self.later(lambda: then(reply))
+
+    def later(self, act: Callable[[], None]) -> None:
+        """Have something done in the main thread; may be called from any thread."""
+        self._replies.put(act)
+        if not self._over and self._threads:
+            self._answered.emit()
+
+    def _hand_out(self) -> None:
+        while True:
+            try:
+                act = self._replies.get_nowait()
+            except queue.Empty:
+                return
+            if not self._over:
+                act()
+
+    def close(self) -> None:
+        """Drop what is still asked for: nobody is there to hear it."""
+        self._over = True
+
+    # Telling
+
+    def notice(self, what: HeliographError | str) -> None:
+        """Tell the operator something, without a dialog: what, where, what to do."""
+        self.noticed.emit(what)
+
+    def announce(self, text: str) -> None:
+        """Say something through the screen reader at once."""
+        self.announced.emit(text)
+
+    def show_page(self, name: str, wish: Any = None) -> None:
+        """Go to another page.  wish: what it should show there, such as a run's path."""
+        self.page_wanted.emit(name, wish)
+
+    def set_control(self, controls: bool, why: str = "") -> None:
+        """Note whether this window controls the bench."""
+        if (controls, why) != (self.controls, self.view_only_why):
+            self.controls, self.view_only_why = controls, "" if controls else why
+            self.control_changed.emit()
+
+    def set_connected(self, connected: bool) -> None:
+        """Note that the owner came or went."""
+        if connected != self.is_connected:
+            self.is_connected = connected
+            self.connected.emit(connected)

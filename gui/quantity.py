@@ -1,0 +1,269 @@
+"""Quantities that the operator types: the text that is taken, and a field that shows what was wanted, what was accepted and what is measured."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from math import isfinite
+from typing import get_args
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QWheelEvent
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+
+from ..control.topics import Quantity
+from ..core import units
+from ..core.errors import ConfigError, LimitError, ParameterError
+from . import theme, words
+from .badges import Badge, Value, plain
+
+PENDING_S = 2.0
+UNITS: dict[str, tuple[str, ...]] = {
+    "W": ("mW", "uW", "nW", "W", "dBm"), "V": ("V", "mV"), "A": ("mA", "uA", "A"), "s": ("s", "ms", "us", "ns", "ps", "min"), "Hz": ("Hz", "kHz", "MHz", "GHz"),
+    "m": ("nm", "um", "mm", "m", "km"), "rad": ("rad", "deg"), "degC": ("degC", "°C"), "dB": ("dB",),
+}  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WITHOUT_UNIT = ("", "counts", "bit", "bits", "steps", "deg")
+
+
+def parse(text: str, unit: str, *, low: float | None = None, high: float | None = None, source: str = "station", where: str = "") -> float:
+    """Return the SI value of what was typed, such as "10 mW" or "-30 dBm".
+
+    unit: SI unit of the value, "" for a bare number.  low, high: limits, SI.  source: of the limits.
+    Raises ParameterError for what is no such quantity, LimitError for one out of range; both say what would be taken.
+    """
+    value = _bare(text, unit, where) if unit in _WITHOUT_UNIT or unit not in get_args(units.Dimension) else _with_unit(text, unit, where)
+    if high is not None and value > high:
+        raise LimitError(f"limit {_limit(high, text, unit)} ({source})", where=where, remedy="Nothing was sent.")
+    if low is not None and value < low:
+        raise LimitError(f"least {_limit(low, text, unit)} ({source})", where=where, remedy="Nothing was sent.")
+    return value
+
+
+def _limit(value: float, text: str, unit: str) -> str:
+    """Return a limit in the unit that was typed, dBm included."""
+    typed = text.strip().rpartition(" ")[2] or _unit_of(text)
+    return words.dbm(value) if typed == "dBm" else words.quantity(value, unit)
+
+
+def _unit_of(text: str) -> str:
+    return _NUMBER.sub("", text.strip(), count=1).strip()
+
+
+def _bare(text: str, unit: str, where: str) -> float:
+    number = text.strip().removesuffix(unit).strip() if unit else text.strip()
+    if _NUMBER.fullmatch(number) is None or not isfinite(float(number)):
+        raise ParameterError(f"{text.strip()!r} is no number", where=where, remedy="Use digits and a point, as in 1.5.")
+    return float(number)
+
+
+def _with_unit(text: str, unit: str, where: str) -> float:
+    stripped = text.strip().replace("µ", "u").replace("μ", "u")
+    found = _NUMBER.match(stripped)
+    choices = UNITS[unit]
+    if found is None:
+        raise ParameterError(f"{text.strip()!r} is no quantity", where=where, remedy=f"Type a number and a unit, as in 1.5 {choices[0]}; a point, not a comma.")
+    typed = stripped[found.end() :].strip()
+    if not typed:
+        raise ParameterError(f"unit missing: {', '.join(choices)}", where=where)
+    if typed not in choices:
+        raise ParameterError(f"{typed!r} is not one of {', '.join(choices)}", where=where, remedy=f"Type it as in 1.5 {choices[0]}; a point, not a comma.")
+    try:
+        value = units.parse(f"{found[0]} {typed}", unit)  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise ParameterError(error.message, where=where, remedy=error.remedy) from error
+    return value
+
+
+def typed(value: float | None, unit: str) -> str:
+    """Return a value as it would be typed, so that `parse` returns the same to six digits."""
+    if value is None or not isfinite(value):
+        return ""
+    if unit in UNITS and unit not in ("dB", "degC", "rad"):
+        return units.show(value, unit, 6)
+    return f"{value:.6g} {unit}".rstrip()
+
+
+def step(text: str, cursor: int, up: bool) -> tuple[str, int]:
+    """Return a text with the digit left of the cursor stepped, and where the cursor then stands; unchanged where there is none."""
+    found = _NUMBER.search(text)
+    if found is None:
+        return text, cursor
+    mantissa = found[0].lower().partition("e")[0]
+    start = text.index(mantissa)
+    whole, _, part = mantissa.partition(".")
+    at = min(max(cursor - start, 1), len(mantissa))
+    if mantissa[at - 1] in "+-" or (mantissa[at - 1] == "." and at == 1):
+        at += 1
+    place = len(whole) - at if at <= len(whole) else -(at - len(whole) - 1)
+    if mantissa[at - 1] == ".":
+        place = 0
+    value = float(mantissa) + (1 if up else -1) * 10.0**place
+    changed = f"{value:.{len(part)}f}" if part else f"{value:.0f}"
+    moved = len(changed) - len(mantissa)
+    return text[:start] + changed + text[start + len(mantissa) :], cursor + moved
+
+
+class QuantityEdit(QLineEdit):
+    """The field itself: what is typed stays there, marked where it is not taken; arrows step the digit at the cursor; the wheel does nothing.
+
+    entered: with the SI value, by Enter.  refused: with the reason.
+    """
+
+    entered = Signal(float)
+    refused = Signal(str)
+
+    def __init__(
+        self, name: str, unit: str, *, low: float | None = None, high: float | None = None, source: str = "station", parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.name, self.unit, self.low, self.high, self.source = name, unit, low, high, source
+        self.setAccessibleName(name)
+        self.problem = ""
+        self.setMinimumHeight(24)
+        self.setPlaceholderText(f"in {', '.join(UNITS[unit][:2])}" if unit in UNITS else "")
+        self.textEdited.connect(lambda _text: self._mark(""))
+        self._mark("")
+
+    def value(self) -> float:
+        """Return what is typed, SI. Raises ParameterError or LimitError."""
+        return parse(self.text(), self.unit, low=self.low, high=self.high, source=self.source, where=self.name)
+
+    def submit(self) -> None:
+        """Take what is typed, or say why not."""
+        try:
+            value = self.value()
+        except (ParameterError, LimitError) as error:
+            self._mark(error.message)
+            self.refused.emit(error.message)
+        else:
+            self._mark("")
+            self.entered.emit(value)
+
+    def _mark(self, problem: str) -> None:
+        self.problem = problem
+        told = problem or self._range()
+        self.setAccessibleDescription(f"Not sent: {problem}" if problem else told)
+        self.setToolTip(told)
+        self.retheme()
+
+    def _range(self) -> str:
+        if self.low is None and self.high is None:
+            return ""
+        shown = [words.UNKNOWN if one is None else words.quantity(one, self.unit) for one in (self.low, self.high)]
+        return f"{shown[0]} to {shown[1]} ({self.source})"
+
+    def set_limits(self, low: float | None, high: float | None) -> None:
+        """Take other limits."""
+        if (low, high) != (self.low, self.high):
+            self.low, self.high = low, high
+            self._mark(self.problem)
+
+    def retheme(self) -> None:
+        """Take the colours of another theme."""
+        now, colours = theme.current(), theme.palette(theme.current())
+        if self.problem:
+            colours.setColor(colours.ColorRole.Text, QColor(now.failure))
+        self.setPalette(colours)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Enter takes the value, arrows step a digit."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.submit()
+        elif event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down) and not event.modifiers():
+            text, cursor = step(self.text(), self.cursorPosition(), event.key() == Qt.Key.Key_Up)
+            self.setText(text)
+            self.setCursorPosition(cursor)
+            self._mark("")
+        else:
+            super().keyPressEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """Leave the value alone."""
+        event.ignore()
+
+
+class QuantityField(QWidget):
+    """A set-point: wanted, accepted, measured. It is pending from sending until the read-back agrees or two seconds have passed.
+
+    label: with its mnemonic.  asked: emitted with the SI value that the operator wants.  The accessible name of the field is "LABEL, wanted".
+    """
+
+    asked = Signal(float)
+
+    def __init__(
+        self, label: str, unit: str, *, low: float | None = None, high: float | None = None, source: str = "station", parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        name = label.replace("&", "")
+        self.name, self.unit = name, unit
+        self.edit = QuantityEdit(f"{name}, wanted", unit, low=low, high=high, source=source)
+        self.accepted, self.measured = Value(f"{name}, accepted"), Value(f"{name}, measured")
+        self.state, self.complaint = Badge("", "", parent=self), plain(wrap=True)
+        self.complaint.hide()
+        self.label = plain(label, buddy=self.edit)
+        self._sent: tuple[float, float] | None = None
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.label, 0, 0, 1, 2)
+        grid.addWidget(self.state, 0, 2)
+        for column, (title, widget) in enumerate((("wanted", self.edit), ("accepted", self.accepted), ("measured", self.measured))):
+            grid.addWidget(widget, 1, column)
+            widget.setToolTip(title)
+        grid.addWidget(self.complaint, 2, 0, 1, 3)
+        self.edit.entered.connect(self._entered)
+        self.edit.refused.connect(self._refused)
+        self.state.hide()
+
+    @property
+    def pending(self) -> bool:
+        """Say whether something was sent that the device has not confirmed yet."""
+        return self._sent is not None
+
+    def _entered(self, value: float) -> None:
+        self.complaint.hide()
+        self._sent = (value, time.monotonic())
+        self._show_state("pending", "")
+        self.asked.emit(value)
+
+    def _refused(self, why: str) -> None:
+        self.complain(why)
+
+    def complain(self, why: str) -> None:
+        """Show a refusal under the field; nothing is pending then."""
+        self._sent = None
+        self._show_state("", "")
+        self.complaint.setText(why)
+        self.complaint.setAccessibleName(f"{self.name}, not sent: {why}")
+        self.complaint.show()
+
+    def show_quantity(self, now: Quantity) -> None:
+        """Show what the owner says; the field itself is left alone while it has the focus or holds something that was not taken."""
+        self.edit.set_limits(now.low, now.high)
+        self.accepted.show_text(words.quantity(now.accepted, now.unit))
+        self.measured.show_text(words.quantity(now.measured, now.unit))
+        if not self.edit.hasFocus() and not self.edit.problem and not self.pending and isinstance(now.wanted, float):
+            self.edit.setText(typed(now.wanted, now.unit))
+        self._settle(now.measured if now.measured is not None else now.accepted)
+
+    def _settle(self, read: object) -> None:
+        if self._sent is None:
+            return
+        value, since = self._sent
+        if isinstance(read, int | float) and not isinstance(read, bool) and abs(read - value) <= 1e-2 * abs(value) + 1e-12:
+            self._sent = None
+            self._show_state("", "")
+        elif time.monotonic() - since > PENDING_S:
+            self._sent = None
+            self._show_state("suspect", f"reads {words.quantity(read, self.unit)}")
+
+    def _show_state(self, word: str, detail: str) -> None:
+        self.state.title = self.name
+        self.state.setVisible(bool(word))
+        if word:
+            self.state.set_state(word, detail)
+
+    def units(self) -> Sequence[str]:
+        """Return the units that are taken."""
+        return UNITS.get(self.unit, ())

@@ -1,0 +1,90 @@
+"""A desk without an owner: payloads are injected, what is asked is kept."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QApplication
+
+from heliograph.core.errors import HeliographError
+from heliograph.gui import theme
+from heliograph.gui.desk import Desk
+
+
+class Answers:
+    """An owner made of answers: `asked` keeps every request; `replies` has by topic a reply, an error to raise, or a function of the body."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.replies: dict[str, Any] = {}
+
+    def ask(self, topic: str, body: Any = None, *, timeout_s: float | None = 2.0) -> Any:
+        self.asked.append((topic, body))
+        reply = self.replies.get(topic)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply(body) if callable(reply) else reply
+
+    def of(self, topic: str) -> list[Any]:
+        """Return the bodies of all requests of a topic."""
+        return [body for asked, body in self.asked if asked == topic]
+
+
+class OfflineDesk(Desk):
+    """A desk whose owner is `answers`; `ask` is answered before it returns. `notices` keeps what it was told."""
+
+    def __init__(self, settings: QSettings) -> None:
+        self.answers = Answers()
+        super().__init__(self.answers, settings=settings, threads=False)
+        self.notices: list[str] = []
+        self.noticed.connect(lambda what: self.notices.append(str(what)))
+        self.set_control(True)
+
+    def notice(self, what: HeliographError | str) -> None:
+        super().notice(what)
+
+
+@pytest.fixture(params=["light"])
+def appearance(request: pytest.FixtureRequest, qapp: QApplication) -> str:
+    """Name of the theme that is applied; parametrise indirectly for others."""
+    name: str = request.param
+    qapp.setStyle("Fusion")
+    theme.apply(qapp, theme.THEMES[name])
+    return name
+
+
+@pytest.fixture
+def desk(tmp_path: Path, qapp: QApplication, appearance: str) -> Iterator[OfflineDesk]:
+    """A desk that controls a bench which is not there; see `OfflineDesk`."""
+    made = OfflineDesk(QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def drawn(qtbot: Any) -> Callable[..., Any]:
+    """Show a page and redraw it from payloads: `drawn(page, station=payload, ...)`."""
+
+    def draw(page: Any, **payloads: Any) -> Any:
+        qtbot.addWidget(page)
+        page.resize(1200, 800)
+        page.show()
+        for topic, payload in payloads.items():
+            page.desk.inject(topic, payload)
+            page.redraw(topic, payload)
+        QApplication.processEvents()
+        return page
+
+    return draw
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(qapp: QApplication) -> Iterator[None]:
+    """Let widgets of one test die before the next one: pyqtgraph's items are bound in cycles."""
+    yield
+    gc.collect()
