@@ -71,6 +71,7 @@ class Desk(QObject):
         self._states: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
         self._came: dict[str, float] = {}
+        self._hearers: dict[str, list[Callable[[Any], None]]] = {}
         self._late_events: deque[Event] = deque()
         self._replies: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = threads
@@ -104,7 +105,13 @@ class Desk(QObject):
         else:
             self._states[topic] = payload
             self._versions[topic] = self._versions.get(topic, 0) + 1
+            for hear in self._hearers.get(topic, ()):
+                hear(payload)
         self._came[topic] = time.monotonic() if came is None else came
+
+    def hear(self, topic: str, act: Callable[[Any], None]) -> None:
+        """Have every payload of a topic handed over as it is taken, also while no page is drawn: for what keeps a history. It must be quick, and not raise."""
+        self._hearers.setdefault(topic, []).append(act)
 
     def collect(self) -> list[Event]:
         """Take what waits in the mailbox, at most so many events; returns these. Called by the tick."""

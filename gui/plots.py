@@ -212,6 +212,13 @@ class Chart(QWidget):
 
     # How it looks
 
+    def set_axes(self, *, x: str, x_unit: str = "", y: str, y_unit: str = "") -> None:
+        """Give the axes other labels and units."""
+        labels = {"bottom": (x, x_unit), "left": (y, y_unit)}
+        if labels != self._labels:
+            self._labels = labels
+            self.retheme()
+
     def retheme(self) -> None:
         """Take the colours and the text size of the present theme."""
         now, font = theme.current(), QApplication.font()
