@@ -74,6 +74,7 @@ def create(file: h5py.File, layout: RunLayout) -> None:
         _growing(group, "v", "<f8", 1024, unit)
     for name, columns in layout.tables.items():
         group = file.create_group(f"tables/{name}")
+        group.attrs["columns"] = json.dumps(list(columns))
         for column, unit in columns.items():
             _growing(group, column, "<f8", 1024, unit)
     if layout.announcement:

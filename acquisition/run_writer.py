@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.errors import HeliographError, ParameterError, StorageError
 from ._room import MARGIN, Room, storage_error
 from ._run_schema import BATCH, EVENT, GAP, SCHEMA, SEVERITIES, RunLayout, chunk_bytes, create, digest, environment, plain, short
+from .onlookers import Onlookers, Opening
 from .timetags import SlotTiming
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ class RunWriter:
     """An open run file. Use it as a context manager, or call `close` exactly when the run ends.
 
     Left by an exception it closes with reason `failed`, by KeyboardInterrupt with `aborted`, otherwise with `done`.
+    opening: what is known before the first datum.  onlookers: hear all that is written, once it is.
     """
 
-    def __init__(self, file: h5py.File, path: Path, run_id: str, room: Room, clock_ns: Callable[[], int]) -> None:
-        self.path, self.run_id = path, run_id
+    def __init__(self, file: h5py.File, path: Path, opening: Opening, room: Room, clock_ns: Callable[[], int]) -> None:
+        self.path, self.run_id, self.opening = path, opening.run_id, opening
+        self.onlookers = Onlookers()
         self.summary: dict[str, Any] = {}
         self._file: h5py.File | None = file
         self._room, self._clock_ns = room, clock_ns
@@ -119,7 +122,7 @@ class RunWriter:
             fresh.rename(path)
             file.swmr_mode = True
             undo.pop_all()
-        return cls(file, path, run_id, room, clock_ns)
+        return cls(file, path, Opening(run_id, start, layout, station_text), room, clock_ns)
 
     def tags(self, source: str, batch: TagBatch) -> None:
         """Append a batch, its gaps, and its row with a check sum."""
@@ -129,10 +132,12 @@ class RunWriter:
         first = self._stream(f"tags/{source}/t").shape[0]
         row = np.array([(batch.seq, batch.t_begin_ps, batch.t_end_ps, first, times.size, checksum)], BATCH)
         self._append(f"tags/{source}", {"t": times, "ch": channels, "gaps": gaps, "batches": row})
+        self.onlookers.tell("tags", source, batch)
 
     def counts(self, detector: str, counts: Counts) -> None:
         """Append the counts of one period."""
         self._append(f"counts/{detector}", {"t_ns": [counts.t_ns], "counts": np.asarray(counts.n)[None, :], "period_s": [counts.period_s]})
+        self.onlookers.tell("counts", detector, counts)
 
     def scalar(self, name: str, unit: str, t_ns: int, value: float) -> None:
         """Append a value of a quantity. Raises ParameterError if its unit is not the declared one."""
@@ -148,6 +153,7 @@ class RunWriter:
         if set(rows) != declared or len({values.size for values in rows.values()}) != 1:
             raise ParameterError(f"columns {sorted(rows)} of one length are expected to be {sorted(declared)}", where=f"table {name}")
         self._append(f"tables/{name}", rows)
+        self.onlookers.tell("table", name, rows)
 
     def event(self, severity: Literal["info", "warning", "error"], source: str, text: str) -> None:
         """Append something that happened, for people."""
@@ -163,6 +169,7 @@ class RunWriter:
         if len(text) > 400:
             raise ParameterError(f"{len(text)} bytes of meta data, 400 fit", where="announcement")
         self._append("announcement", {"bytes": np.frombuffer(encoded, np.uint8), "meta": [text]})
+        self.onlookers.tell("announced", meta)
 
     def close(self, reason: Reason = "done", summary: Mapping[str, Any] | None = None, *, error: BaseException | None = None) -> Path:
         """Write why the run stopped, its summary and its digest, and close the file; return its path. A second call does nothing.
@@ -180,12 +187,17 @@ class RunWriter:
             raise self._failed(failure) from failure
         finally:
             self._room.close()
+            self._tell_closed(reason, {**self.summary, **(summary or {})}, error)
         return self.path
+
+    def _tell_closed(self, reason: Reason, summary: Mapping[str, Any], error: BaseException | None) -> None:
+        if self.onlookers:
+            self.onlookers.tell("closed", reason, summary, "" if error is None else _message(error))
 
     def _finish(self, reason: Reason, summary: Mapping[str, Any], error: BaseException | None) -> None:
         stop: dict[str, Any] = {"reason": reason, "time": datetime.fromtimestamp(self._clock_ns() / 1e9, UTC).isoformat(), "summary": plain(summary, "summary")}
         if error is not None:
-            stop["error"] = {"type": type(error).__name__, "message": error.message if isinstance(error, HeliographError) else str(error)[:200]}
+            stop["error"] = {"type": type(error).__name__, "message": _message(error)}
         with h5py.File(self.path, "r+") as file:
             batches = {source: file[f"tags/{source}/batches"][()] for source in file.get("tags", ())}
             stop["tags"] = {source: int(rows["n"].sum()) for source, rows in batches.items()}
@@ -264,6 +276,10 @@ def _new_file(fresh: Path, path: Path) -> tuple[Room, h5py.File]:
         fresh.unlink()
         raise error if isinstance(error, StorageError) else storage_error(error, path) from error
     return room, file
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, HeliographError) else str(error)[:200]
 
 
 def _extend(stream: h5py.Dataset, values: NDArray[Any]) -> None:

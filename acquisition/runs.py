@@ -301,11 +301,12 @@ def _copy(run: Run, copy: h5py.File) -> None:
     for name, place in run._places.items():  # noqa: SLF001
         dataset = copy.create_dataset(place, data=run[name])
         dataset.attrs["unit"] = run.units[name]
+    for place in {place.rpartition("/")[0] for place in run._places.values()}:  # noqa: SLF001
+        copy[place].attrs.update(source[place].attrs)
     for name in source.get("tags", ()):
         rows = intact_batches(source[f"tags/{name}"], strict=False, where=str(run.path))
         end = int(rows[-1]["t_end"]) if rows else 0
         gaps = source[f"tags/{name}/gaps"][()]
-        copy[f"tags/{name}"].attrs.update(source[f"tags/{name}"].attrs)
         copy.create_dataset(f"tags/{name}/batches", data=np.array(rows, source[f"tags/{name}/batches"].dtype))
         copy.create_dataset(f"tags/{name}/gaps", data=gaps[gaps["t0"] < end])
         kept[name] = int(sum(row["n"] for row in rows))

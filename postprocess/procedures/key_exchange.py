@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pymeasure.experiment import FloatParameter, Parameter
 
@@ -206,7 +206,7 @@ class KeyExchange(BenchProcedure):
     def _light_of(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> Generator[TagBatch, None, None]:
         """Yield the batches of the block: one recording, or several with preambles between them where a rule asks for error rates or suspends the run."""
         self._pieces, watch = Pieces(self._timing), Watch(self.instruments, self.SUSPENDED_BY)
-        still = StandingStill(watch, self._timing, self._preambles_again, lambda severity, text: self.writer.event(severity, "suspend", text), self.patience_s)
+        still = StandingStill(watch, self._timing, self._preambles_again, self._told_of_pause, self.patience_s)
         while self._left_s > SUB_S / 2.0:
             if watch.suspender.watched:
                 begun_s, paused = still.bench_s, watch.suspender.paused
@@ -220,6 +220,10 @@ class KeyExchange(BenchProcedure):
                 break
         if self._pieces.end_ps == 0:
             raise still.nothing_came()
+
+    def _told_of_pause(self, severity: Literal["info", "warning"], text: str) -> None:
+        self.writer.event(severity, "suspend", text)
+        self.emit("suspended", text.partition(": ")[2] if severity == "warning" else "")
 
     @property
     def _left_s(self) -> float:
@@ -267,7 +271,7 @@ class KeyExchange(BenchProcedure):
             raise InsecureLight(f"signs of an attack on the detectors: {sign}", where=where, remedy="No key comes of this light. Find the cause first.")
 
     def _announce(self, events: Events, **meta: Any) -> None:
-        self.writer.announcement(encode_events(events, self._last_slot), meta)
+        self.writer.announcement(encode_events(events, self._last_slot), {"n_events": len(events), **meta})
         self._last_slot = int(events.slot[-1]) if len(events) else self._last_slot
 
     def _report(self, batch: TagBatch, events: Events) -> None:

@@ -118,7 +118,7 @@ def test_events_are_announced_while_they_come_and_are_those_of_the_tags(usual):
     events = Events.joined([*(selector.feed(batch) for batch in usual.batches()), selector.flush()])
 
     assert len(parts.meta) == len(list(usual.batches())) + 1
-    assert [set(meta) for meta in parts.meta[:-1]] == [{"n_bytes"}] * (len(parts.meta) - 1)
+    assert [set(meta) for meta in parts.meta[:-1]] == [{"n_bytes", "n_events"}] * (len(parts.meta) - 1)
     assert b"".join(parts) == encode_events(events.between(0, parts.meta[-1]["n_slots"]))
 
 
