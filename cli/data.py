@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .output import JsonOption, command
+
+if TYPE_CHECKING:
+    from ..protocols.learning.catalogue import DataStatus
 
 app = typer.Typer(no_args_is_help=True, help="Data sets to learn from.")
 
@@ -18,10 +21,18 @@ def listed(json_output: JsonOption = False) -> None:
         from ..protocols.learning.catalogue import data_root, datasets
 
         found = datasets()
-        rows = [(data.name, "built in" if data.embedded else "here" if data.present else "to fetch", data.content, data.licence) for data in found]
+        rows = [(data.name, _state(data), data.content, data.licence) for data in found]
         out.table("Data sets", ["name", "state", "content", "licence"], rows)
         out.say(f"Folder: {data_root()} (set HELIOGRAPH_DATA for another)")
         out.result({"folder": data_root(), "data_sets": found})
+
+
+def _state(data: DataStatus) -> str:
+    if data.embedded:
+        return "built in"
+    if data.present:
+        return "here"
+    return "to fetch" if data.served else "by hand"
 
 
 @app.command("fetch")

