@@ -25,6 +25,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..core.errors import BenchError, FrameError, HeliographError, StorageError, Timeout
+
+# Replies hold small dataclasses of the roles, such as safe reports, and only classes of modules that are loaded can be received.
+from ..instruments import roles as _roles  # noqa: F401
 from ..instruments.guard.locks import lock_folder
 from .values import Arrays, packed, unpacked
 
