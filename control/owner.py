@@ -291,7 +291,7 @@ class Owner:
             "controller": (self._controller.pid if self._controller else None) if self._shared else os.getpid(),
             "watchdog": self._watchdog.pid if self._watchdog is not None and self._watchdog.alive else None,
             "unattended": self.station.info.allow_unattended,
-            "run": job.row() if job else None,
+            "run": asdict(job.row()) if job else None,
             "reports": [asdict(report) for report in self._reports],
         }
 

@@ -44,7 +44,7 @@ class Session:
             "reset": lambda _: self._controlled(self._owner.reset),
             "safe": lambda _: self._owner.make_safe(f"asked for by process {self.pid}"),
             "status": lambda _: self._owner.status(),
-            "queue": lambda _: [job.row() for job in self._owner.runner.jobs()],
+            "queue": lambda _: self._owner.runner.queue.state(),
             "submit": self._submit,
             "follow": self._follow,
             "abort": self._abort,
@@ -140,7 +140,9 @@ class Session:
     def _submit(self, body: Mapping[str, Any]) -> int:
         procedure = _procedure(str(body["procedure"]), body["parameters"], body["carried"])
         self._take_control()
-        job = self._owner.runner.submit(procedure, Path(body["folder"]), who=self.pid, operator=body["operator"], purpose=body["purpose"], seed=body["seed"])
+        job = self._owner.runner.submit(
+            procedure, Path(body["folder"]), who=self.pid, operator=body["operator"], purpose=body["purpose"], seed=body["seed"], followed=True
+        )
         return job.number
 
     def _job(self, body: Mapping[str, Any]) -> Job:

@@ -63,7 +63,7 @@ def status_rows(found: Mapping[str, Any]) -> Rows:
         ("owner", _process(found["owner"])),
         ("controller", _process(found["controller"])),
         ("watchdog", _process(found["watchdog"])),
-        ("run", f"{run['procedure']}, {run['state']}, {run['percent']:.0f} %" if run else "-"),
+        ("run", f"{run['procedure']}, {run['state']}, {100 * run['progress']:.0f} %" if run else "-"),
     ]
     return ["what", "is"], lines
 

@@ -27,21 +27,8 @@ if TYPE_CHECKING:
 _KINDS = {FloatParameter: "a finite number", IntegerParameter: "a whole number", BooleanParameter: "True or False"}
 
 
-class BenchProcedure(Procedure):
-    """A PyMeasure procedure that works on connected, armed instruments and may write a run file.
-
-    Set `instruments`, and `writer` if the run is kept; then call `check`, `startup`, `execute` and, always, `shutdown`, in this order. A worker replaces
-    `emit` and `should_stop`; without one, results are not shown and nothing stops the procedure.  Afterwards `result` holds what was found.
-    """
-
-    DATA_COLUMNS: ClassVar[list[str]] = []
-    SUSPENDED_BY: ClassVar[frozenset[str]] = frozenset()
-    """Metrics of the station's suspend rules for which this procedure pauses."""
-    instruments: Instruments
-    writer: RunWriter | None = None
-    result: Any = None
-    _watch: Watch | None = None
-    _watched_s = 0.0
+class CheckedProcedure(Procedure):
+    """A PyMeasure procedure whose parameters are checked when it is made, and which can be made again from texts."""
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
@@ -74,6 +61,31 @@ class BenchProcedure(Procedure):
         low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
         return f"Give a value from {low:g} to {high:g}." if low is not None and high is not None else "Give a value of the right kind."
 
+    def as_text(self) -> dict[str, str]:
+        """Return the parameters as texts from which the same procedure can be made."""
+        return {name: repr(value) if isinstance(value, float) else str(value) for name, value in self.parameter_values().items()}
+
+    def carried(self) -> dict[str, Any]:
+        """Return what its constructor takes besides the parameters, so that another process can make the same procedure."""
+        return {}
+
+
+class BenchProcedure(CheckedProcedure):
+    """A PyMeasure procedure that works on connected, armed instruments and may write a run file.
+
+    Set `instruments`, and `writer` if the run is kept; then call `check`, `startup`, `execute` and, always, `shutdown`, in this order. A worker replaces
+    `emit` and `should_stop`; without one, results are not shown and nothing stops the procedure.  Afterwards `result` holds what was found.
+    """
+
+    DATA_COLUMNS: ClassVar[list[str]] = []
+    SUSPENDED_BY: ClassVar[frozenset[str]] = frozenset()
+    """Metrics of the station's suspend rules for which this procedure pauses."""
+    instruments: Instruments
+    writer: RunWriter | None = None
+    result: Any = None
+    _watch: Watch | None = None
+    _watched_s = 0.0
+
     def use_calibrations(self) -> tuple[Calibration, ...]:
         """Let this run see what was measured of the station, and return the records; `instruments` must be set. Raises CalibrationError for stale ones."""
         from ..calibrated import in_use
@@ -89,10 +101,6 @@ class BenchProcedure(Procedure):
 
     def check(self) -> None:
         """Raise what makes the run impossible with these parameters on this station; `instruments` must be set. Nothing is sent, no file is written yet."""
-
-    def carried(self) -> dict[str, Any]:
-        """Return what its constructor takes besides the parameters, so that another process can make the same procedure."""
-        return {}
 
     def run_layout(self) -> RunLayout:
         """Return the streams that the procedure writes; `instruments` must be set."""
@@ -123,8 +131,10 @@ class BenchProcedure(Procedure):
             self._watched_s += counts.period_s
             rates = {f"count_rate {name}": float(n) / counts.period_s for name, n in zip(("D1", "D2"), counts.n, strict=False)}
             change = self._watch.look(self._watched_s, rates)
-            if change is not None and self.writer is not None:
-                self.writer.event("warning" if change.paused else "info", "suspend", f"{'suspended' if change.paused else 'goes on'}: {change.why}")
+            if change is not None:
+                if self.writer is not None:
+                    self.writer.event("warning" if change.paused else "info", "suspend", f"{'suspended' if change.paused else 'goes on'}: {change.why}")
+                self.emit("suspended", change.why if change.paused else "")
             if not self._watch.suspender.paused:
                 if self._watched_s - begun_s > 1.5 * counts.period_s and self.writer is not None:
                     self.writer.table("pauses", {"begin": begun_s, "lasted": self._watched_s - begun_s - counts.period_s})

@@ -13,6 +13,7 @@ import pytest
 from heliograph.acquisition.procedures.base import BenchProcedure
 from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.runs import Run
+from heliograph.control import execution
 from heliograph.control.publishing import Topics
 from heliograph.control.runner import Runner, RunState
 from heliograph.core.errors import DeviceFault, ParameterError, RunAborted
@@ -29,13 +30,54 @@ def nothing(_topic: str, _value: object) -> None:
 
 
 class Failing(BenchProcedure):
-    """Fails, and its shutdown too."""
+    """Fails."""
 
     def execute(self) -> None:
         raise DeviceFault("it smokes", where="laser")
 
+
+class Broken(BenchProcedure):
+    """Cannot be shut down."""
+
+    def __init__(self, *, endless: bool = False, fails: bool = False, hangs: threading.Event | None = None, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.endless, self.fails, self.hangs, self.shutdowns = endless, fails, hangs, 0
+        self.late: BaseException | None = None
+
+    def execute(self) -> None:
+        self.emit("progress", 50.0)
+        while self.endless:
+            self.emit("progress", 50.0)
+            time.sleep(0.01)
+        if self.fails:
+            raise DeviceFault("it smokes", where="laser")
+
     def shutdown(self) -> None:
-        raise DeviceFault("and burns", where="laser")
+        self.shutdowns += 1
+        if self.hangs is None:
+            1 / 0  # noqa: B018
+        assert self.hangs is not None
+        self.hangs.wait(20)
+        try:
+            self.instruments["laser"].power_w  # noqa: B018
+        except BaseException as error:
+            self.late = error
+            raise
+
+
+class Suspending(BenchProcedure):
+    """Is suspended by a rule until somebody lets it go on."""
+
+    def __init__(self, *, go_on: threading.Event, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.go_on = go_on
+
+    def execute(self) -> None:
+        self.emit("suspended", "power laser 3 mW")
+        while not self.go_on.is_set():
+            self.should_stop()
+            time.sleep(0.01)
+        self.emit("suspended", "")
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +160,165 @@ def test_a_run_that_is_asked_to_stop_early_is_done_and_keeps_its_result(runner, 
     assert stop_of(job.path)["reason"] == "done"
 
 
-def test_a_run_that_fails_says_why_and_blocks_nobody(runner, tmp_path):
+def test_a_run_that_fails_says_why_and_holds_the_queue_until_somebody_goes_on(runner, tmp_path):
     first, second = runner.submit(Failing(), tmp_path), runner.submit(CountRates(**SHORT), tmp_path)
-    wait_for(lambda: second.state.over)
+    wait_for(lambda: first.state.over and bool(runner.queue.held))
 
     assert first.state is RunState.FAILED
     assert isinstance(first.error, DeviceFault)
-    assert "shutting down: laser: and burns" in first.error.__notes__
     assert "it smokes" in first.why
     assert stop_of(first.path)["reason"] == "failed"
+    time.sleep(0.1)
+    assert second.state is RunState.QUEUED
+    assert runner.queue.state().held == f"Failing {first.number} failed: {first.why}"
+
+    runner.queue.go_on()
+
+    wait_for(lambda: second.state.over)
     assert second.state is RunState.DONE
+
+
+def test_a_queue_that_is_to_go_on_after_a_failure_does(runner, tmp_path):
+    runner.queue.set_policy(True)
+    first, second = runner.submit(Failing(), tmp_path), runner.submit(CountRates(**SHORT), tmp_path)
+    wait_for(lambda: second.state.over)
+    assert (first.state, second.state) == (RunState.FAILED, RunState.DONE)
+
+
+def test_a_run_that_somebody_waits_for_neither_holds_the_queue_nor_is_held(runner, tmp_path):
+    runner.queue.hold("stopped after this")
+    held = runner.submit(CountRates(**SHORT), tmp_path)
+    failed = runner.submit(Failing(), tmp_path, followed=True)
+    done = runner.submit(CountRates(**SHORT), tmp_path, followed=True)
+    wait_for(lambda: done.state.over)
+    assert (failed.state, done.state, held.state) == (RunState.FAILED, RunState.DONE, RunState.QUEUED)
+    assert runner.queue.held == "stopped after this"
+
+
+@pytest.fixture
+def untripped(instruments) -> Iterator[None]:
+    yield
+    instruments.arbiter.reset()
+    assert instruments.arbiter.state == "SAFE"
+
+
+def test_a_shutdown_that_fails_makes_the_run_fail_and_the_bench_safe_and_blocks_nobody(runner, instruments, untripped, tmp_path):
+    runner.queue.set_policy(True)
+    broken, next_one = runner.submit(Broken(), tmp_path), runner.submit(CountRates(**SHORT), tmp_path)
+    wait_for(lambda: next_one.state.over)
+
+    assert (broken.state, next_one.state) == (RunState.FAILED, RunState.DONE)
+    assert broken.procedure.shutdowns == 1
+    assert "could not be shut down: ZeroDivisionError" in broken.why
+    assert instruments.arbiter.state == "TRIPPED"
+    assert "Broken could not be shut down" in instruments.arbiter.cause
+    assert stop_of(broken.path)["reason"] == "failed"
+
+
+def test_an_aborted_run_whose_shutdown_fails_is_failed(runner, instruments, untripped, tmp_path):
+    job = runner.submit(Broken(endless=True), tmp_path)
+    wait_for(lambda: job.said > 2)
+    runner.abort("not needed", job)
+    wait_for(lambda: job.state.over)
+    assert job.state is RunState.FAILED
+    assert job.procedure.shutdowns == 1
+    assert instruments.arbiter.state == "TRIPPED"
+
+
+def test_what_fails_and_cannot_be_shut_down_either_says_both(runner, untripped, tmp_path):
+    job = runner.submit(Broken(fails=True), tmp_path)
+    wait_for(lambda: job.state.over)
+    assert "it smokes" in job.why
+    assert any("division by zero" in note for note in job.error.__notes__)
+
+
+def test_a_shutdown_that_hangs_is_given_up(runner, instruments, untripped, tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "SHUTDOWN_S", 0.2)
+    hung = threading.Event()
+    job = runner.submit(Broken(hangs=hung), tmp_path)
+    wait_for(lambda: job.state.over)
+    hung.set()
+    assert job.state is RunState.FAILED
+    assert "no end within 0.2 s" in job.why
+    assert instruments.arbiter.state == "TRIPPED"
+    # What it wanted afterwards of an instrument, it did not get.
+    wait_for(lambda: job.procedure.late is not None)
+    assert isinstance(job.procedure.late, KeyboardInterrupt)
+
+
+def test_a_paused_run_stands_still_and_goes_on_and_its_time_does_not_pass(runner, tmp_path):
+    job = runner.submit(CountRates(**{**SHORT, "duration_s": 0.2}), tmp_path)
+    wait_for(lambda: job.said > 1)
+    job.pause(True)
+    wait_for(lambda: job.state is RunState.PAUSED)
+    said = job.said
+    time.sleep(0.1)
+    assert job.said == said
+    assert runner.queue.state().rows[-1].state == "paused"
+    job.pause(False)
+    wait_for(lambda: job.state.over)
+    assert job.state is RunState.DONE
+    assert job.procedure.result.duration_s == pytest.approx(0.2)
+
+
+def test_a_paused_run_can_be_aborted(runner, tmp_path):
+    job = runner.submit(CountRates(**ENDLESS), tmp_path)
+    wait_for(lambda: job.said > 1)
+    job.pause(True)
+    wait_for(lambda: job.state is RunState.PAUSED)
+    runner.abort("enough", job)
+    wait_for(lambda: job.state.over)
+    assert job.state is RunState.ABORTED
+    assert stop_of(job.path)["reason"] == "aborted"
+
+
+def test_only_a_run_that_measures_can_be_paused(runner, tmp_path):
+    runner.queue.hold("wait")
+    job = runner.submit(CountRates(**SHORT), tmp_path)
+    with pytest.raises(ParameterError, match="it is queued"):
+        job.pause(True)
+
+
+def test_a_rule_that_suspends_a_run_shows(runner, tmp_path):
+    go_on = threading.Event()
+    job = runner.submit(Suspending(go_on=go_on), tmp_path)
+    wait_for(lambda: job.state is RunState.SUSPENDED)
+    assert runner.queue.state().rows[-1].why == "power laser 3 mW"
+    job.pause(True)
+    wait_for(lambda: job.state is RunState.PAUSED)
+    job.pause(False)
+    wait_for(lambda: job.state is RunState.SUSPENDED)
+    go_on.set()
+    wait_for(lambda: job.state.over)
+    assert (job.state, job.why) == (RunState.DONE, "")
+
+
+def test_what_waits_can_be_moved_edited_and_taken_out(runner, tmp_path):
+    runner.queue.hold("wait")
+    first, second, third = (runner.submit(CountRates(**SHORT), tmp_path, purpose=str(k)) for k in range(3))
+    runner.queue.move(third.number, 0)
+    runner.queue.replace(first.number, runner.again(first, {"duration_s": "0.06"}))
+    runner.queue.remove(second.number)
+    with pytest.raises(ParameterError, match="less than"):
+        runner.again(first, {"duration_s": "0"})
+
+    rows = runner.queue.state().rows
+
+    assert [(row.job, row.purpose, row.parameters["duration_s"]) for row in rows] == [(third.number, "2", "0.04"), (first.number, "0", "0.06")]
+    runner.queue.go_on()
+    wait_for(lambda: all(row.state == "done" for row in runner.queue.state().rows))
+    with pytest.raises(ParameterError, match="it is done"):
+        runner.queue.move(third.number, 0)
+
+
+def test_a_note_goes_into_the_file_of_the_run_that_is_on(runner, tmp_path):
+    job = runner.submit(CountRates(**ENDLESS), tmp_path)
+    wait_for(lambda: job.said > 1)
+    job.notes.append("the lamp flickered")
+    wait_for(lambda: not job.notes)
+    job.stop_early = True
+    wait_for(lambda: job.state.over)
+    assert stop_of(job.path)["events"] == ["the lamp flickered"]
 
 
 def test_two_runs_at_once_are_refused(instruments, tmp_path):
