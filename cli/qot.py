@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, QpuQueueTimeout, StorageError
+from ..core.errors import ConfigError, StorageError
 from .output import JsonOption, Output, command
+from .qpu import HOME, TimeoutOption, coming_back, opened, to_come_back
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Oblivious transfer on quantum processors, and inference made of it.")
 BackendOption = Annotated[str, typer.Option("--backend", metavar="NAME", help="A name from `qpu list`; or a law: law:santiago, law:ideal, law:cx=0.05.")]
 ProjectOption = Annotated[Path | None, typer.Option("--project", metavar="DIR", help="Folder in which jobs are remembered; clouds need one.")]
+COME_BACK = "qot characterise --job"
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of simulations.")]
 
 
@@ -56,6 +56,7 @@ class OpeningName(StrEnum):
 
 @app.command("characterise")
 def characterise(
+    ctx: typer.Context,
     backend: BackendOption = "local",
     shots: Annotated[int, typer.Option(min=1, help="States to measure.")] = 20_000,
     circuit: Annotated[Circuit, typer.Option(help="Circuit of a state: 12, 8 or 5 CNOTs where all qubits are coupled.")] = Circuit.paper,
@@ -63,11 +64,17 @@ def characterise(
     sweep: Annotated[bool, typer.Option("--sweep", help="Draw an estimated inner product against shots for several CNOT errors: qot-sweep.svg.")] = False,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where figures are written.")] = Path(),
     project: ProjectOption = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait; the job goes on afterwards.")] = None,
+    timeout: TimeoutOption = None,
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="JOB", help="Finish a job that was sent before; back-end, circuit, states and seed are its own.")
+    ] = None,
     seed: SeedOption = 0,
     json_output: JsonOption = False,
 ) -> None:
-    """Run the circuit of a state and estimate the error of a transfer, with its interval and by input."""
+    """Run the circuit of a state and estimate the error of a transfer, with its interval and by input.
+
+    A job that takes long is come back to with --job, in this folder or another by --project; nothing is sent again.
+    """
     with command(json_output) as out:
         from ..protocols.qot import characterise as room
         from ..protocols.qot.circuits import state_circuit
@@ -75,21 +82,24 @@ def characterise(
 
         if draw or sweep:
             _check_folder(folder, "--out")
-        chosen = room.open_states(backend, project)
-        _tell_cloud(out, chosen)
-        with _resumable_in(project):
-            found = room.characterise(backend, shots, circuit=circuit.value, seed=seed if chosen.simulated else None, backend=chosen, timeout=timeout)
+        chosen = room.open_states(backend, project) if job is None else None
+        if chosen is not None:
+            found = _sent(out, chosen, backend, shots, circuit, seed, project, timeout)
+        else:
+            _check_only(ctx, "--job", ("backend", "shots", "circuit", "seed"))
+            found = _come_back(out, str(job), project or HOME, timeout)
         _tell_device(out, found)
         told: dict[str, Any] = dict(found.as_dict())
         if draw:
             from ..protocols.qot.plots import circuits_figure
 
-            before = state_circuit(circuit.value)
-            _draw(out, folder / "qot-circuits.svg", circuits_figure(before, room.compiled(chosen, Work(before))))
+            before = state_circuit(found.circuit)
+            where = chosen or room.open_states(found.backend, project or HOME)
+            _draw(out, folder / "qot-circuits.svg", circuits_figure(before, where.compiled(Work(before))))
         if sweep:
             from ..protocols.qot.plots import sweep_figure
 
-            curves = room.sweep(circuit=circuit.value)
+            curves = room.sweep(circuit=found.circuit)
             _tell_sweep(out, curves)
             _draw(out, folder / "qot-sweep.svg", sweep_figure(curves))
             told["sweep"] = curves
@@ -127,7 +137,7 @@ def infer(
             _check_folder(plots, "--plots")
         # A wrong name is said before anything is trained.
         where, chosen = open_states(backend, project), find_task(task.value, full=full)
-        _tell_cloud(out, where)
+        _tell_cloud(out, where.cloud)
         data = chosen.load(seed)
         found = _trained(out, chosen, data, seed)
         data = data if images is None else data.tested_on(images)
@@ -184,23 +194,48 @@ def _measured(name: str, backend: ProviderBackend, seed: int, plan: Callable[[Ch
     return plan(characterise(name, device.shots + more, seed=own, backend=backend))
 
 
-def _tell_cloud(out: Output, backend: ProviderBackend) -> None:
+def _tell_cloud(out: Output, cloud: bool) -> None:
     """Say what a cloud sees before anything goes there."""
     from ..protocols.qpu.notice import NOTICE
 
-    if backend.cloud:
+    if cloud:
         out.warn(NOTICE)
 
 
-@contextmanager
-def _resumable_in(project: Path | None) -> Iterator[None]:
-    """Name the folder in the remedy of a time-out: jobs are looked for in another one by default."""
-    try:
-        yield
-    except QpuQueueTimeout as error:
-        if project is not None:
-            error.remedy += f" --project {quote(str(project))}"
-        raise
+def _sent(
+    out: Output, chosen: ProviderBackend, name: str, shots: int, circuit: Circuit, seed: int, project: Path | None, timeout: float | None
+) -> Characterised:
+    """Measure states, saying before the wait how to come back to them."""
+    from ..protocols.qot.characterise import characterise
+
+    def told(uuid: str) -> None:
+        if not chosen.immediate:
+            out.say(f"Job {uuid} is sent. To come back to it: {to_come_back(uuid, project, COME_BACK)}")
+
+    _tell_cloud(out, chosen.cloud)
+    own = seed if chosen.simulated else None
+    with coming_back(project, COME_BACK):
+        return characterise(name, shots, circuit=circuit.value, seed=own, backend=chosen, timeout=timeout, sent=told)
+
+
+def _come_back(out: Output, job: str, project: Path, timeout: float | None) -> Characterised:
+    """Wait for the states of a job, or read them again."""
+    from ..protocols.qot.characterise import finish
+
+    home = opened(project)
+    history = home.ledger.job(job)
+    _tell_cloud(out, history.intent["cloud"] and not history.recorded)
+    with coming_back(project, COME_BACK), out.progress(f"Waiting for {history.uuid[:8]}", total=1) as bar:
+        found = finish(history.uuid, home, timeout=timeout)
+        bar.step()
+    return found
+
+
+def _check_only(ctx: typer.Context, option: str, others: Sequence[str]) -> None:
+    """Refuse options that say again, or otherwise, what another one settles."""
+    given = [name for name in others if (source := ctx.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise typer.BadParameter(f"--{given[0]} is that of the job", param_hint=option)
 
 
 def _tell_device(out: Output, found: Characterised) -> None:

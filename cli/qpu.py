@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, QpuConfigError, StorageError
+from ..core.errors import ConfigError, QpuConfigError, QpuQueueTimeout, QpuUnavailable, StorageError
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0, metavar
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job, or the beginning of it.")]
 HOME = Path("qpu")
 MOST_ROWS = 16
+RESUME = "qpu resume"
+_COME_BACK = re.compile(rf"heliograph {RESUME} ([0-9a-f]{{32}})")
 
 
 @app.command("list")
@@ -72,15 +78,17 @@ def run(
         chosen = open_backend(backend, home)
         notice = _notice(out, chosen)
         work = Work.of(circuit, dict(_pair(text) for text in param or ()))
-        job = chosen.submit([work], shots, seed=seed)
+        with coming_back(project):
+            job = chosen.submit([work], shots, seed=seed)
         if not chosen.immediate:
             out.say(f"Job {job.uuid} is in the ledger of {home.folder}.")
         if chosen.name.startswith("outside:"):
             out.say(f"Next: heliograph qpu export {job.uuid} --project {project}")
             out.result({"job": job.uuid, "backend": chosen.name, "state": str(job.status()), "notice": None}, simulated=False)
             return
-        (samples,) = _waited(out, job, timeout)
-        _show(out, job.uuid, samples, chosen.name, notice)
+        with coming_back(project):
+            found = _waited(out, job, timeout)
+        _show(out, job.uuid, found, chosen.name, notice)
 
 
 @app.command("jobs")
@@ -89,7 +97,7 @@ def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None
     with command(json_output) as out:
         from ..protocols.qpu import budget
 
-        home = _opened(project)
+        home = opened(project)
         found = list(home.ledger.jobs().values())
         rows = [
             {
@@ -101,11 +109,14 @@ def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None
                 "t_ns": job.intent["t_ns"],
                 "provider_ids": list(job.provider_ids.values()),
                 "reason": job.reason or job.error,
+                "by_hand": bool(job.imported),
             }
             for job in found
         ]
         out.table(
-            "Jobs", ["job", "back-end", "state", "works", "shots"], [(row["job"], row["backend"], row["state"], row["works"], row["shots"]) for row in rows]
+            "Jobs",
+            ["job", "back-end", "state", "works", "shots"],
+            [(row["job"], row["backend"], f"{row['state']}{', by hand' * row['by_hand']}", row["works"], row["shots"]) for row in rows],
         )
         lost = [job.uuid for job in found if job.unanswered]
         for uuid in lost:
@@ -124,16 +135,16 @@ def resume(
     timeout: TimeoutOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Come back to a job: wait for its samples, or read them again. Nothing is submitted."""
+    """Come back to a job: wait for the samples of all its works, or read them again. Nothing is submitted."""
     with command(json_output) as out:
         from ..protocols.qpu.factory import open_backend
         from ..protocols.qpu.jobs import recorded_samples
 
-        home = _opened(project)
+        home = opened(project)
         history = home.ledger.job(job)
         name = str(history.intent["backend"])
         if history.recorded:
-            _show(out, history.uuid, recorded_samples(home, history.uuid, history.sha256)[0], name, None)
+            _show(out, history.uuid, recorded_samples(home, history.uuid, history.sha256), name, None)
             return
         chosen = open_backend(name, home)
         if lost:
@@ -141,13 +152,16 @@ def resume(
             out.say(f"Job {history.uuid} is {'given up; its cost is free again' if given_up else 'known to the provider after all'}.")
             out.result({"job": history.uuid, "backend": name, "state": home.ledger.job(history.uuid).state})
             return
-        resumed = chosen.resume(history.uuid)
+        with coming_back(project):
+            resumed = chosen.resume(history.uuid)
         if cancel:
             state = resumed.cancel()
             out.say(f"Job {history.uuid} is {state}.")
             out.result({"job": history.uuid, "backend": name, "state": str(state)})
             return
-        _show(out, history.uuid, _waited(out, resumed, timeout)[0], name, _notice(out, chosen))
+        with coming_back(project):
+            found = _waited(out, resumed, timeout)
+        _show(out, history.uuid, found, name, _notice(out, chosen))
 
 
 @app.command("export")
@@ -169,7 +183,7 @@ def export(
             raise typer.BadParameter("choose one of --qasm2, --qasm3 and --records")
         if not folder.is_dir():
             raise ConfigError("there is no such folder", where=str(folder), remedy="Make it, or name another for --out.")
-        home = _opened(project)
+        home = opened(project)
         history = home.ledger.job(job)
         if records:
             if not history.sha256:
@@ -188,33 +202,51 @@ def export(
 @app.command("import")
 def import_(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="The filled result file, or a record file.")],
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="JOB", help="The job of this project that a record is the result of, where its name does not say so.")
+    ] = None,
     project: ProjectOption = HOME,
     json_output: JsonOption = False,
 ) -> None:
-    """Take in what somebody else measured; it is recorded, and replays like any other job."""
+    """Take in what somebody else measured; it is recorded, and replays like any other job.
+
+    Where it is the result of a job of this project, the ledger says that the job was completed by hand. A record of another project only replays.
+    """
     with command(json_output) as out:
         from ..protocols.qpu.exchange import import_result
-        from ..protocols.qpu.factory import open_backend
 
-        home = _opened(project)
-        name, works = import_result(home, result)
-        known = name in home.ledger.jobs()
-        state = "recorded"
-        if known:
-            job = open_backend(str(home.ledger.job(name).intent["backend"]), home).resume(name)
-            state = str(job.status())
-            if job.status().final:
-                job.result()
-        out.say(f"{name}: {works} works taken in, {state}.")
-        out.result({"job": name, "works": works, "state": state})
+        home = opened(project)
+        taken = import_result(home, result, job)
+        state = home.ledger.job(taken.name).state if taken.in_ledger else "recorded"
+        out.say(f"{taken.name}: {taken.works} works taken in, {state}.")
+        if not taken.in_ledger:
+            out.say(f"It is of no job of this project: the ledger does not know it, and no budget is touched. It replays: --backend recorded:{project}")
+        out.result({"job": taken.name, "works": taken.works, "state": state, "in_ledger": taken.in_ledger})
 
 
-def _opened(project: Path) -> Project:
+def opened(project: Path) -> Project:
+    """Return a project that is there already. Raises StorageError if it is not."""
     from ..protocols.qpu.projects import Project
 
     if not project.is_dir():
         raise StorageError("there is no such project folder", where=str(project), remedy="Name it with --project, or run something first.")
     return Project(project)
+
+
+def to_come_back(uuid: str, project: Path | None, words: str = RESUME) -> str:
+    """Return the command that comes back to a job; it names the folder where that is not the usual one."""
+    place = "" if project in {None, HOME} else f" --project {quote(str(project))}"
+    return f"heliograph {words} {uuid}{place}"
+
+
+@contextmanager
+def coming_back(project: Path | None, words: str = RESUME) -> Iterator[None]:
+    """Let an end of the wait, and an answer that never came, tell how to come back to the job as `to_come_back` does."""
+    try:
+        yield
+    except (QpuQueueTimeout, QpuUnavailable) as error:
+        error.remedy = _COME_BACK.sub(lambda found: to_come_back(found[1], project, words), error.remedy)
+        raise
 
 
 def _notice(out: Output, backend: ProviderBackend) -> str | None:
@@ -243,15 +275,23 @@ def _pair(text: str) -> tuple[str, float]:
         raise typer.BadParameter(f"{text!r} is not NAME=RAD", param_hint="--param") from error
 
 
-def _show(out: Output, uuid: str, samples: Samples, backend: str, notice: str | None) -> None:
-    counts = samples.counts()
+def _show(out: Output, uuid: str, found: list[Samples], backend: str, notice: str | None) -> None:
+    """Show the samples of every work; scripts get those of a single one beside the list, too."""
+    works: list[dict[str, Any]] = []
+    for number, samples in enumerate(found):
+        counts = samples.counts()
+        _show_work(out, samples, counts, backend, f"Work {number}: " if len(found) > 1 else "")
+        works.append({"cregs": [list(one) for one in samples.cregs], "counts": counts, "sha256": samples.meta.get("sha256")})
+    out.say(f"Job {uuid}")
+    payload = {"job": uuid, "backend": backend, "state": "DONE", "shots": found[0].shots, "works": works, "notice": notice}
+    simulated = any(samples.meta.get("simulated", True) for samples in found)
+    out.result(payload | (works[0] if len(works) == 1 else {}), simulated=simulated)
+
+
+def _show_work(out: Output, samples: Samples, counts: dict[str, int], backend: str, which: str) -> None:
     rows = sorted(counts.items(), key=lambda row: -row[1])
     bits = " ".join(f"{name}[{size}]" for name, size in samples.cregs)
-    out.say(f"{samples.shots} shots on {backend}, classical bit 0 first ({bits})")
+    out.say(f"{which}{samples.shots} shots on {backend}, classical bit 0 first ({bits})")
     out.table("Samples", ["bits", "shots", "share"], [(text, n, n / samples.shots) for text, n in rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         out.say(f"and {len(rows) - MOST_ROWS} more")
-    out.say(f"Job {uuid}")
-    payload: dict[str, Any] = {"job": uuid, "backend": backend, "state": "DONE", "shots": samples.shots, "cregs": [list(one) for one in samples.cregs]}
-    simulated = bool(samples.meta.get("simulated", True))
-    out.result({**payload, "counts": counts, "sha256": samples.meta.get("sha256"), "notice": notice}, simulated=simulated)

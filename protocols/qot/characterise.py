@@ -5,17 +5,17 @@ A device that measures all four qubits is dealer, Alice and Bob in one: such a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.entropy import RandomSource, SimRandom
-from ...core.errors import ParameterError
-from ..qpu import Work, open_backend
-from ..qpu.circuits import read_works
+from ...core.errors import ParameterError, QpuConfigError
+from ..qpu import Project, Work, open_backend
+from ..qpu.jobs import recorded_samples
 from .accuracy import deviation_bound
 from .circuits import Name, state_circuit
 from .inner_product import inner_product
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
     from ..qpu.engine import ProviderBackend
-    from ..qpu.projects import Project
+    from ..qpu.ledger import JobHistory
+    from ..qpu.samples import Samples
 
 CONFIDENCE = 0.95
 PRESET = "law:"
 DEPOLARISED = "cx="
+LAW = "local:joint"
+TAG = "qot-characterise"
+"""Begins the tag by which the ledger knows a job as one of states; circuit and two-qubit gates, as they were compiled, follow."""
 PUBLISHED_CX_ERRORS = (1e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 """CNOT errors of `sweep`, from better than today's devices to one at which little is left."""
 THREE = np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.2, 0.2])
@@ -57,7 +61,7 @@ class Characterised:
     shots: int
     cx_count: int | None
     job: str
-    circuit: str
+    circuit: Name
     simulated: bool
     law: Law
     codes: Codes
@@ -93,12 +97,12 @@ def open_states(name: str, project: Project | Path | str | None = None) -> Provi
         return open_backend(name, project)
     which = name.removeprefix(PRESET)
     if not which.startswith(DEPOLARISED):
-        return open_backend("local:joint", project, law=preset(which))
+        return open_backend(LAW, project, law=preset(which))
     try:
         cx_error = float(which.removeprefix(DEPOLARISED))
     except ValueError as error:
         raise ParameterError(f"{name!r} names no CNOT error", where="back-end", remedy="Write it as law:cx=0.05.") from error
-    return open_backend("local:joint", project, law=depolarised_law("paper", cx_error))
+    return open_backend(LAW, project, law=depolarised_law("paper", cx_error))
 
 
 def characterise(
@@ -110,19 +114,55 @@ def characterise(
     project: Project | Path | str | None = None,
     backend: ProviderBackend | None = None,
     timeout: float | None = None,
+    sent: Callable[[str], None] | None = None,
 ) -> Characterised:
     """Run a state circuit on a back-end and judge the codes.
 
-    backend: one that is open already; otherwise it is opened by name.  timeout: seconds to wait for the job.  Raises the errors of the back-end.
+    backend: one that is open already; otherwise it is opened by name.  timeout: seconds to wait for the job.  sent: told the job's uuid before anything is
+    waited for; `finish` comes back to it.  Raises the errors of the back-end.
     """
     where = backend or open_states(name, project)
     work = Work(state_circuit(circuit))
-    is_law = where.name == "local:joint"
-    job = where.submit([work], shots, seed=seed)
+    is_law = where.name == LAW
+    cx = None if is_law else cx_count(where.compiled(work))
+    job = where.submit([work], shots, seed=seed, tags=[f"{TAG}:{circuit}:{'' if cx is None else cx}"])
+    if sent is not None:
+        sent(job.uuid)
     (samples,) = job.result(timeout)
+    law = where.probabilities(work) if where.limits.exact else None
+    found = _judged(name, samples, circuit, cx, "" if is_law else job.uuid, where.cost([work], shots).usd)
+    return found if law is None else replace(found, law=law)
+
+
+def finish(uuid: str, project: Project | Path | str, *, timeout: float | None = None) -> Characterised:
+    """Come back to a job of `characterise`, in any process, by its ledger: wait for its codes, or read them again, and judge them. Nothing is submitted.
+
+    uuid: of the job, or its beginning.  The law is that of the codes.  Raises QpuConfigError if the job is none of states, else the errors of the back-end.
+    """
+    home = project if isinstance(project, Project) else Project(project)
+    history = home.ledger.job(uuid)
+    name = str(history.intent["backend"])
+    circuit, cx = _what_was_sent(history)
+    if history.recorded:
+        (samples,) = recorded_samples(home, history.uuid, history.sha256)
+    else:
+        (samples,) = open_backend(name, home).resume(history.uuid).result(timeout)
+    return _judged(name, samples, circuit, cx, history.uuid, history.intent["cost"]["usd"])
+
+
+def _what_was_sent(history: JobHistory) -> tuple[Name, int | None]:
+    """Return circuit and two-qubit gates of a job, from its tag: a device may be calibrated anew, and compiled for differently, before it is resumed."""
+    for circuit in get_args(Name):
+        for tag in history.intent["tags"]:
+            if tag.startswith(f"{TAG}:{circuit}:"):
+                cx = tag.rpartition(":")[2]
+                return circuit, int(cx) if cx else None
+    raise QpuConfigError("the job measured no states", where=f"job {history.uuid}", remedy=f"See its samples: heliograph qpu resume {history.uuid}")
+
+
+def _judged(name: str, samples: Samples, circuit: Name, cx: int | None, job: str, usd: float | None) -> Characterised:
     codes = samples.codes().astype(np.uint8)
-    law = where.probabilities(work) if where.limits.exact else law_of(codes)
-    wrong, price = int(WRONG[codes].sum()), where.cost([work], shots).usd
+    wrong = int(WRONG[codes].sum())
     low, high = interval(wrong, codes.size)
     return Characterised(
         name,
@@ -131,13 +171,13 @@ def characterise(
         high,
         tuple(float(one) for one in _by_input(codes)),
         int(codes.size),
-        None if is_law else cx_count(compiled(where, work)),
-        "" if is_law else job.uuid,
+        cx,
+        job,
         circuit,
-        where.simulated,
-        law,
+        bool(samples.meta["simulated"]),
+        law_of(codes),
         codes,
-        None if price is None else price / shots,
+        None if usd is None else usd / codes.size,
         samples.ordered,
     )
 
@@ -145,16 +185,6 @@ def characterise(
 def _by_input(codes: Codes) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         return error_by_input(law_of(codes)).ravel()
-
-
-def compiled(backend: ProviderBackend, work: Work) -> QuantumCircuit:
-    """Return a circuit as a back-end runs it, the circuit itself where nothing is compiled."""
-    from qiskit import QuantumCircuit
-
-    (read,) = read_works([work], 1, backend.limits, backend.name)
-    payload, _ = backend.translate(read, None)
-    first = payload[0] if isinstance(payload, tuple) else payload
-    return first if isinstance(first, QuantumCircuit) else work.circuit
 
 
 def cx_count(circuit: QuantumCircuit) -> int:

@@ -40,7 +40,7 @@ class AerBackend(LocalProvider):
 
     def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
         """Compile for the simulator or the device."""
-        return self.compiled(work.work), {}
+        return self.compile(work.circuit), {}
 
     def calibration(self) -> dict[str, Any] | None:
         """Return the calibration that the noise is taken from."""
@@ -60,12 +60,12 @@ class AerBackend(LocalProvider):
         if not read.needs.static:
             raise QpuConfigError("a dynamic circuit has no exact law here", where=self.name, remedy="Sample it.")
         with vendor_errors(self.name):
-            isa = self._bound(self.compiled(work), read)
+            isa = self._bound(self.compile(work.circuit), read)
             return over_clbits(self._law(isa, read), read)
 
-    def compiled(self, work: Work) -> QuantumCircuit:
-        """Return the circuit in the gates and on the qubits of the simulated device."""
-        return compiled_for(self._simulator, work.circuit, self.settings)
+    def compile(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Return a circuit in the gates and on the qubits of the simulated device."""
+        return compiled_for(self._simulator, circuit, self.settings)
 
     def _bound(self, isa: Any, work: ReadWork) -> Any:
         values = {one: work.values[one.name] for one in isa.parameters}

@@ -116,6 +116,10 @@ class ProviderBackend(ABC):
         """Return whether the rows of a part stand in the order of the shots."""
         return True
 
+    def compile(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Return a circuit in the gates of the device; the same where the provider compiles."""
+        return circuit
+
     def parts(self, works: int, shots: int, seed: int | None) -> tuple[Part, ...]:
         """Return into which jobs at the provider one job is cut."""
         return (Part(tuple(range(works)), shots),)
@@ -162,7 +166,8 @@ class ProviderBackend(ABC):
 
     def compiled(self, work: Work) -> QuantumCircuit:
         """Return the circuit as the device gets it, in its own gates and on its own qubits where we compile it; elsewhere as it was given."""
-        return work.circuit
+        with vendor_errors(self.name, secrets=self.secrets()):
+            return self.compile(work.circuit)
 
     def probabilities(self, work: Work) -> NDArray[np.float64]:
         """Return the exact law over the classical bits: float64 (2^c,), bit 0 most significant.

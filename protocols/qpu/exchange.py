@@ -7,9 +7,12 @@ heliograph qpu import RESULT.json
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid as uuids
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import QpuConfigError, QpuUnsupported
-from .circuits import ReadWork
+from .circuits import ReadWork, circuit_hash
 from .engine import Bits, Plan, ProviderBackend
 from .interface import JobStatus, Limits
+from .ledger import JobHistory
 from .projects import JobFile, Part, Project, SentWork
 from .qasm import parse_qasm
-from .records import DAMAGED, parse_record, store, write_record
+from .records import DAMAGED, Record, packed, parse_record, store, write_record
 from .records import FORMAT as RECORD_FORMAT
+from .samples import Samples
 
 RESULT_FORMAT = "heliograph-qpu-result/1"
 ORDERS = ("c0-first", "c0-last")
 Language = Literal["qasm2", "qasm3"]
+LANGUAGES: tuple[Language, ...] = ("qasm3", "qasm2")
 
 
 class OutsideBackend(ProviderBackend):
@@ -96,10 +102,23 @@ def export_job(project: Project, uuid: str, folder: Path, language: Language) ->
     return written
 
 
-def import_result(project: Project, path: Path) -> tuple[str, int]:
-    """Take in a filled result file, or a record file of another project; return the job (or the record's new name) and the number of works.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was taken in.
 
-    Raises QpuConfigError if the file does not fit the job.
+    name: of the job, or the new one of a record that belongs to none.  works: how many.  in_ledger: whether it is of a job of the project.
+    """
+
+    name: str
+    works: int
+    in_ledger: bool
+
+
+def import_result(project: Project, path: Path, job: str | None = None) -> Imported:
+    """Take in a filled result file, or a record file; where it is of a job of this project, the ledger tells that it was completed by hand.
+
+    job: of which a record is the result; otherwise its file's name tells, and a record of no job here is only kept to be replayed.  Raises QpuConfigError if
+    the file does not fit the job.
     """
     try:
         raw = json.loads(path.read_text())
@@ -109,41 +128,94 @@ def import_result(project: Project, path: Path) -> tuple[str, int]:
             f"the result cannot be read ({error})", where=str(path), remedy=f"Give a file of format {RESULT_FORMAT} or {RECORD_FORMAT}."
         ) from error
     if kind == RECORD_FORMAT:
-        return _take_record(project, raw, path), 1
+        return _take_record(project, raw, path, job)
     if kind != RESULT_FORMAT:
         raise QpuConfigError(f"the format {kind!r} is unknown", where=str(path), remedy=f"Give {RESULT_FORMAT} or {RECORD_FORMAT}.")
-    return _take_result(project, raw, path)
+    return _take_result(project, raw, path, job)
 
 
-def _take_record(project: Project, raw: Mapping[str, Any], path: Path) -> str:
+def _take_record(project: Project, raw: Mapping[str, Any], path: Path, job: str | None) -> Imported:
     try:
         record = parse_record(raw)
     except DAMAGED as error:
         raise QpuConfigError(f"the recording is damaged or was altered ({error})", where=str(path), remedy="Restore it from where it was made.") from error
-    name = uuids.uuid4().hex
-    write_record(project.record_path(name, 0), record)
-    return name
+    named = job or path.name.partition("-")[0]
+    if job is None and named not in project.ledger.jobs():
+        name = uuids.uuid4().hex
+        write_record(project.record_path(name, 0), record)
+        return Imported(name, 1, in_ledger=False)
+    history = project.ledger.job(named)
+    if record.sha256 in history.sha256.values():
+        return _restored(project, history, record)
+    file = _awaited(project, history)
+    if record.simulated:
+        raise QpuConfigError("the record was simulated", where=f"{path}, job {history.uuid}", remedy="Jobs for others take what a device measured.")
+    works = [work for work in range(len(file.works)) if _is_of(record, file, work) and not _inbox(project, history.uuid, work).exists()]
+    if not works:
+        what = "the record is of none of the job's works that still wait: circuit, shots or registers differ"
+        raise QpuConfigError(what, where=f"{path}, job {history.uuid}", remedy="Run what was exported, with as many shots.")
+    counts = Samples(record.bits, record.cregs, {}).counts()
+    told = {"bitstrings": ["".join(map(str, row)) for row in record.bits.tolist()]} if record.ordered else {"counts": counts}
+    origin = {"made_with": record.backend, "made_as": list(record.provider_ids)}
+    return _taken(project, history, file, {works[0]: {**told, "bit_order": ORDERS[0]}}, **origin)
 
 
-def _take_result(project: Project, raw: Mapping[str, Any], path: Path) -> tuple[str, int]:
+def _restored(project: Project, history: JobHistory, record: Record) -> Imported:
+    """Put a record back that the ledger knows already, where it is not there any more."""
+    for work, digest in history.sha256.items():
+        if digest == record.sha256 and history.intent["circuits"][work] == record.hash:
+            try:
+                project.read_record(history.uuid, work, digest)
+            except QpuConfigError:
+                project.write_record(history.uuid, work, record)
+    return Imported(history.uuid, 1, in_ledger=True)
+
+
+def _is_of(record: Record, file: JobFile, work: int) -> bool:
+    """Return whether a record is of a work, as it is in the ledger or as it was exported."""
+    sent = file.works[work]
+    if (record.shots, record.cregs) != (file.shots, sent.cregs):
+        return False
+    hashes = {sent.hash}
+    for language in LANGUAGES:
+        with suppress(QpuUnsupported):
+            hashes.add(circuit_hash(parse_qasm(_text(sent, language, ""), "")))
+    return record.hash in hashes
+
+
+def _awaited(project: Project, history: JobHistory) -> JobFile:
+    """Return what a job is that waits for a result from elsewhere. Raises QpuConfigError where it does not."""
+    if not str(history.intent["backend"]).startswith("outside:"):
+        raise QpuConfigError(f"the job ran on {history.intent['backend']}", where=f"job {history.uuid}", remedy="Import results of jobs for outside:.. only.")
+    if history.recorded:
+        raise QpuConfigError("the job has its result already", where=f"job {history.uuid}", remedy="Submit another one.")
+    return project.read_job(history.uuid)
+
+
+def _taken(project: Project, history: JobHistory, file: JobFile, results: Mapping[int, Mapping[str, Any]], **origin: Any) -> Imported:
+    """Keep results that fit; when no work is missing any more, the job is done."""
+    bits = {work: bits_of(one, file, work, history.uuid)[0] for work, one in results.items()}
+    for work, one in results.items():
+        inbox = _inbox(project, history.uuid, work)
+        inbox.parent.mkdir(mode=0o700, exist_ok=True)
+        store(inbox, json.dumps(one))
+    digests = {str(work): hashlib.sha256(packed(one)).hexdigest() for work, one in bits.items()}
+    project.ledger.append("imported", uuid=history.uuid, sha256=digests, **origin)
+    job = OutsideBackend(file.backend.removeprefix("outside:"), project=project).resume(history.uuid)
+    if job.status().final:
+        job.result()
+    return Imported(history.uuid, len(results), in_ledger=True)
+
+
+def _take_result(project: Project, raw: Mapping[str, Any], path: Path, job: str | None) -> Imported:
     try:
         named, results = str(raw["job"]), {int(one["work"]): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise QpuConfigError(f"a field is missing or wrong ({error})", where=str(path), remedy="Fill in the file that was exported.") from error
     history = project.ledger.job(named)
-    uuid = history.uuid
-    if not str(history.intent["backend"]).startswith("outside:"):
-        raise QpuConfigError(f"the job ran on {history.intent['backend']}", where=f"job {uuid}", remedy="Import results of jobs for outside:.. only.")
-    if history.recorded:
-        raise QpuConfigError("the job has its result already", where=f"job {uuid}", remedy="Submit another one.")
-    file = project.read_job(uuid)
-    for work, one in results.items():
-        bits_of(one, file, work, uuid)
-    for work, one in results.items():
-        inbox = _inbox(project, uuid, work)
-        inbox.parent.mkdir(mode=0o700, exist_ok=True)
-        store(inbox, json.dumps(one))
-    return uuid, len(results)
+    if job is not None and project.ledger.job(job).uuid != history.uuid:
+        raise QpuConfigError("the result is of another job", where=f"{path}, job {history.uuid}", remedy="Leave --job out.")
+    return _taken(project, history, _awaited(project, history), results)
 
 
 def bits_of(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> tuple[Bits, bool]:

@@ -17,7 +17,7 @@ from .bit_order import from_bit_array
 from .circuits import ReadWork
 from .engine import Bits, Plan, ProviderBackend
 from .fakes import compiled_for, fake_device
-from .interface import Cost, JobStatus, Limits, Work
+from .interface import Cost, JobStatus, Limits
 from .projects import JobFile, Part
 from .retries import Patience, retried
 from .vendors import Secrets, vendor, vendor_errors
@@ -90,12 +90,12 @@ class IBMRuntimeBackend(ProviderBackend):
 
     def translate(self, work: ReadWork, seed: int | None) -> tuple[Any, dict[str, Any]]:
         """Compile for the device; an uncompiled circuit would be refused."""
-        isa = self.compiled(work.work)
+        isa = self.compile(work.circuit)
         return (isa, [work.values[one.name] for one in isa.parameters]), {}
 
-    def compiled(self, work: Work) -> QuantumCircuit:
-        """Return the circuit in the device's own gates and on its own qubits."""
-        return compiled_for(self._device, work.circuit, self.settings)
+    def compile(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Return a circuit in the device's own gates and on its own qubits."""
+        return compiled_for(self._device, circuit, self.settings)
 
     def parts(self, works: int, shots: int, seed: int | None) -> tuple[Part, ...]:
         """Return one part for all works, or with a seed one for each: a fake would give every circuit of one run the same samples."""

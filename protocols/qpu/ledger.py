@@ -28,6 +28,7 @@ class JobHistory:
     """What the ledger says about one job.
 
     provider_ids, part_states: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
+    imported: SHA-256 by work of what somebody else measured and was taken in by hand.
     """
 
     uuid: str
@@ -41,6 +42,7 @@ class JobHistory:
     lost: bool = False
     sha256: dict[int, str] = field(default_factory=dict)
     recorded: bool = False
+    imported: dict[int, str] = field(default_factory=dict)
     usage: float | None = None
 
     @property
@@ -164,6 +166,8 @@ def _apply(job: JobHistory, event: str, row: dict[str, Any]) -> None:
         job.sha256 |= {int(work): digest for work, digest in row["sha256"].items()}
         job.recorded = job.recorded or bool(row["whole"])
         job.usage = row.get("usage", job.usage)
+    elif event == "imported":
+        job.imported |= {int(work): digest for work, digest in row["sha256"].items()}
     elif event == "error":
         job.error = row["reason"]
     elif event == "lost":

@@ -1,11 +1,15 @@
 import importlib.util
 import json
+import shlex
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parents[1] / "protocols" / "qpu"
 BELL = """OPENQASM 3.0;
 include "stdgates.inc";
 input float[64] a;
@@ -34,7 +38,7 @@ def cloud(tmp_path, monkeypatch):
         raise AssertionError("a test reached for the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    place = Path(__file__).parents[1] / "protocols" / "qpu" / "ibm_cloud.py"
+    place = HERE / "ibm_cloud.py"
     if "ibm_cloud" not in sys.modules:
         spec = importlib.util.spec_from_file_location("ibm_cloud", place)
         assert spec is not None
@@ -111,6 +115,7 @@ def test_bad_input_is_named(heliograph, circuit, words, code, kind):
 def test_somebody_else_runs_it(heliograph, circuit, tmp_path):
     job = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--shots", 4, "--backend", "outside:quafu", "--json").json["job"]
     waiting = heliograph("qpu", "resume", job, "--timeout", 0, "--json")
+    assert waiting.json["error"]["remedy"] == f"Ask again later: heliograph qpu resume {job}"
     files = heliograph("qpu", "export", job, "--qasm2", "--json").json["files"]
     form = json.loads(Path(files[-1]).read_text())
     form |= {"bit_order": "c0-first", "results": [{"work": 0, "bitstrings": ["00", "11", "11", "00"]}]}
@@ -121,8 +126,26 @@ def test_somebody_else_runs_it(heliograph, circuit, tmp_path):
     assert waiting.json["error"]["type"] == "QpuQueueTimeout"
     assert Path(files[0]).read_text().startswith("OPENQASM 2.0;")
     assert taken.json["state"] == "DONE"
+    assert taken.json["in_ledger"]
+    assert "DONE, by hand" in heliograph("qpu", "jobs").out
+    assert heliograph("qpu", "jobs", "--json").json["jobs"][0]["by_hand"]
     found = heliograph("qpu", "resume", job, "--json").json
     assert (found["counts"], found["simulated"]) == ({"00": 2, "11": 2}, False)
+
+
+def test_a_record_made_elsewhere_completes_the_job_that_it_is_named_for(heliograph, circuit, cloud):
+    job = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--shots", 30, "--backend", "outside:friend", "--json").json["job"]
+    text, _ = heliograph("qpu", "export", job, "--json").json["files"]
+    Path("friend").mkdir()
+    Path("friend", "qpu.toml").write_text(BUDGET)
+    theirs = heliograph("qpu", "run", text, "--shots", 30, "--backend", "ibm:ibm_disk", "--project", "friend", "--json").json
+    (record,) = heliograph("qpu", "export", theirs["job"], "--records", "--project", "friend", "--json").json["files"]
+
+    taken = heliograph("qpu", "import", record, "--job", job[:8], "--json").json
+
+    assert taken["state"] == "DONE"
+    found = heliograph("qpu", "resume", job, "--json").json
+    assert (found["counts"], found["simulated"]) == (theirs["counts"], False)
 
 
 def test_records_are_given_to_others(heliograph, circuit, tmp_path):
@@ -130,11 +153,19 @@ def test_records_are_given_to_others(heliograph, circuit, tmp_path):
     (tmp_path / "out").mkdir()
 
     (path,) = heliograph("qpu", "export", job, "--records", "--out", "out", "--json").json["files"]
-    taken = heliograph("qpu", "import", path, "--json").json
+    own = heliograph("qpu", "import", path, "--json").json
+    Path("other").mkdir()
+    foreign = heliograph("qpu", "import", path, "--project", "other", "--json")
 
-    assert taken["state"] == "recorded"
+    assert (own["job"], own["state"], own["in_ledger"]) == (job, "DONE", True)
+    assert (foreign.json["state"], foreign.json["in_ledger"]) == ("recorded", False)
+    assert "the ledger does not know it, and no budget is touched. It replays: --backend recorded:other" in foreign.err
+    assert heliograph("qpu", "jobs", "--project", "other", "--json").json["jobs"] == []
     waiting = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--backend", "outside:x", "--json").json["job"]
     assert heliograph("qpu", "export", waiting, "--records", "--json").json["error"]["type"] == "QpuConfigError"
+
+
+BUDGET = "[budget]\nmax_jobs = 3\nmax_shots = 1000\nmax_qpu_seconds = 200\n"
 
 
 def test_nothing_goes_to_a_cloud_until_the_budget_says_so_and_its_notice_is_shown(heliograph, circuit, cloud):
@@ -163,7 +194,136 @@ def test_states_from_a_cloud_say_what_it_sees_and_how_to_come_back(heliograph, c
     assert "The operator of the cloud sees the circuit" in ended.err
     assert ended.json["error"]["type"] == "QpuQueueTimeout"
     job = ended.json["error"]["where"].removeprefix("job ")
-    assert ended.json["error"]["remedy"] == f"Ask again later: heliograph qpu resume {job} --project 'my jobs'"
+    back = f"heliograph qot characterise --job {job} --project 'my jobs'"
+    assert ended.json["error"]["remedy"] == f"Ask again later: {back}"
+    assert f"Job {job} is sent. To come back to it: {back}" in ended.err
+
+
+def completed(cloud):
+    for path in cloud.client.folder.glob("job-*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "states": ["Completed"]}))
+
+
+def test_states_are_come_back_to_by_the_command_that_is_named(heliograph, cloud, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("qpu").mkdir()
+    Path("qpu", "qpu.toml").write_text(BUDGET)
+    cloud.client.script(states=["Queued"])
+    words = ("--backend", "ibm:ibm_disk", "--shots", 400, "--circuit", "one_ccx", "--project", "qpu", "--timeout", 0)
+    ended = heliograph("qot", "characterise", *words, "--json")
+    job = ended.json["error"]["where"].removeprefix("job ")
+    again = heliograph(*shlex.split(ended.json["error"]["remedy"].partition("heliograph ")[2]), "--timeout", 0, "--json")
+    completed(cloud)
+
+    found = heliograph("qot", "characterise", "--job", job, "--json").json
+
+    assert again.json["error"] == ended.json["error"]
+    assert (found["job"], found["backend"], found["circuit"], found["shots"], found["simulated"]) == (job, "ibm:ibm_disk", "one_ccx", 400, False)
+    assert found["cx_count"] >= 8
+    assert 0 < found["error_low"] < found["error"] < found["error_high"] < 0.3
+    assert cloud.client.submissions == 1
+    cloud.client.script(backend=[["IBMNotAuthorizedError"]])
+    drawn = heliograph("qot", "characterise", "--job", job[:9], "--json")
+    assert drawn.json == found
+    assert "operator of the cloud" not in drawn.err
+    cloud.client.script(backend=[None])
+    assert heliograph("qot", "characterise", "--job", job, "--draw", "--json").code == 0
+    assert Path("qot-circuits.svg").exists()
+
+
+def test_states_without_an_answer_are_looked_for_by_the_command_that_is_named(heliograph, cloud, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("p").mkdir()
+    Path("p", "qpu.toml").write_text(BUDGET)
+    cloud.client.script(run=["after"], jobs_get=[["IBMNotAuthorizedError"]])
+
+    ended = heliograph("qot", "characterise", "--backend", "ibm:ibm_disk", "--shots", 50, "--project", "p", "--json")
+
+    assert ended.json["error"]["type"] == "QpuUnavailable"
+    found = heliograph(*shlex.split(ended.json["error"]["remedy"].partition("heliograph ")[2]), "--json")
+    assert found.json["shots"] == 50
+    assert cloud.client.submissions == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import qiskit_ibm_runtime
+sys.path.insert(0, sys.argv[1])
+import ibm_cloud
+service = ibm_cloud.Service(Path("cloud"))
+qiskit_ibm_runtime.QiskitRuntimeService = lambda: service
+from heliograph.cli import main
+main(["qot", "characterise", "--backend", "ibm:ibm_disk", "--shots", "300", "--project", "p"])
+"""
+
+
+def test_states_are_come_back_to_after_a_kill(heliograph, cloud, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("p").mkdir()
+    Path("p", "qpu.toml").write_text(BUDGET)
+    cloud.client.script(states=["Queued"])
+    waiting = subprocess.Popen([sys.executable, "-c", KILLED, str(HERE)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ledger, end = Path("p", "qpu-ledger.jsonl"), time.monotonic() + 60
+    while not (ledger.exists() and b"qpu_submitted" in ledger.read_bytes()) and waiting.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    waiting.kill()
+    assert waiting.wait(10) == -9
+    completed(cloud)
+    (job,) = heliograph("qpu", "jobs", "--project", "p", "--json").json["jobs"]
+
+    found = heliograph("qot", "characterise", "--job", job["job"], "--project", "p", "--json").json
+
+    assert (found["job"], found["shots"]) == (job["job"], 300)
+    assert found["error_low"] < found["error"] < found["error_high"]
+    assert cloud.client.submissions == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--job", "ab"), 3, "no such job"),
+        (("--job", "ab", "--project", "nowhere"), 3, "no such project folder"),
+        (("--job", "ab", "--shots", 7), 2, "--shots is that of the job"),
+        (("--job", "ab", "--backend", "local"), 2, "--backend is that of the job"),
+    ],
+)
+def test_what_cannot_be_come_back_to_is_named(heliograph, tmp_path, monkeypatch, words, code, says):
+    monkeypatch.chdir(tmp_path)
+    Path("qpu").mkdir()
+
+    ended = heliograph("qot", "characterise", *words, "--json")
+
+    assert ended.code == code
+    assert says in ended.json["error"]["message"]
+
+
+def test_a_job_that_measured_no_states_is_not_characterised(heliograph, circuit):
+    job = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--shots", 5, "--json").json["job"]
+
+    error = heliograph("qot", "characterise", "--job", job, "--json").json["error"]
+
+    assert error["message"] == "the job measured no states"
+    assert error["remedy"] == f"See its samples: heliograph qpu resume {job}"
+
+
+def test_the_samples_of_every_work_are_shown(heliograph, circuit):
+    from heliograph.protocols.qpu import Work, open_backend
+    from heliograph.protocols.qpu.qasm import load_qasm
+
+    works = [Work.of(load_qasm(circuit), {"a": angle}) for angle in (0.0, 3.141592653589793, 1.2)]
+    job = open_backend("local", "qpu").submit(works, 40, seed=1)
+
+    told = heliograph("qpu", "resume", job.uuid[:9])
+    found = heliograph("qpu", "resume", job.uuid, "--json").json
+
+    assert [line.partition(":")[0] for line in told.out.splitlines() if "shots on local" in line] == ["Work 0", "Work 1", "Work 2"]
+    assert [work["counts"] for work in found["works"][:2]] == [{"00": 40}, {"11": 40}]
+    assert sum(found["works"][2]["counts"].values()) == 40
+    assert [work["cregs"] for work in found["works"]] == [[["c", 2]]] * 3
+    assert "counts" not in found
+    single = heliograph("qpu", "run", circuit, "--param", "a=0", "--shots", 7, "--json").json
+    assert single["works"] == [{name: single[name] for name in ("cregs", "counts", "sha256")}]
 
 
 def test_a_job_without_an_answer_is_shown_and_settled_by_the_operator_alone(heliograph, circuit, cloud):

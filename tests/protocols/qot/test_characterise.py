@@ -5,7 +5,7 @@ import pytest
 
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ParameterError, QpuConfigError
-from heliograph.protocols.qot.characterise import characterise, compiled, cx_count, depolarised_law, interval, open_states, sweep
+from heliograph.protocols.qot.characterise import characterise, cx_count, depolarised_law, interval, open_states, sweep
 from heliograph.protocols.qot.circuits import CX_COUNT, Name, state_circuit
 from heliograph.protocols.qot.laws import PAPER_DEVICE_ERROR, error_rate, ideal, preset
 from heliograph.protocols.qot.plots import circuits_figure, sweep_figure
@@ -133,7 +133,7 @@ def test_the_sweep_finds_the_inner_product_at_every_cnot_error(tmp_path):
 def test_the_circuit_is_drawn_before_and_after_compilation(tmp_path):
     backend, circuit = open_states("fake:santiago"), state_circuit()
 
-    after = compiled(backend, Work(circuit))
+    after = backend.compiled(Work(circuit))
 
     assert cx_count(after) == 18
     assert {one.operation.name for one in after.data} <= {"cx", "rz", "sx", "x", "measure"}

@@ -54,6 +54,11 @@ def ibm_cloud() -> Any:
     return load("ibm_cloud")
 
 
+@pytest.fixture
+def braket_cloud() -> Any:
+    return load("braket_cloud")
+
+
 class Clock:
     """Time that passes only while somebody sleeps."""
 

@@ -2,8 +2,12 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 import numpy as np
@@ -36,6 +40,8 @@ from heliograph.protocols.qpu.braket import BraketBackend
 from heliograph.protocols.qpu.budget import spent
 from heliograph.protocols.qpu.feed_forward import e2, xor_free_s
 from heliograph.protocols.qpu.local import LocalBackend
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +255,8 @@ class Aws:
             self.broken += self.broken_later
             self.broken_later = []
 
-    def _device(self, shots, cost):
+    @staticmethod
+    def _device(shots, cost):
         told = json.loads(LocalSimulator("braket_sv").properties.json())
         told["service"] |= {"shotsRange": shots, "deviceCost": cost or {"price": 0.01, "unit": "shot"}}
         return {
@@ -730,3 +737,153 @@ def test_account_numbers_are_private_and_masked_for_others(backend, aws, home, t
     assert "123456789012" in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     assert "123456789012" not in for_others(read_record(path))
+
+
+# At AWS, down to the transport: the clients' own retries, and clients that are killed.
+
+
+@pytest.fixture
+def cloud_at(aws_keys, braket_cloud, monkeypatch):
+    """Return the cloud in a folder; botocore does not sleep between its own tries."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    return lambda folder: braket_cloud.Cloud(folder, Aws._device((1, 100), None))
+
+
+@pytest.fixture
+def disk(cloud_at, tmp_path):
+    return cloud_at(tmp_path / "cloud")
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_by_the_client_under_one_token(disk, home, patience):
+    disk.script(CreateQuantumTask=["lost", ["ThrottlingException", 429]])
+
+    job = open_backend(f"braket:{ARN}", home, client=disk.session, patience=patience).submit([Work(bell())], 4)
+
+    assert disk.tokens == [f"{job.uuid}-0"] * 3
+    assert len(disk.tasks) == 1
+    assert events(home) == ["intent", "submitted"]
+    assert job.result()[0].bits.tolist() == [[0, 0], [1, 1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "tasks"),
+    [(["ThrottlingException", 429], QpuRateLimited, 0), (["InternalServiceException", 500], QpuUnavailable, 0), ("lost", None, 1)],
+)
+def test_however_often_the_client_asks_there_is_one_task_at_most_and_one_token(disk, home, patience, step, kind, tasks):
+    disk.script(CreateQuantumTask=[step] * 30)
+    backend = open_backend(f"braket:{ARN}", home, client=disk.session, patience=patience)
+
+    if kind is None:
+        assert backend.submit([Work(bell())], 4).provider_ids == (disk.tasks[0]["arn"],)
+    else:
+        with pytest.raises(kind):
+            backend.submit([Work(bell())], 4)
+
+    assert len(disk.tasks) == tasks
+    assert len(disk.tokens) > 1
+    assert len(set(disk.tokens)) == 1
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import braket_cloud
+from qiskit import QuantumCircuit
+from heliograph.protocols.qpu import Work, open_backend
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def run(folder, point):
+    write = os.write
+    def dying(file, data):
+        if point == "before result" and b"qpu_result" in data:
+            die()
+        return write(file, data)
+    os.write = dying
+    cloud = braket_cloud.Cloud(folder / "cloud")
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    job = open_backend("braket:" + braket_cloud.ARN, folder / "project", client=cloud.session).submit([Work(circuit)] * 2, 4)
+    if point == "submitted":
+        die()
+    job.result()
+    if point != "whole":
+        die()
+
+# What takes seconds the first time is done once; what is killed are children of that process.
+whole, *points = sys.argv[3:]
+run(Path(sys.argv[2], whole), whole)
+assert len(os.listdir("/proc/self/task")) == 1, "only a process of one thread may be forked"
+running = {}
+for point in points:
+    child = os.fork()
+    if not child:
+        try:
+            run(Path(sys.argv[2], point), point)
+        finally:
+            os._exit(1)
+    running[child] = point
+ended = [os.wait() for _ in running]
+print(json.dumps({running[child]: os.waitstatus_to_exitcode(status) for child, status in ended}))
+"""
+POINTS: dict[str, tuple[dict, int]] = {
+    "whole": ({}, 2),
+    "intent": ({"CreateQuantumTask": ["kill"]}, 0),
+    "first call": ({"CreateQuantumTask": ["kill after"]}, 1),
+    "between": ({"CreateQuantumTask": [None, "kill"]}, 1),
+    "second call": ({"CreateQuantumTask": [None, "kill after"]}, 2),
+    "submitted": ({}, 2),
+    "waiting": ({"GetQuantumTask": ["kill"]}, 2),
+    "fetching": ({"Download": [None, "kill"]}, 2),
+    "before result": ({}, 2),
+    "result": ({}, 2),
+}
+
+
+@pytest.fixture
+def killed(cloud_at, tmp_path):
+    """Clients of a job of two tasks, each killed at its point."""
+    for point, (steps, _) in POINTS.items():
+        (tmp_path / point / "project").mkdir(parents=True)
+        (tmp_path / point / "project" / "qpu.toml").write_text(SETTINGS)
+        cloud_at(tmp_path / point / "cloud").script(**steps)
+    words = [sys.executable, "-c", KILLED, str(HERE), str(tmp_path), *POINTS]
+    ended = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120)
+    assert json.loads(ended.stdout) == dict.fromkeys([*POINTS][1:], -9), ended.stderr
+    return tmp_path
+
+
+def test_whenever_the_client_is_killed_no_task_is_sent_twice_and_none_that_was_sent_is_lost(killed, cloud_at, patience):
+    for point, (_, sent) in POINTS.items():
+        cloud = cloud_at(killed / point / "cloud")
+        cloud.script()
+        backend = open_backend(f"braket:{ARN}", killed / point / "project", client=cloud.session, patience=patience)
+        (uuid,) = backend.project.ledger.jobs()
+        assert len(cloud.tasks) == sent, point
+        if sent == 2:
+            assert backend.unanswered() == ([uuid] if point == "second call" else []), point
+            if point in {"before result", "result", "whole"}:
+                cloud.script(Download=["kill"])
+            assert [samples.bits.tolist() for samples in backend.resume(uuid).result()] == [[[0, 0], [1, 1]] * 2] * 2, point
+            assert backend.project.ledger.job(uuid).recorded
+        else:
+            assert backend.unanswered() == [uuid], point
+            with pytest.raises(QpuUnavailable, match="1 of 2 parts" if sent else "no such job"):
+                backend.resume(uuid)
+            assert backend.project.ledger.job(uuid).cost["shots"] == 8
+            now = backend.project.ledger.clock_ns
+            backend.project.ledger.clock_ns = lambda now=now: now() + 601 * 10**9
+            assert backend.give_up(uuid)
+            assert spent(backend.project.ledger.jobs().values()).shots == 4 * sent
+        if sent == 1:
+            with pytest.raises(QpuJobFailed, match="never sent") as caught:
+                backend.resume(uuid).result()
+            assert caught.value.missing == (1,)
+            assert backend.project.read_record(uuid, 0, None).bits.tolist() == [[0, 0], [1, 1]] * 2
+        assert sorted({task["tags"]["heliograph-part"] for task in cloud.tasks}) == [str(part) for part in range(sent)]
+        assert {task["tags"]["heliograph-job"] for task in cloud.tasks} <= {uuid}
+        assert len(cloud.tasks) == sent, point

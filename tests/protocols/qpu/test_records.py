@@ -16,7 +16,7 @@ from qiskit.circuit import Parameter
 
 from heliograph.core.errors import ParameterError, QpuConfigError, QpuJobFailed, QpuQueueTimeout, QpuUnsupported, StorageError
 from heliograph.protocols.qpu import Budget, JobStatus, Project, Samples, Settings, Work, open_backend
-from heliograph.protocols.qpu.exchange import export_job, import_result
+from heliograph.protocols.qpu.exchange import Imported, export_job, import_result
 from heliograph.protocols.qpu.qasm import load_qasm
 from heliograph.protocols.qpu.records import Record, parse_record, read_record, write_record
 from heliograph.protocols.qpu.settings import load_settings
@@ -267,10 +267,10 @@ def test_a_result_comes_in_and_replays(tmp_path, job, swept):
     with pytest.raises(QpuQueueTimeout):
         job.result(timeout=0)
 
-    uuid, works = import_result(Project(tmp_path), filled(tmp_path, job))
+    taken = import_result(Project(tmp_path), filled(tmp_path, job))
 
-    assert (uuid, works) == (job.uuid, 2)
-    first, second = open_backend("outside:quafu", tmp_path).resume(uuid).result()
+    assert taken == Imported(job.uuid, 2, in_ledger=True)
+    first, second = open_backend("outside:quafu", tmp_path).resume(job.uuid).result()
     assert first.bits.tolist() == [[0, 1], [0, 1], [1, 0], [0, 0]]
     assert second.ordered
     assert not second.meta["simulated"]
@@ -308,9 +308,9 @@ def test_counts_of_more_shots_than_the_job_are_refused_before_they_fill_the_memo
 
 
 def test_the_beginning_of_a_name_is_enough_for_a_result(tmp_path, job):
-    uuid, works = import_result(Project(tmp_path), filled(tmp_path, job, job=job.uuid[:8]))
+    taken = import_result(Project(tmp_path), filled(tmp_path, job, job=job.uuid[:8]))
 
-    assert (uuid, works) == (job.uuid, 2)
+    assert taken == Imported(job.uuid, 2, in_ledger=True)
     assert job.result()[1].bits.tolist() == [[1, 1], [0, 1], [1, 0], [0, 0]]
 
 
@@ -364,10 +364,11 @@ def test_a_record_of_another_project_is_taken_in(tmp_path, paper):
     made = open_backend("local", tmp_path / "a").submit([Work(paper)], 30)
     path = Project(tmp_path / "a").record_path(made.uuid, 0)
 
-    name, works = import_result(Project(tmp_path / "b"), path)
+    taken = import_result(Project(tmp_path / "b"), path)
 
-    assert works == 1
-    assert Project(tmp_path / "b").record_path(name, 0).exists()
+    assert (taken.works, taken.in_ledger) == (1, False)
+    assert Project(tmp_path / "b").record_path(taken.name, 0).exists()
+    assert Project(tmp_path / "b").ledger.jobs() == {}
     replayed = open_backend(f"recorded:{tmp_path / 'b'}").run([Work(paper)], 30)[0]
     assert (replayed.bits == made.result()[0].bits).all()
     path.write_text(path.read_text().replace('"sha256": "', '"sha256": "0'))
