@@ -9,6 +9,7 @@
 | `counts`, `histogram`, `coincidences`, `scan` | `CountRates`, `SlotHistogram`, `Coincidences`, `ScanRows` of a run | 10, 5, 2, 5 times a second |
 | `key`, `stores` | `KeyProgress` (of a node), `StoreStates` (never a key bit) | on change |
 | `learning`, `qpu` | `LearningProgress`, `QpuJobs` (of a worker) | on change |
+| `replay` | `ReplayState`, to the one client that replays a run file | 10 times a second |
 | `event` | `Event` | each |
 
 A state is replaceable: of two that wait for a client the later one is sent. Events queue up, ten thousand at most; then the client is told how many were left
@@ -28,13 +29,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .link import Message
+from .run_topics import ReplayState as ReplayState
+from .run_topics import RunDetails as RunDetails
+from .run_topics import RunSummary as RunSummary
 
 EVENT = "event"
 LIVE = ("counts", "histogram", "coincidences", "scan")
 """Topics that a run file can be replayed as."""
 WORKER_TOPICS = ("key", "stores", "learning", "qpu")
 """Topics that nodes and workers send to the owner, which forwards them."""
-STATES = ("safety", "station", "queue", "row", *LIVE, *WORKER_TOPICS)
+REPLAY = "replay"
+REPLAYED = frozenset((*LIVE, "key"))
+"""Topics that a replay takes over for the client that asked for it."""
+STATES = ("safety", "station", "queue", "row", *LIVE, *WORKER_TOPICS, REPLAY)
 TOPICS = (*STATES, EVENT)
 MOST_EVENTS = 10_000
 PERIOD_S = 0.1
@@ -402,7 +409,10 @@ class ProcedureForm:
 
 
 class Mailbox:
-    """What waits for one subscriber: for each topic the latest state, and every event."""
+    """What waits for one subscriber: for each topic the latest state, and every event.
+
+    replaying: a run file takes the place of the bench; what the bench is measuring is not kept meanwhile.
+    """
 
     def __init__(self, topics: Iterable[str]) -> None:
         self.topics = frozenset(topics)
@@ -410,10 +420,17 @@ class Mailbox:
         self._events: deque[Any] = deque()
         self._lost = 0
         self._turn = threading.Lock()
+        self.replaying = False
+
+    def put_replayed(self, topic: str, body: Any) -> None:
+        """Leave a state of a replayed run."""
+        if topic in self.topics:
+            with self._turn:
+                self._states[topic] = body
 
     def put(self, topic: str, body: Any) -> None:
         """Leave something; a topic that was not subscribed to is not kept."""
-        if topic not in self.topics:
+        if topic not in self.topics or (self.replaying and topic in REPLAYED):
             return
         with self._turn:
             if topic != EVENT:
