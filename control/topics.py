@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .link import Message
-from .run_topics import ReplayState as ReplayState
-from .run_topics import RunDetails as RunDetails
-from .run_topics import RunSummary as RunSummary
+from .run_topics import ReplayState as ReplayState  # noqa: PLC0414  to be had from here
+from .run_topics import RunDetails as RunDetails  # noqa: PLC0414  to be had from here
+from .run_topics import RunSummary as RunSummary  # noqa: PLC0414  to be had from here
 
 EVENT = "event"
 LIVE = ("counts", "histogram", "coincidences", "scan")
