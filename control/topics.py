@@ -57,7 +57,8 @@ class Quantity:
     """One value of an instrument, SI or dB.
 
     label: as people say it.  member: of its role, by which it is set; empty for one that is only read.  wanted: last asked for.  accepted: what the device
-    took.  measured: what it reads back.  low, high: limits of the station, None where there is none.
+    took.  measured: what it reads back.  low, high: limits of the station, None where there is none.  operate: value of normal work, None where the procedure
+    says.
     """
 
     label: str
@@ -68,6 +69,7 @@ class Quantity:
     member: str = ""
     low: float | None = None
     high: float | None = None
+    operate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
