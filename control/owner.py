@@ -282,7 +282,7 @@ class Owner:
     # Telling
 
     def status(self) -> dict[str, Any]:
-        """Return how the bench is: state and cause, who controls it, the run that is on, the last safe state."""
+        """Return how the bench is: state and cause, who controls it, the run that is on, the last safe state, and how often it was made safe."""
         arbiter, job = self.instruments.arbiter, self.runner.job
         return {
             "state": str(arbiter.state),
@@ -293,6 +293,7 @@ class Owner:
             "unattended": self.station.info.allow_unattended,
             "run": asdict(job.row()) if job else None,
             "reports": [asdict(report) for report in self._reports],
+            "made_safe": arbiter.generation,
         }
 
     def _publish(self) -> None:
