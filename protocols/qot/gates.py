@@ -64,15 +64,36 @@ def offered(choice: Bits, bob: Codes) -> NDArray[np.bool_]:
     return np.asarray((bob >> _ONE) == choice[:, None])
 
 
+def subset(named: NDArray[np.bool_], lots: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return a uniformly random part of the named states, of the same size for every gate, so that its size tells nothing of the choice.
+
+    named: (G, n).  lots: uniform in [0, 1), (G, n).  bool (G, n): `subset_size(n)` of them where there are as many, none otherwise, which makes a restart.
+    """
+    size = subset_size(named.shape[1])
+    keys = np.where(named, lots, 2.0)
+    last = np.partition(keys, size - 1, axis=1)[:, size - 1 : size]
+    return np.asarray(named & (keys <= last) & (last < 1.0))
+
+
+def subset_size(n: int) -> int:
+    """Return how many of n states a party names that hides how many it could: a quarter."""
+    return n // 4
+
+
 def suitable(m0: Bits, m1: Bits, alice: Codes, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which of the named states hold Alice's messages.  alice: her halves, (G, n).  bool (G, n)."""
     return np.asarray(named & (alice == (2 * m1 + m0)[:, None]))
 
 
-def picked(fits: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return a suitable state of each gate, drawn uniformly, int64 (G,); the number of states where there is none: restart."""
-    lots = np.where(fits, rng.random(fits.shape), -1.0)
-    return np.asarray(np.where(fits.any(axis=1), lots.argmax(axis=1), fits.shape[1]))
+def picked(fits: NDArray[np.bool_], lots: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return a suitable state of each gate, drawn uniformly, int64 (G,); the number of states where there is none: restart.
+
+    lots: uniform in [0, 1), (G,).
+    """
+    counted = np.cumsum(fits, axis=1, dtype=np.int32)
+    there = counted[:, -1]
+    wanted = 1 + np.floor(lots * there).astype(np.int32)
+    return np.asarray(np.where(there > 0, (counted >= wanted[:, None]).argmax(axis=1), fits.shape[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +105,26 @@ class Indexed:
     restarts: int
 
 
-def transfer_by_index(source: StateSource, m0: Bits, m1: Bits, choice: Bits, rng: np.random.Generator, n: int = DEFAULT_STATES) -> Indexed:
+def transfer_by_index(
+    source: StateSource, m0: Bits, m1: Bits, choice: Bits, rng: np.random.Generator, n: int = DEFAULT_STATES, *, symmetric: bool = False
+) -> Indexed:
     """Return what transfers of the paper's mode give, both parties played here.
 
-    n: states an attempt takes; it fails with (7/8)^n, and is repeated with new states.  rng: Alice's picks.
+    n: states an attempt takes; it fails with (7/8)^n, and is repeated with new states.  rng: Alice's picks.  symmetric: Bob names `subset_size(n)` states.
     Raises ParameterError before a state is used; StatesExhausted where an attempt has too few, those of earlier attempts being used.
     """
     _check(m0, m1, choice)
-    if n < 1:
+    if n < 1 or (symmetric and not subset_size(n)):
         raise ParameterError(f"{n} states make no attempt", where="n")
     output, todo, states, restarts = np.empty(choice.size, np.uint8), np.arange(choice.size), 0, 0
     while todo.size:
         codes = source.next(todo.size * n).reshape(-1, n)
         states += codes.size
         alice, bob = halves(codes)
-        fits = suitable(m0[todo], m1[todo], alice, offered(choice[todo], bob))
-        pick = picked(fits, rng)
+        named = offered(choice[todo], bob)
+        if symmetric:
+            named = subset(named, rng.random(named.shape))
+        pick = picked(suitable(m0[todo], m1[todo], alice, named), rng.random(todo.size))
         done = pick < n
         output[todo[done]] = codes[done, pick[done]] & _ONE
         restarts += int((~done).sum())

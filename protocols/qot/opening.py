@@ -8,12 +8,12 @@ against the aggregator this is computational; that the count itself is hidden fr
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
-from ...core.errors import FrameError, ParameterError
+from ...core.errors import FrameError, ParameterError, RunRepeated
 from .gates import Bits
 
 SEED_BYTES = 32
@@ -56,6 +56,27 @@ class Shuffle:
         if whole.size != self.order.size:
             raise ParameterError(f"{own.size} bits, {self.order.size - self.dummies.size} were agreed on", where="opening")
         return np.asarray((whole ^ self.masks)[self.order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """One party's copy of the common key of shuffles, and which runs have had theirs: a second one of the same number is refused.
+
+    seed: 32 bytes, shared by Alice and Bob and by nobody else.  Raises ParameterError for another length.
+    """
+
+    seed: bytes = field(repr=False)
+    _used: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.seed) != SEED_BYTES:
+            raise ParameterError(f"{len(self.seed)} bytes of seed cannot mask shares", where="opening", remedy=f"{SEED_BYTES} bytes of common key are needed.")
+
+    def begin(self, run: int) -> None:
+        """Count a run as begun. Raises RunRepeated if one of this number has begun before."""
+        if run in self._used:
+            raise RunRepeated(run)
+        self._used.add(run)
 
 
 def count_ones(first: Bits, second: Bits) -> int:

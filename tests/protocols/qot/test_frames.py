@@ -19,6 +19,17 @@ def test_the_golden_message():
     assert np.array_equal(unpack(back.payload, back.gates), choices)
 
 
+def test_the_golden_messages_of_the_index_mode():
+    """Eight states, of which 1, 2, 6 and 7 are named and 6 is picked: four bits, since 8 means restart."""
+    named = Message(Kind.OFFERED, Flags.TWIRLED, 8, 0, 1, pack(np.array([0, 1, 1, 0, 0, 0, 1, 1], np.uint8)))
+    picked = Message(Kind.PICKED, Flags.TWIRLED, 8, 0, 1, pack_numbers(np.array([6]), 4))
+
+    assert named.encode().hex() == "514f5431040208000000000000000000" + "0100000001000000" + "c6"
+    assert picked.encode().hex() == "514f5431050208000000000000000000" + "0100000001000000" + "06"
+    for message in (named, picked):
+        assert Message.decode(message.encode(), expected=message.kind, first=0) == message
+
+
 @given(st.lists(st.integers(0, 104), min_size=1, max_size=50))
 def test_picks_take_as_many_bits_as_they_need(picks):
     assert unpack_numbers(pack_numbers(np.array(picks), 7), len(picks), 7).tolist() == picks

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import FrameError, ParameterError
+from heliograph.core.entropy import Origin, RandomSource, SimRandom
+from heliograph.core.errors import FrameError, ParameterError, RunRepeated, StatesExhausted
 from heliograph.protocols.qot.accuracy import Knobs
-from heliograph.protocols.qot.frames import Kind, Message
+from heliograph.protocols.qot.frames import Flags, Kind, Message
 from heliograph.protocols.qot.laws import Codes, halves, iid
 from heliograph.protocols.qot.layer import SecureLayer
-from heliograph.protocols.qot.opening import Shuffle, count_ones, hidden_to
+from heliograph.protocols.qot.opening import Masks, Shuffle, count_ones, hidden_to
 from heliograph.protocols.qot.parties import Aggregator, Agreement, Alice, Bob
 from heliograph.protocols.qot.states import DrawnStates, MeasuredStates
 
@@ -24,21 +25,41 @@ W = np.array([[0.8, -0.7, 0.6], [-0.8, 0.7, -0.6]])
 X = np.array([[1.0, 0.2, 0.5], [0.1, 2.0, 0.0], [0.0, 0.0, 0.0]])
 
 
+Side = Literal["alice", "bob"]
+INDEX = {"n": 16, "shots": 1000}
+NAMING = (Kind.OFFERED, Kind.PICKED, Kind.OUTPUTS)
+
+
+class Tapes:
+    """A source that draws what has one size, the draws of inputs and weights, apart from everything else."""
+
+    origin: Origin = "simulated"
+
+    def __init__(self, other: RandomSource, size: int) -> None:
+        self._draws, self._other, self._size = SimRandom(11), other, size
+
+    def take(self, n: int) -> bytes:
+        return (self._draws if n == self._size else self._other).take(n)
+
+
 class Run:
     """Both parties and an aggregator, each with its own halves of common states."""
 
-    def __init__(self, *, error: float = 0.0, shots: int = 4000, seed: int = 1, counts_last: bool = False, **agreed: Any) -> None:
+    def __init__(self, *, error: float = 0.0, shots: int = 4000, seed: int = 1, counts_last: bool = False, taped: bool = False, **agreed: Any) -> None:
         self.counts_last = counts_last
         self.layer = SecureLayer.of(W, [0.1, -0.1], Knobs(2, 3 if error else 1, shots))
         self.error = error
         draws, self.sums = self.layer.draws(X)
         self.agreed = Agreement.of(self.layer, len(X), **agreed)
-        codes = DrawnStates(iid(error), SimRandom(seed)).next(self.layer.transfers * len(X))
+        codes = DrawnStates(iid(error), SimRandom(seed)).next(self.layer.transfers * len(X) * (3 * self.agreed.n or 2))
         self.states: tuple[Codes, Codes] = halves(codes)
         key = SimRandom(seed, 1).take(32)
         self.streams = MeasuredStates(self.states[0]), MeasuredStates(self.states[1])
-        self.alice = Alice(draws, self.agreed, self.streams[0], SimRandom(seed, 2), key)
-        self.bob = Bob(self.layer, self.agreed, self.streams[1], SimRandom(seed, 3), key)
+        self.masks = Masks(key), Masks(key)
+        sources: list[RandomSource] = [SimRandom(seed, stream) for stream in (2, 3)]
+        sources = [Tapes(source, 8 * shots) for source in sources] if taped else sources
+        self.alice = Alice(draws, self.agreed, self.streams[0], sources[0], self.masks[0])
+        self.bob = Bob(self.layer, self.agreed, self.streams[1], sources[1], self.masks[1])
         self.aggregator = Aggregator(self.agreed)
         self.heard: list[tuple[str, bytes]] = []
 
@@ -64,7 +85,7 @@ def exact() -> np.ndarray:
     return X @ W.T + [0.1, -0.1]
 
 
-@pytest.mark.parametrize("agreed", [{}, {"opening": "counted", "dummies": 5000}, {"opening": "counted", "counts_last": True, "most_gates": 1}])
+@pytest.mark.parametrize("agreed", [{}, {"opening": "counted", "dummies": 5000}, {"opening": "counted", "counts_last": True, "most_gates": 1}, INDEX])
 @pytest.mark.parametrize("error", [0.0, 0.0868])
 def test_machines_give_the_outputs_of_the_layer(agreed, error):
     run = Run(error=error, **agreed)
@@ -117,16 +138,34 @@ def test_choices_tell_nothing_of_the_weights():
     np.testing.assert_allclose(shares, 0.5, atol=4 * 0.5 / np.sqrt(40_000))
 
 
-@pytest.mark.parametrize("kind", [Kind.CHOICES, Kind.MESSAGES, Kind.OUTPUTS])
+def put(at: int, value: int) -> Callable[[bytes], bytes]:
+    """Return what overwrites one byte of a message."""
+    return lambda data: data[:at] + bytes([value]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(("kind", "agreed"), [*((kind, {}) for kind in (Kind.CHOICES, Kind.MESSAGES, Kind.OUTPUTS)), *((kind, INDEX) for kind in NAMING)])
 @pytest.mark.parametrize(
-    "harm", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: data[:8] + b"\7" + data[9:], lambda data: data[:4] + b"\x0f" + data[5:]]
+    "harm",
+    [
+        pytest.param(lambda data: data[:-1], id="shorter"),
+        pytest.param(lambda data: data + b"\0", id="longer"),
+        pytest.param(put(0, 0), id="magic"),
+        pytest.param(put(4, 15), id="type"),
+        pytest.param(put(5, 0), id="flags"),
+        pytest.param(put(6, 7), id="states of an attempt"),
+        pytest.param(put(8, 7), id="first gate"),
+        pytest.param(put(16, 7), id="number of gates"),
+    ],
 )
-def test_a_message_that_does_not_fit_ends_the_run(kind, harm):
-    run = Run(shots=100)
+def test_a_message_that_does_not_fit_ends_the_run(kind, agreed, harm):
+    run = Run(**{"shots": 100, **agreed, "most_gates": 1})
 
     with pytest.raises(FrameError):
         run.go(lambda _to, data: harm(data) if data[4] == kind else data)
+
     assert not run.alice.finished
+    used = [states.cursor.used for states in run.streams]
+    assert used[0] == used[1] > 0
 
 
 @pytest.mark.parametrize("agreed", [{}, {"opening": "counted", "dummies": 10}])
@@ -163,11 +202,32 @@ def test_states_that_bob_may_have_used_are_burned_by_alice(kind):
     assert used[0] == used[1] == run.agreed.gates * (1 if kind is Kind.CHOICES else 2)
 
 
+@pytest.mark.parametrize("agreed", [{}, INDEX])
+def test_where_nothing_follows_nothing_more_is_burned(agreed):
+    run = Run(**{"shots": 100, **agreed})
+    with pytest.raises(FrameError):
+        run.go(lambda _to, data: data[:-1] if data[4] == Kind.OUTPUTS else data)
+
+    used = [states.cursor.used for states in run.streams]
+    assert len(run.agreed.groups) == 1
+    assert used[0] == used[1]
+    run.streams[0].require(run.agreed.gates * run.agreed.states_a_try)
+
+
 @pytest.mark.parametrize("size", [0, 16, 31])
 def test_masks_need_a_whole_seed(size):
-    run = Run(shots=100, opening="counted")
     with pytest.raises(ParameterError, match="cannot mask"):
-        Bob(run.layer, run.agreed, run.streams[1], SimRandom(1), bytes(size))
+        Masks(bytes(size))
+
+
+def test_shares_without_a_seed_are_refused():
+    run = Run(shots=100, opening="counted")
+    streams = [MeasuredStates(half) for half in run.states]
+
+    with pytest.raises(ParameterError, match="cannot be masked"):
+        Bob(run.layer, run.agreed, streams[1], SimRandom(1))
+    with pytest.raises(ParameterError, match="cannot be masked"):
+        Alice(run.layer.draws(X)[0], run.agreed, streams[0], SimRandom(1))
 
 
 def test_two_runs_under_one_seed_do_not_share_masks():
@@ -229,3 +289,104 @@ def test_an_agreement_that_cannot_be_is_refused():
         Agreement.of(layer, 0)
     with pytest.raises(ParameterError, match="do not fit"):
         Alice(np.zeros((1, 1, 3)), Agreement.of(layer, 2), MeasuredStates(np.zeros(0, np.uint8)), SimRandom(1))
+
+
+@pytest.mark.parametrize("agreed", [{}, {"symmetric": True}, {"opening": "counted", "dummies": 300, "counts_last": True, "most_gates": 1}])
+def test_the_mode_of_the_paper_gives_the_counts_of_the_default_one_where_there_is_no_noise(agreed):
+    """Draws are the same, so each shot is: what differs is how its bits were transferred. So few gates are tried again that no pick has the size of a draw."""
+    usual, named = Run(seed=4, shots=200, taped=True, most_gates=1), Run(seed=4, shots=200, taped=True, **{"most_gates": 1, "n": 32, **agreed})
+
+    np.testing.assert_allclose(usual.go(), named.go())
+
+    kinds = {Kind(data[4]) for _, data in named.heard}
+    assert {Kind.OFFERED, Kind.PICKED} <= kinds
+    assert not kinds & {Kind.CHOICES, Kind.MESSAGES}
+    assert all(data[5] == Flags.TWIRLED and data[6] == 32 for _, data in named.heard)
+    assert named.streams[0].cursor.used == named.streams[1].cursor.used > 32 * named.layer.transfers * len(X)
+
+
+def test_gates_to_be_tried_again_are_named_by_their_first_and_their_number():
+    run = Run(shots=200, n=4, most_gates=1)
+    run.go()
+
+    questions = [data for _, data in run.heard if data[4] == Kind.OFFERED]
+    firsts, gates = zip(*((int.from_bytes(data[8:16], "little"), int.from_bytes(data[16:20], "little")) for data in questions), strict=True)
+    assert gates[0] == run.agreed.gates
+    assert gates[1] == pytest.approx(run.agreed.gates * (7 / 8) ** 4, rel=0.1)
+    assert all(earlier > later for earlier, later in pairwise(gates[:8]))
+    assert firsts[0] == 0
+    assert all(earlier <= later for earlier, later in pairwise(firsts))
+    assert any(0 < first < run.agreed.gates for first in firsts)
+
+
+def test_a_restart_that_is_harmed_costs_both_the_same_states():
+    run, seen = Run(shots=200, n=16, most_gates=1), []
+
+    def harm(_to: str, data: bytes) -> bytes:
+        seen.append(data[4])
+        return data[:-1] if seen.count(Kind.OFFERED) == 2 and data[4] == Kind.OFFERED else data
+
+    with pytest.raises(FrameError):
+        run.go(harm)
+
+    used = [states.cursor.used for states in run.streams]
+    assert used[0] == used[1]
+    assert run.agreed.gates * 16 < used[0] < run.agreed.gates * 32
+
+
+def test_a_run_begins_with_states_for_every_first_attempt():
+    run = Run(shots=100)
+    agreed = Agreement.of(run.layer, len(X), n=16)
+
+    with pytest.raises(StatesExhausted):
+        Bob(run.layer, agreed, run.streams[1], SimRandom(1))
+    assert run.streams[1].cursor.used == 0
+
+
+@pytest.mark.parametrize("fields", [{"n": -1}, {"n": 65_536}, {"n": 3, "symmetric": True}, {"symmetric": True}])
+def test_attempts_that_cannot_be_are_refused(fields):
+    with pytest.raises(ParameterError, match="no attempt"):
+        Run(**fields)
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_second_run_of_one_number_under_one_seed_is_refused_by_either(who):
+    run = Run(shots=100, opening="counted", dummies=10)
+    run.go()
+    used = run.streams[0].cursor.used
+    halves_left = [MeasuredStates(half) for half in run.states]
+    draws = run.layer.draws(X)[0]
+
+    def again(number: int) -> Alice | Bob:
+        agreed = Agreement.of(run.layer, len(X), opening="counted", dummies=10, run=number)
+        if who == "alice":
+            return Alice(draws, agreed, halves_left[0], SimRandom(1), run.masks[0])
+        return Bob(run.layer, agreed, halves_left[1], SimRandom(1), run.masks[1])
+
+    with pytest.raises(RunRepeated, match="run 0 has had its masks"):
+        again(0)
+    again(1)
+    with pytest.raises(RunRepeated):
+        again(1)
+    assert run.streams[0].cursor.used == used
+    assert all(states.cursor.used == 0 for states in halves_left)
+
+
+@pytest.mark.parametrize("sender", ["alice", "bob"])
+@pytest.mark.parametrize(
+    "harm", [pytest.param(put(16, 1), id="number of gates"), pytest.param(put(5, 1), id="flags"), pytest.param(put(6, 8), id="states of an attempt")]
+)
+def test_an_aggregator_refuses_shares_of_other_gates_or_states(sender, harm):
+    run, shares = Run(shots=100, opening="counted", dummies=10), []
+    run.go(lambda to, data: (shares.append(data) if to == "aggregator" else None) or data)
+    by: dict[Side, bytes] = {"alice": shares[0], "bob": shares[1]}
+    other: Side = "bob" if sender == "alice" else "alice"
+    aggregator = Aggregator(run.agreed)
+    aggregator.feed(other, by[other])
+
+    with pytest.raises(FrameError, match="other gates or states") as caught:
+        aggregator.feed(sender, harm(by[sender]))
+    with pytest.raises(FrameError) as again:
+        aggregator.feed(sender, by[sender])
+    assert again.value is caught.value
+    assert Aggregator(run.agreed).feed(other, by[other]) is None
