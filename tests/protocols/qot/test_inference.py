@@ -14,6 +14,7 @@ from heliograph.protocols.qot.inference import Choice, choose, infer, key_bits, 
 from heliograph.protocols.qot.laws import halves
 from heliograph.protocols.qot.layer import SecureLayer
 from heliograph.protocols.qot.networks import features
+from heliograph.protocols.qot.opening import Masks
 from heliograph.protocols.qot.parties import Aggregator, Agreement, Alice, Bob
 from heliograph.protocols.qot.plots import confusion_figure
 from heliograph.protocols.qot.states import DrawnStates, MeasuredStates
@@ -153,7 +154,7 @@ def test_the_machines_of_both_parties_classify_digits(digits):
     draws, sums = last.draws(x)
     agreed = Agreement.of(last, n, opening="counted", dummies=1000)
     mine, theirs = (MeasuredStates(half) for half in halves(DrawnStates(plan.device.law, SimRandom(3)).next(n * last.transfers)))
-    alice, bob = Alice(draws, agreed, mine, SimRandom(4), bytes(32)), Bob(last, agreed, theirs, SimRandom(5), bytes(32))
+    alice, bob = Alice(draws, agreed, mine, SimRandom(4), Masks(bytes(32))), Bob(last, agreed, theirs, SimRandom(5), Masks(bytes(32)))
     aggregator = Aggregator(agreed)
 
     waiting = [("bob", one) for one in bob.start()]
