@@ -1,0 +1,86 @@
+"""Calibrations: which are good, stale, missing or suspect, and one button that queues what has to be made, in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ..control.topics import CalibrationState, StationState
+from . import words
+from .badges import Value
+from .desk import Desk
+from .tables import Cell, Column, Table
+
+_COLUMNS = (Column("Calibration"), Column("State"), Column("Value", wide=True), Column("Age", number=True), Column("Good until", number=True))
+_WORST_FIRST = ("suspect", "missing", "stale", "good")
+
+
+class CalibrationPanel(QWidget):
+    """The calibrations of the station."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._order: tuple[str, ...] = ()
+        self.table = Table("Calibrations", _COLUMNS)
+        self.told = Value("Calibrations to make", "nothing is known yet")
+        self.told.setWordWrap(True)
+        self.queue = QPushButton("&Queue them in order")
+        self.queue.setAccessibleName("Queue missing and stale calibrations")
+        self.queue.setAutoDefault(False)
+        self.queue.clicked.connect(lambda _checked=False: self._queue())
+        line = QHBoxLayout()
+        line.addWidget(self.told, 1)
+        line.addWidget(self.queue)
+        inside = QVBoxLayout(self)
+        inside.setContentsMargins(4, 4, 4, 4)
+        inside.addLayout(line)
+        inside.addWidget(self.table)
+        desk.control_changed.connect(self._allow)
+        self._allow()
+
+    def show_station(self, station: StationState, *, now: float | None = None) -> None:
+        """Show the calibrations of a station, the worst first.  now: Unix time; the present without it."""
+        present = time.time() if now is None else now
+        ordered = sorted(station.calibrations, key=lambda one: (_WORST_FIRST.index(one.state), one.name))
+        self.table.set_rows([_row(one, present) for one in ordered], [one.name for one in ordered])
+        self._order = station.order
+        self.told.show_text(_to_make(station))
+        self._allow()
+
+    def _allow(self) -> None:
+        self.queue.setEnabled(self.desk.controls and bool(self._order))
+        self.queue.setToolTip("" if self.desk.controls else self.desk.view_only_why)
+
+    def _queue(self) -> None:
+        self.queue.setEnabled(False)
+        self.desk.ask("calibrate", {}, then=self._queued, failed=self._refused)
+
+    def _queued(self, _reply: Any) -> None:
+        self.desk.notice(f"{len(self._order)} calibrations wait in the queue, in this order: {', '.join(self._order)}. Page Queue shows them.")
+        self._allow()
+
+    def _refused(self, error: Any) -> None:
+        self.desk.notice(error)
+        self._allow()
+
+
+def _to_make(station: StationState) -> str:
+    if station.order:
+        return f"{len(station.order)} to make: {', then '.join(station.order)}"
+    return "All calibrations are good." if station.calibrations else "The station uses no calibration."
+
+
+def _row(one: CalibrationState, now: float) -> Sequence[str | Cell]:
+    age_s = max(0.0, now - one.taken)
+    needs = f" (after {', '.join(one.needs)})" if one.needs and one.state != "good" else ""
+    return (
+        one.name,
+        Cell(one.state, one.state, _WORST_FIRST.index(one.state)),
+        f"{one.text}{needs}",
+        Cell(words.duration(age_s) if one.taken else words.UNKNOWN, order=age_s if one.taken else None),
+        Cell(words.clock(one.until, date=True)[:16] if one.until else words.UNKNOWN, order=one.until),
+    )

@@ -1,0 +1,381 @@
+"""One card an instrument: its state, who it is, its set-points as wanted, accepted and measured, its last error, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from ..control.topics import InstrumentState, Quantity
+from ..core.errors import HeliographError
+from . import theme, words
+from .badges import Badge, Value, plain
+from .desk import Desk
+from .hold import HoldButton
+from .quantity import QuantityField
+
+SET_S = 60.0
+"""Longest wait for a device that moves."""
+ACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "PolarisationController": (("Home", "Home", "home"),),
+    "BiasController": (("Working point", "Find the working point of", "calibrate"),),
+    "TagSource": (("Set up inputs", "Set up the inputs of", "configure_inputs"),),
+}
+"""By role: text of a button, what it does, and the member of the role that does it."""
+
+
+def request(name: str, member: str, value: Any) -> tuple[str, dict[str, Any]]:
+    """Return topic and body of the request that sets a member; `set_bias:1` is a call with the numbers behind the colon before the value."""
+    method, colon, before = member.partition(":")
+    if not colon:
+        return "set", {"name": name, "member": member, "value": value}
+    return "call", {"name": name, "member": method, "args": [*(int(one) for one in before.split(",")), value], "kwargs": {}}
+
+
+class Reading(QWidget):
+    """A value that is only read."""
+
+    def __init__(self, owner: str, label: str) -> None:
+        super().__init__()
+        self.value = Value(f"{owner}, {label}")
+        grid = _thirds(self)
+        grid.addWidget(plain(label), 0, 0, 1, 2)
+        grid.addWidget(self.value, 0, 2)
+
+    def show_quantity(self, now: Quantity) -> None:
+        """Show what is measured."""
+        self.value.show_text(words.quantity(now.measured, now.unit))
+
+
+class Switch(QWidget):
+    """Something that is on or off: off by a press, on by holding for a second.  asked: what the operator wants."""
+
+    asked = Signal(bool)
+
+    def __init__(self, owner: str, label: str) -> None:
+        super().__init__()
+        self.value = Value(f"{owner}, {label}")
+        self.on, self.off = HoldButton("On, hold", f"{owner}, {label}: switch on"), QPushButton("Off")
+        self.off.setAccessibleName(f"{owner}, {label}: switch off")
+        self.off.setAutoDefault(False)
+        self.complaint = plain(wrap=True)
+        self.complaint.hide()
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.on)
+        buttons.addWidget(self.off)
+        buttons.addStretch(1)
+        grid = _thirds(self)
+        grid.addWidget(plain(label), 0, 0, 1, 2)
+        grid.addWidget(self.value, 0, 2)
+        grid.addLayout(buttons, 1, 0, 1, 3)
+        grid.addWidget(self.complaint, 2, 0, 1, 3)
+        self.on.held.connect(lambda: self._ask(True))
+        self.off.clicked.connect(lambda: self._ask(False))
+
+    def _ask(self, on: bool) -> None:
+        self.complaint.hide()
+        self.asked.emit(on)
+
+    def complain(self, why: str) -> None:
+        """Show a refusal."""
+        self.complaint.setText(why)
+        self.complaint.show()
+
+    def show_quantity(self, now: Quantity) -> None:
+        """Show what is so, and beside it what was wanted if that differs."""
+        shown = words.quantity(now.measured, now.unit)
+        wanted = now.wanted if now.wanted is not None else now.measured
+        self.value.show_text(shown if wanted == now.measured else f"{shown}, wanted {words.quantity(now.wanted, now.unit)}")
+
+
+def _thirds(widget: QWidget) -> QGridLayout:
+    grid = QGridLayout(widget)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setVerticalSpacing(2)
+    for column in range(3):
+        grid.setColumnStretch(column, 1)
+    return grid
+
+
+Row = QuantityField | Switch | Reading
+
+
+class Card(QWidget):
+    """One instrument."""
+
+    def __init__(self, desk: Desk, state: InstrumentState) -> None:
+        super().__init__()
+        self.desk, self.name, self.role = desk, state.name, state.role
+        self.marked = False
+        self.rows: dict[str, Row] = {}
+        self._kinds: tuple[tuple[str, str, str], ...] = ()
+        self.setAccessibleName(f"Card of {self.name}")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.title = plain(self.name)
+        self.badge = Badge(self.name, state.state)
+        self.simulated = Badge("", "simulated" if state.simulated else "hardware")
+        self.identity, self.age = Value(f"{self.name}, identity"), Value(f"{self.name}, age")
+        self.error = plain(wrap=True)
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(6)
+        self._head = _header()
+        self.buttons: list[QPushButton] = []
+        self._arrange(state.role)
+        desk.control_changed.connect(self._allow)
+        self.show_state(state, 0.0)
+
+    def _arrange(self, role: str) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.title)
+        head.addWidget(self.badge)
+        head.addStretch(1)
+        head.addWidget(self.simulated)
+        self.identity.setWordWrap(True)
+        foot = QHBoxLayout()
+        foot.addWidget(self.age)
+        foot.addStretch(1)
+        for text, what, member in ACTS.get(role, ()):
+            foot.addWidget(self._button(text, f"{what} {self.name}", partial(self._act, member)))
+        self.safe = self._button("Make safe", f"Make {self.name} safe", lambda: self._act("to_safe"))
+        foot.addWidget(self.safe)
+        inside = QVBoxLayout(self)
+        inside.setContentsMargins(12, 10, 12, 10)
+        inside.setSpacing(6)
+        inside.addLayout(head)
+        inside.addWidget(self.identity)
+        inside.addWidget(self.error)
+        inside.addWidget(self._head)
+        inside.addLayout(self._rows)
+        inside.addLayout(foot)
+        self.retheme()
+
+    def _button(self, text: str, name: str, act: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setAccessibleName(name)
+        button.setAutoDefault(False)
+        button.clicked.connect(lambda _checked=False: act())
+        self.buttons.append(button)
+        return button
+
+    # What is shown
+
+    def show_state(self, now: InstrumentState, late_s: float) -> bool:
+        """Show an instrument as it is now; say whether the card's height may have changed.  late_s: how long ago it was read."""
+        kinds = tuple((one.label, one.member, one.unit) for one in now.quantities)
+        rebuilt = kinds != self._kinds
+        if rebuilt:
+            self._rebuild(now)
+            self._kinds = kinds
+        self.badge.set_state(now.state)
+        self.simulated.set_state("simulated" if now.simulated else "hardware")
+        self.identity.show_text(now.identity or "nobody has answered yet")
+        self.identity.setToolTip(f"{now.role} at {now.address}")
+        told = f"{words.clock(now.error_t)}  {now.why}".strip(" -") if now.why else ""
+        grown = rebuilt or bool(told) == self.error.isHidden() or len(told) != len(self.error.text())
+        self.error.setText(told)
+        self.error.setVisible(bool(told))
+        for one in now.quantities:
+            row = self.rows[one.label]
+            row.show_quantity(one)
+            if isinstance(row, QuantityField) and row.label.text() != _limited(one):
+                row.label.setText(_limited(one))
+        self.age.show_text(f"read {words.duration(late_s)} ago" if now.read_t else "never read")
+        return grown
+
+    def _rebuild(self, now: InstrumentState) -> None:
+        for row in self.rows.values():
+            self._rows.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        self.rows = {one.label: self._row(one) for one in now.quantities}
+        for row in self.rows.values():
+            self._rows.addWidget(row)
+        self._head.setVisible(any(isinstance(row, QuantityField) for row in self.rows.values()))
+        self._allow()
+
+    def _row(self, one: Quantity) -> Row:
+        if not one.member or isinstance(one.measured, str):
+            return Reading(self.name, one.label)
+        if isinstance(one.measured if one.measured is not None else one.wanted, bool):
+            switch = Switch(self.name, one.label)
+            switch.asked.connect(lambda on: self._set(switch, one.member, on))
+            return switch
+        field = QuantityField(f"{self.name} {one.label}", one.unit, low=one.low, high=one.high)
+        field.label.setText(_limited(one))
+        grid = field.layout()
+        if isinstance(grid, QGridLayout):
+            grid.setVerticalSpacing(2)
+            for column in range(3):
+                grid.setColumnStretch(column, 1)
+        field.edit.setMinimumWidth(40)
+        field.asked.connect(lambda value: self._set(field, one.member, value))
+        return field
+
+    def _allow(self) -> None:
+        """Let only the window that controls the bench change something; the way to the safe state is open to everybody."""
+        may, why = self.desk.controls, self.desk.view_only_why
+        changing: list[QWidget] = [button for button in self.buttons if button is not self.safe]
+        for row in self.rows.values():
+            changing += [row.edit] if isinstance(row, QuantityField) else [row.on, row.off] if isinstance(row, Switch) else []
+        for widget in changing:
+            widget.setEnabled(may)
+            if not may:
+                widget.setToolTip(why)
+
+    # What is asked
+
+    def _set(self, row: QuantityField | Switch, member: str, value: float | bool) -> None:
+        topic, body = request(self.name, member, value)
+
+        def failed(error: HeliographError) -> None:
+            row.complain(f"{error.message}. {error.remedy}".strip())
+            self.fit()
+
+        self.desk.ask(topic, body, failed=failed, timeout_s=SET_S)
+
+    def _act(self, member: str) -> None:
+        self.desk.ask("call", {"name": self.name, "member": member, "args": [], "kwargs": {}}, then=self._done, timeout_s=SET_S)
+
+    def _done(self, reply: Any) -> None:
+        if getattr(reply, "state", "") == "FAILED":
+            self.desk.notice(f"{self.name} could not be made safe: {reply.detail}. Use the red button, then look at the device itself.")
+
+    # Looks
+
+    def fit(self) -> None:
+        """Have the cards arranged anew."""
+        parent = self.parentWidget()
+        if isinstance(parent, Grid):
+            parent.arrange()
+
+    def mark(self, marked: bool) -> None:
+        """Show that it is the one that was looked for."""
+        self.marked = marked
+        self.update()
+
+    def retheme(self) -> None:
+        """Take colours and text size of another theme."""
+        font = self.font()
+        font.setBold(True)
+        self.title.setFont(font)
+        now, colours = theme.current(), self.error.palette()
+        colours.setColor(self.error.foregroundRole(), QColor(now.failure))
+        self.error.setPalette(colours)
+        colours = self._head.palette()
+        colours.setColor(self._head.foregroundRole(), QColor(now.muted))
+        self._head.setPalette(colours)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw the card's ground and edge."""
+        now, painter = theme.current(), QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        wide = 2.5 if self.marked else 1.0
+        painter.setPen(QPen(QColor(now.ok if self.marked else now.line), wide))
+        painter.setBrush(QColor(now.raised))
+        inset = wide / 2 + 0.5
+        painter.drawRoundedRect(self.rect().toRectF().adjusted(inset, inset, -inset, -inset), 6, 6)
+        painter.end()
+
+
+def _limited(one: Quantity) -> str:
+    """Return a label with the limits of the station."""
+    if one.low is None and one.high is None:
+        return one.label
+    low, high = (words.UNKNOWN if limit is None else words.quantity(limit, one.unit) for limit in (one.low, one.high))
+    return f"{one.label}, {low} to {high}"
+
+
+def _header() -> QWidget:
+    header = QWidget()
+    grid = _thirds(header)
+    for column, title in enumerate(("wanted", "accepted", "measured")):
+        grid.addWidget(plain(title), 0, column)
+    return header
+
+
+class Grid(QWidget):
+    """Cards in as many columns as fit; each goes below the shortest one."""
+
+    GAP = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cards: dict[str, Card] = {}
+        self._room = 0
+
+    def arrange(self, room: int = 0) -> None:
+        """Place the cards for a width in pixels; for the same one without."""
+        self._room = room or self._room
+        least = max([self.fontMetrics().averageCharWidth() * 44, *(card.minimumSizeHint().width() for card in self.cards.values())])
+        columns = max(1, (self._room + self.GAP) // (least + self.GAP))
+        wide = max(least, (self._room - (columns - 1) * self.GAP) // columns)
+        ends = [0] * columns
+        for card in self.cards.values():
+            at = ends.index(min(ends))
+            layout = card.layout()
+            high = max(layout.totalHeightForWidth(wide) if layout is not None and layout.hasHeightForWidth() else 0, card.minimumSizeHint().height())
+            card.setGeometry(at * (wide + self.GAP), ends[at], wide, high)
+            ends[at] += high + self.GAP
+        self.setFixedSize(max(self._room, columns * (wide + self.GAP) - self.GAP), max([*ends, 1]))
+
+
+class Cards(QScrollArea):
+    """The cards of all instruments, in the order of the station."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.grid = Grid()
+        self.setWidget(self.grid)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setAccessibleName("Cards of the instruments")
+
+    def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float) -> None:
+        """Show every instrument as it is now.  late_s: how long ago the owner told."""
+        names = [one.name for one in instruments]
+        changed = names != list(self.grid.cards)
+        if changed:
+            self._rebuild(instruments)
+        newest = max((one.read_t for one in instruments), default=0.0)
+        for one in instruments:
+            changed |= self.grid.cards[one.name].show_state(one, late_s + max(0.0, newest - one.read_t))
+        if changed:
+            self.grid.arrange(self.viewport().width())
+
+    def _rebuild(self, instruments: Sequence[InstrumentState]) -> None:
+        for card in self.grid.cards.values():
+            card.hide()
+            card.deleteLater()
+        self.grid.cards = {one.name: Card(self.desk, one) for one in instruments}
+        for card in self.grid.cards.values():
+            card.setParent(self.grid)
+            card.show()
+
+    def go_to(self, name: str) -> bool:
+        """Mark the card of an instrument, bring it into view and put the focus on its first control; say whether there is one."""
+        for card in self.grid.cards.values():
+            card.mark(card.name == name)
+        found = self.grid.cards.get(name)
+        if found is None:
+            return False
+        self.ensureWidgetVisible(found, 0, 10)
+        self.verticalScrollBar().setValue(min(found.mapTo(self.grid, QPoint(0, 0)).y(), self.verticalScrollBar().maximum()))
+        fields = [row.edit for row in found.rows.values() if isinstance(row, QuantityField) and row.edit.isEnabled()]
+        (fields[0] if fields else found.safe).setFocus(Qt.FocusReason.ShortcutFocusReason)
+        return True
+
+    def retheme(self) -> None:
+        """Take text size of another theme."""
+        self.grid.arrange(self.viewport().width())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Arrange the cards for the new width."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.grid.arrange(self.viewport().width())
