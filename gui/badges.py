@@ -57,12 +57,12 @@ def _at(box: QRectF, x: float, y: float) -> QPointF:
 class Badge(QWidget):
     """One state: its shape, its word, and where there is room what stands behind it.
 
-    title: what is in this state; the accessible name is "title: word, detail".
+    title: what is in this state; the accessible name is "title: word, detail".  titled: the title is shown, too.
     """
 
-    def __init__(self, title: str, word: str = "unknown", detail: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, word: str = "unknown", detail: str = "", parent: QWidget | None = None, *, titled: bool = False) -> None:
         super().__init__(parent)
-        self.title, self.word, self.detail = title, "", ""
+        self.title, self.word, self.detail, self.titled = title, "", "", titled
         self._stale = False
         self.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         self.set_state(word, detail)
@@ -84,14 +84,19 @@ class Badge(QWidget):
             self.update()
 
     def _named(self) -> None:
-        told = f"{self.title}: {self.shown}".removeprefix(": ")
+        told = f"{self.title}: {self.told}".removeprefix(": ")
         self.setAccessibleName(f"{told}, stale" if self._stale else told)
         self.setToolTip(told)
 
     @property
+    def told(self) -> str:
+        """Return the word and what stands behind it."""
+        return f"{self.word}, {self.detail}" if self.detail else self.word
+
+    @property
     def shown(self) -> str:
         """Return the text beside the shape."""
-        return f"{self.word}, {self.detail}" if self.detail else self.word
+        return f"{self.title}: {self.told}" if self.titled else self.told
 
     def retheme(self) -> None:
         """Take the colours of another theme."""
@@ -105,7 +110,8 @@ class Badge(QWidget):
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Return room for shape and word."""
         metrics = QFontMetrics(self.font())
-        return QSize(metrics.height() + metrics.horizontalAdvance(self.word) + 16, max(24, metrics.height() + 8))
+        least = f"{self.title}: {self.word}" if self.titled else self.word
+        return QSize(metrics.height() + metrics.horizontalAdvance(least) + 16, max(24, metrics.height() + 8))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw shape and text."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,6 +94,15 @@ class Desk(QObject):
         """Return a number that grows whenever the topic's payload changes; 0 while there is none."""
         return self._versions.get(topic, 0) if topic != EVENT else self.events_seen
 
+    def topics(self) -> tuple[str, ...]:
+        """Return the topics of which a payload has come."""
+        return tuple(self._versions)
+
+    def events_since(self, seen: int) -> tuple[Event, ...]:
+        """Return the events that came after the first `seen` ones, as far as they are kept."""
+        fresh = min(self.events_seen - seen, len(self.events))
+        return tuple(islice(self.events, len(self.events) - fresh, None))
+
     def age_s(self, topic: str | None = None) -> float | None:
         """Return how long ago the latest payload of a topic came, or of any topic, by the monotonic clock; None while there is none."""
         came = max(self._came.values(), default=None) if topic is None else self._came.get(topic)
@@ -116,7 +126,8 @@ class Desk(QObject):
     def collect(self) -> list[Event]:
         """Take what waits in the mailbox, at most so many events; returns these. Called by the tick."""
         for message in self.mailbox.take():
-            came, payload = message.body
+            # The mailbox itself adds an event of its own, without a time, where it had to leave some out.
+            came, payload = message.body if isinstance(message.body, tuple) else (None, message.body)
             self.inject(message.topic, payload, came=came)
         fresh = [self._late_events.popleft() for _ in range(min(EVENTS_A_TICK, len(self._late_events)))]
         self.events.extend(fresh)

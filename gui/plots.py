@@ -60,7 +60,7 @@ class Chart(QWidget):
         self._si, self._stale, self._log = si, False, log_y
         self._curves: dict[str, _Curve] = {}
         self._drawn = _Drawn()
-        self._told = -SUMMARY_S
+        self._summed_at = -SUMMARY_S
         self._extra: Callable[[], str] | None = None
         self.view = pg.PlotWidget(self)
         self.plot = self.view.getPlotItem()
@@ -262,7 +262,7 @@ class Chart(QWidget):
         if stale != self._stale:
             self._stale = stale
             self.retheme()
-            self._told = -SUMMARY_S
+            self._summed_at = -SUMMARY_S
             self._summarise()
 
     # What is read out
@@ -273,9 +273,9 @@ class Chart(QWidget):
 
     def _summarise(self) -> None:
         now = time.monotonic()
-        if now - self._told < SUMMARY_S:
+        if now - self._summed_at < SUMMARY_S:
             return
-        self._told = now
+        self._summed_at = now
         text = self.summary()
         self.view.setAccessibleDescription(text)
         self.setAccessibleDescription(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
@@ -143,14 +143,3 @@ def first_control(inside: QWidget) -> QWidget | None:
     """Return the first widget that takes the focus by Tab."""
     candidates: Sequence[QWidget] = [inside, *inside.findChildren(QWidget)]
     return next((one for one in candidates if one.focusPolicy() & Qt.FocusPolicy.TabFocus and one.isVisible() and one.isEnabled()), None)
-
-
-class WheelGuard(QObject):
-    """Keeps the wheel from changing a value: it scrolls what is around the field instead."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Turn the wheel away."""
-        if event.type() == QEvent.Type.Wheel:
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)

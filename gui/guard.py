@@ -1,0 +1,150 @@
+"""The window's own way to the safe state: a line to the watchdog that is open beforehand, then the owner, then `heliograph bench safe`.
+
+The same thread keeps up the heartbeat of a window that controls the bench.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from ..control.link import WatchdogLine, address
+from ..core.errors import BenchError, HeliographError
+from .desk import Line
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.25
+LONGEST_S = 10.5
+"""What owner and watchdog may take, one after the other, opening the devices included."""
+_COMMAND_S = 30.0
+_GLANCE_S = 0.001
+
+
+class Guard:
+    """Lines to the watchdog of a station, opened again whenever another watchdog watches."""
+
+    def __init__(self, station: Path) -> None:
+        self.station = station
+        self._turn = threading.Lock()
+        self._ready: WatchdogLine | None = None
+        self._attending: WatchdogLine | None = None
+        self._attends = False
+        self._over, self._look = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="guard", daemon=True)
+        self._thread.start()
+
+    @property
+    def watched(self) -> bool:
+        """Say whether a watchdog watches."""
+        return self._ready is not None
+
+    @property
+    def attends(self) -> bool:
+        """Say whether this window's heartbeat keeps the bench lit."""
+        return self._attending is not None
+
+    def attend(self, on: bool) -> None:
+        """Send heartbeats, or no longer."""
+        self._attends = on
+        self._look.set()
+
+    def _keep(self) -> None:
+        while not self._over.is_set():
+            with self._turn:
+                if self._ready is None or _gone(self._ready):
+                    self._ready = self._line()
+            if self._attending is not None and (not self._attends or _gone(self._attending)):
+                self._leave()
+            if self._attends and self._attending is None:
+                self._attending = self._line()
+                if self._attending is not None:
+                    self._attending.attend()
+            self._look.wait(LOOK_S)
+            self._look.clear()
+        self._leave()
+
+    def _line(self) -> WatchdogLine | None:
+        try:
+            return WatchdogLine.of(self.station)
+        except HeliographError as error:
+            log.warning("%s", error)
+            return None
+
+    def _leave(self) -> None:
+        line, self._attending = self._attending, None
+        if line is not None:
+            line.close()
+
+    def make_safe(self, owner: Line) -> dict[str, Any]:
+        """Make the bench safe and return `by`, `cause` and the `reports`; takes as long as it takes, so it is called in a thread.
+
+        Raises what the last way raises that was tried.
+        """
+        for way in (self._by_watchdog, lambda: _by_owner(owner), self._by_command):
+            try:
+                return way()
+            except HeliographError as error:
+                log.warning("SAFE: %s; trying the next way", error)
+                last = error
+        raise last
+
+    def _by_watchdog(self) -> dict[str, Any]:
+        with self._turn:
+            line, self._ready = self._ready, None
+        line = line or WatchdogLine.of(self.station)
+        if line is None:
+            raise BenchError("no watchdog watches", where=str(self.station))
+        try:
+            return line.ask("safe", timeout_s=LONGEST_S)
+        finally:
+            line.close()
+            self._look.set()
+
+    def _by_command(self) -> dict[str, Any]:
+        command = [sys.executable, "-m", "heliograph", "bench", "safe", "--station", str(self.station), "--json"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_S, check=False, stdin=subprocess.DEVNULL)
+            told = dict(json.loads(done.stdout.strip().splitlines()[-1]))
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+            raise BenchError(
+                f"`heliograph bench safe` gave no answer ({error})", where=str(self.station), remedy="Switch the light off by hand, now."
+            ) from error
+        if "error" in told:
+            raise BenchError(told["error"]["message"], where=told["error"]["where"], remedy=told["error"]["remedy"])
+        return told
+
+    def rescued(self) -> dict[str, Any] | None:
+        """Return what the last watchdog wrote that had to act by itself, None if none did."""
+        try:
+            return dict(json.loads(address(self.station, "rescue").read_text()))
+        except (OSError, ValueError, HeliographError):
+            return None
+
+    def close(self) -> None:
+        """Leave in order: nobody is missed."""
+        self._over.set()
+        self._look.set()
+        self._thread.join(3.0)
+        with self._turn:
+            if self._ready is not None:
+                self._ready.close()
+                self._ready = None
+
+
+def _gone(line: WatchdogLine) -> bool:
+    if not line.wait_gone(_GLANCE_S):
+        return False
+    line.close()
+    return True
+
+
+def _by_owner(owner: Line) -> dict[str, Any]:
+    reports = owner.ask("safe", timeout_s=LONGEST_S) or ()
+    return {"by": "owner", "cause": "asked for", "reports": [asdict(one) if is_dataclass(one) and not isinstance(one, type) else one for one in reports]}

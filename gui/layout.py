@@ -1,0 +1,129 @@
+"""Where panels and windows stand: kept in the user's configuration folder, with a default for what is damaged or of another version."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from PySide6.QtCore import QByteArray, QRect, QSettings
+from PySide6.QtGui import QGuiApplication, QUndoCommand
+from PySide6.QtWidgets import QWidget
+
+from .desk import Desk
+from .pages.page import Page
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+PROFILE = "default"
+SETTLE_TICKS = 20
+"""Ticks after a change until it is written: two seconds."""
+
+
+def settings() -> QSettings:
+    """Return the user's preferences: an INI file in the user's configuration folder, written atomically."""
+    found = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "heliograph", "window")
+    if found.status() != QSettings.Status.NoError:
+        log.warning("%s cannot be read: defaults are used", found.fileName())
+    return found
+
+
+def key(page: str) -> str:
+    """Return the key of a page's layout."""
+    return f"layout/{VERSION}/{PROFILE}/{page}"
+
+
+class Layouts:
+    """The layouts of all pages: restored once, saved two seconds after a change and at the end, undone by Ctrl+Z."""
+
+    def __init__(self, desk: Desk, pages: Sequence[Page]) -> None:
+        self._desk, self._pages = desk, pages
+        self._default = {page.NAME: page.saveState(VERSION) for page in pages}
+        self._last = dict(self._default)
+        self._sizes = {page.NAME: page.size() for page in pages}
+        self._ticks = 0
+        for page in pages:
+            self._restore(page)
+
+    def _restore(self, page: Page) -> None:
+        stored = self._desk.settings.value(key(page.NAME))
+        if stored is None:
+            return
+        if not isinstance(stored, QByteArray) or not page.restoreState(stored, VERSION):
+            log.warning("the stored layout of %s is of another version or damaged: the default is used", page.title())
+            page.restoreState(self._default[page.NAME], VERSION)
+        for dock in page.panels():
+            if dock.isFloating():
+                move_in(dock)
+        self._last[page.NAME] = page.saveState(VERSION)
+
+    def tick(self) -> None:
+        """Look, every two seconds, whether the operator has moved something."""
+        self._ticks += 1
+        if self._ticks % SETTLE_TICKS == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Write what has changed."""
+        for page in self._pages:
+            state, before = page.saveState(VERSION), self._last[page.NAME]
+            if state == before or not page.isVisible():
+                continue
+            # Panels also change their size along with the window; only what the operator does is undone.
+            if page.size() == self._sizes[page.NAME]:
+                self._desk.undo.push(_Moved(self, page, before, state))
+            self._sizes[page.NAME] = page.size()
+            self._keep(page, state)
+
+    def _keep(self, page: Page, state: QByteArray) -> None:
+        self._last[page.NAME] = state
+        self._desk.settings.setValue(key(page.NAME), state)
+        self._desk.settings.sync()
+
+    def put(self, page: Page, state: QByteArray) -> None:
+        """Arrange a page as it was."""
+        page.restoreState(state, VERSION)
+        self._keep(page, page.saveState(VERSION))
+
+    def reset(self, page: Page) -> None:
+        """Arrange a page as it comes."""
+        self.save()
+        self._desk.undo.push(_Moved(self, page, self._last[page.NAME], self._default[page.NAME], now=True))
+
+
+class _Moved(QUndoCommand):
+    """Panels of a page were moved.  now: they still have to be."""
+
+    def __init__(self, layouts: Layouts, page: Page, before: QByteArray, after: QByteArray, *, now: bool = False) -> None:
+        super().__init__(f"layout of {page.title()}")
+        self._layouts, self._page, self._before, self._after = layouts, page, before, after
+        self._done = not now
+
+    def undo(self) -> None:
+        """Move them back."""
+        self._layouts.put(self._page, self._before)
+
+    def redo(self) -> None:
+        """Move them again; the operator has done it the first time."""
+        if self._done:
+            self._done = False
+            return
+        self._layouts.put(self._page, self._after)
+
+
+def move_in(window: QWidget) -> None:
+    """Move a window that lies off every screen onto the nearest one, and make one smaller that does not fit."""
+    frame = window.frameGeometry()
+    screens = [screen.availableGeometry() for screen in QGuiApplication.screens()]
+    if not screens or any(_shows(screen, frame) for screen in screens):
+        return
+    screen = min(screens, key=lambda one: (one.center() - frame.center()).manhattanLength())
+    size = frame.size().boundedTo(screen.size())
+    window.resize(size)
+    window.move(max(screen.left(), min(frame.left(), screen.right() - size.width())), max(screen.top(), min(frame.top(), screen.bottom() - size.height())))
+
+
+def _shows(screen: QRect, frame: QRect) -> bool:
+    """Say whether enough of a window can be seen to take hold of it."""
+    seen = screen.intersected(frame)
+    return seen.width() >= min(100, frame.width()) and seen.height() >= min(40, frame.height()) and frame.top() >= screen.top()

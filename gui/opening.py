@@ -1,0 +1,136 @@
+"""Opening a bench: attach to its owner, start one where nobody owns it, write the station of the simulated bench where there is none."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from ..control.link import address, connected
+from ..core.errors import HeliographError, StorageError
+from . import launching
+from .connection import Connection, Standing
+from .desk import Desk, Nobody
+from .guard import Guard
+from .safe import Safety
+
+log = logging.getLogger(__name__)
+
+
+class Opening(QObject):
+    """The bench that this window is attached to, and what keeps it attached.
+
+    began: a station was chosen.  progress: one line on what is being done, empty when done.
+    """
+
+    began = Signal(object)
+    progress = Signal(str)
+
+    def __init__(self, desk: Desk, safety: Safety) -> None:
+        super().__init__()
+        self._desk, self._safety = desk, safety
+        self.connection: Connection | None = None
+        self.owner: launching.Owner | None = None
+        self._workers: list[threading.Thread] = []
+        self._over = False
+
+    @property
+    def owns(self) -> bool:
+        """Say whether the owner of the bench was started by this window."""
+        return self.owner is not None and not self.owner.ended
+
+    def simulate(self, folder: Path = launching.DEMO_FOLDER) -> None:
+        """Open the simulated bench of a folder."""
+        self.progress.emit("Writing the station file of the simulated bench…")
+        self._work(lambda: launching.simulated_station(folder), self.open)
+
+    def open(self, station: Path) -> None:
+        """Attach to the bench of a station; its owner is started if there is none."""
+        self.detach()
+        station = station.resolve()
+        if not station.is_file():
+            self._failed(StorageError("there is no such file", where=str(station), remedy="`heliograph station new FILE` writes one."))
+            return
+        self._desk.station = station
+        self._desk.forget()
+        self.began.emit(station)
+        self._safety.guard = Guard(station)
+        self.connection = Connection(station, self._desk.mailbox, lambda standing: self._desk.later(lambda: self._stands(standing)))
+        self._desk.line = self.connection
+        self.start()
+
+    def start(self) -> None:
+        """Start the owner of the bench that was chosen, unless it has one."""
+        station = self._desk.station
+        if station is None or self.owns or _has_owner(station):
+            return
+        self.progress.emit("Starting the bench…")
+
+        def begin() -> None:
+            self.owner = launching.Owner(station)
+            self.owner.wait_ready()
+
+        self._work(begin, lambda _: self.progress.emit(""))
+
+    def _work(self, act: Callable[[], object], then: Callable[..., None]) -> None:
+        def work() -> None:
+            try:
+                found = act()
+            except (HeliographError, OSError) as error:
+                told = error if isinstance(error, HeliographError) else StorageError(str(error), where="bench", remedy="Free what it needs, and try again.")
+                self._desk.later(lambda: self._failed(told))
+            else:
+                self._desk.later(lambda: then(found))
+
+        thread = threading.Thread(target=work, name="opening", daemon=True)
+        self._workers = [one for one in self._workers if one.is_alive()] + [thread]
+        thread.start()
+
+    def _failed(self, error: HeliographError) -> None:
+        self.progress.emit("")
+        self._desk.notice(error)
+
+    def _stands(self, standing: Standing) -> None:
+        if self._over:
+            return
+        if self._safety.guard is not None:
+            self._safety.guard.attend(standing.controls)
+        self._desk.set_control(standing.controls, standing.why)
+        self._desk.set_connected(standing.connected)
+        if standing.connected:
+            self.progress.emit("")
+
+    def detach(self) -> None:
+        """Leave the bench; one that may not be left alone becomes safe, and an owner that was started here ends."""
+        connection, guard, owner = self.connection, self._safety.guard, self.owner
+        self.connection = self.owner = self._safety.guard = None
+        self._desk.line = Nobody()
+        if guard is not None:
+            guard.attend(False)
+        if connection is not None:
+            connection.close()
+        if owner is not None:
+            owner.end()
+        if guard is not None:
+            guard.close()
+
+    def close(self) -> None:
+        """Leave for good."""
+        self._over = True
+        self.detach()
+        for worker in self._workers:
+            worker.join(launching.END_S)
+
+
+def _has_owner(station: Path) -> bool:
+    try:
+        line = connected(address(station, "owner"))
+    except HeliographError:
+        return False
+    if line is None:
+        return False
+    line.close()
+    return True

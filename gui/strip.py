@@ -1,0 +1,226 @@
+"""The strip: how the bench is, on every page: simulated or not, safety, interlocks, run, key, age of the data; and the safe button."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
+
+from ..control.topics import QueueRow, QueueState, StationState, StoreStates
+from . import words
+from .badges import Badge, Value
+from .desk import Desk
+from .flow import Flow
+from .hold import HoldButton
+from .safe import SafeButton
+
+ON = ("starting", "running", "suspended", "paused", "stopping")
+_ETA_FACTOR = 0.2
+
+
+def bench_row(queue: QueueState | None) -> QueueRow | None:
+    """Return the run that is on the bench now, None without one."""
+    return next((row for row in queue.rows if row.lane == "bench" and row.state in ON), None) if queue is not None else None
+
+
+def operator() -> str:
+    """Return who sits here: user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "operator"
+    return f"{user}@{platform.node()}"
+
+
+class Strip(QFrame):
+    """Shows what the owner last confirmed, and its age.  press: of the safe button."""
+
+    def __init__(self, desk: Desk, press: Callable[[], None]) -> None:
+        super().__init__()
+        self._desk = desk
+        self._eta: float | None = None
+        self._eta_job = -1
+        self.interval_ms = 100
+        self.setAccessibleName("Bench at a glance")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.mode = Badge("Bench", "unknown")
+        self.safety = Badge("Safety", "unknown")
+        self.interlocks = Badge("Interlocks", "unknown", titled=True)
+        self.owner = Badge("Owner", "lost", titled=True)
+        self.run = Badge("Run", "idle", "no run")
+        self.abort = HoldButton("Abort (hold)", "Abort the run")
+        self.key = Gauge()
+        self.age = Value("Data age")
+        self.pace = Value("Drawing")
+        self.view_only = Badge("Control", "suspect", titled=True)
+        self.take_over = HoldButton("Take over (hold)", "Take over control")
+        self.safe = SafeButton(press)
+        inside = QWidget()
+        flow = Flow(inside, 10)
+        for widget in self.items():
+            flow.addWidget(widget)
+        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over):
+            widget.hide()
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        inside.setSizePolicy(policy)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(8, 4, 6, 4)
+        layout.addWidget(inside, 1)
+        layout.addWidget(self.safe, 0, Qt.AlignmentFlag.AlignTop)
+        self.abort.held.connect(self.abort_run)
+        self.take_over.held.connect(lambda: desk.ask("take_over", {"who": operator()}))
+
+    def items(self) -> list[QWidget]:
+        """Return what stands in the strip beside the safe button, in order."""
+        return [
+            self.mode, self.safety, self.interlocks, self.owner, self.run, self.abort, self.key, self.age, self.pace, self.view_only, self.take_over
+        ]  # fmt: skip
+
+    def abort_run(self) -> None:
+        """Abort the run that is on."""
+        row = bench_row(self._desk.latest("queue"))
+        if row is not None:
+            self._desk.ask("abort", {"job": row.job}, timeout_s=15.0)
+
+    def tick(self, changed: frozenset[str]) -> None:
+        """Show what changed, and how old it all is."""
+        desk = self._desk
+        if "station" in changed and (station := desk.latest("station")) is not None:
+            self._station(station)
+        if "safety" in changed and (safety := desk.latest("safety")) is not None:
+            self._safety(safety)
+        if "queue" in changed and (queue := desk.latest("queue")) is not None:
+            self._queue(queue)
+        if "stores" in changed and (stores := desk.latest("stores")) is not None:
+            self.key.show_stores(stores)
+        self._ages()
+        self._standing()
+
+    def _station(self, station: StationState) -> None:
+        self.mode.set_state(station.mode.lower(), station.name)
+        against = [one for one in station.interlocks if not one.holds]
+        if against:
+            self.interlocks.set_state("open", f"{len(against)} open: {against[0].cause}")
+        else:
+            self.interlocks.set_state("closed", f"all {len(station.interlocks)}" if station.interlocks else "")
+
+    def _safety(self, safety: dict[str, object]) -> None:
+        cause = str(safety.get("cause") or "")
+        self.safety.set_state(str(safety["state"]).lower(), f"cause {cause}" if cause else "")
+
+    def _queue(self, queue: QueueState) -> None:
+        row = bench_row(queue)
+        self.abort.setVisible(row is not None)
+        if row is None:
+            waiting = sum(one.state == "queued" for one in queue.rows)
+            self.run.set_state("idle", f"{waiting} in the queue" if waiting else "no run")
+            self.run.setToolTip(queue.held)
+            return
+        self.run.set_state(row.state, f"{row.procedure} {words.percent(row.progress, 2)}, {self._left(row)}")
+
+    def _left(self, row: QueueRow) -> str:
+        """Return how long a run still takes, smoothed."""
+        left = row.eta_s if row.eta_s is not None else words.remaining_s(row.progress, time.time() - row.began if row.began else 0.0)
+        if left is None:
+            self._eta = None
+            return "time left unknown"
+        known = self._eta if self._eta_job == row.job else None
+        self._eta, self._eta_job = left if known is None else known + _ETA_FACTOR * (left - known), row.job
+        return f"{words.duration(self._eta)} left"
+
+    def _ages(self) -> None:
+        age = self._desk.age_s()
+        stale = not self._desk.is_connected or age is None or age > words.STALE_S
+        self.age.show_text(f"data {words.age(age)}")
+        self.age.setVisible(self._desk.station is not None)
+        for widget in (self.mode, self.safety, self.interlocks, self.run, self.key):
+            widget.set_stale(stale)
+        self.pace.setVisible(self.interval_ms > 100)
+        self.pace.show_text(f"drawing every {self.interval_ms} ms")
+
+    def _standing(self) -> None:
+        desk = self._desk
+        gone = desk.station is not None and not desk.is_connected and desk.age_s() is not None
+        self.owner.setVisible(gone)
+        if gone:
+            self.owner.set_state("lost", f"safety: {self.safety.word}")
+        watching = desk.is_connected and not desk.controls
+        self.view_only.setVisible(watching)
+        self.take_over.setVisible(watching)
+        if watching:
+            self.view_only.set_state("suspect", f"view only, {desk.view_only_why}")
+
+
+class Gauge(QProgressBar):
+    """The store that holds least: how much of what it ever got can still be spent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text, self._stale = "no key", False
+        self.setRange(0, 1000)
+        self.setValue(0)
+        self.setMinimumHeight(24)
+        self._say("no key")
+
+    def _say(self, text: str) -> None:
+        self._text = text
+        self.setFormat(text.replace("%", "%%"))
+        self.setAccessibleName(f"Key store: {text}{', stale' if self._stale else ''}")
+        self.setToolTip(f"Key store: {text}")
+        self.setFixedWidth(self.fontMetrics().horizontalAdvance(text) + 32)
+
+    def set_stale(self, stale: bool) -> None:
+        """Grey it while it may be out of date."""
+        if stale != self._stale:
+            self._stale = stale
+            self.setEnabled(not stale)
+            self._say(self._text)
+
+    def show_stores(self, stores: StoreStates) -> None:
+        """Show the pair with the least key."""
+        if not stores.stores:
+            self.setValue(0)
+            self._say("no key")
+            return
+        least = min(stores.stores, key=lambda one: one.spendable)
+        self.setValue(round(1000 * least.spendable / max(1, least.delivered)))
+        low = ", below reserve" if least.spendable < least.reserve else ""
+        self._say(f"key {least.pair} {words.scaled(least.spendable, 'bit')}{low}")
+
+    def retheme(self) -> None:
+        """Take the text size of now."""
+        self._say(self._text)
+
+
+class SmallStrip(QFrame):
+    """For panels that were torn off: safety, age and the safe button."""
+
+    def __init__(self, desk: Desk, press: Callable[[], None]) -> None:
+        super().__init__()
+        self._desk = desk
+        self.setAccessibleName("Bench at a glance, small")
+        self.mode, self.safety, self.age = Badge("Bench"), Badge("Safety"), Value("Data age")
+        self.safe = SafeButton(press)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        for widget in (self.mode, self.safety, self.age):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        layout.addWidget(self.safe)
+        desk.ticked.connect(self._tick)
+        self._tick()
+
+    def _tick(self) -> None:
+        station, safety, age = self._desk.latest("station"), self._desk.latest("safety"), self._desk.age_s()
+        if station is not None:
+            self.mode.set_state(station.mode.lower())
+        if safety is not None:
+            self.safety.set_state(safety["state"].lower(), safety["cause"])
+        self.age.show_text(f"data {words.age(age)}")
+        for badge in (self.mode, self.safety):
+            badge.set_stale(age is None or age > words.STALE_S)
