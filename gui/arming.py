@@ -16,6 +16,7 @@ from .arming_rows import ROWS, STEP_DB, Ask
 from .badges import Badge, Value, plain
 from .cards import SET_S, request
 from .desk import Desk
+from .guarded import guarded
 from .hold import HoldButton
 from .quantity import QuantityEdit, typed
 
@@ -113,6 +114,7 @@ class Arming(QWidget):
 
     # What is shown
 
+    @guarded
     def show_safety(self, now: Mapping[str, Any]) -> None:
         """Show the safety state, and whether the bench can be armed or reset."""
         before, self._state = self._state, str(now.get("state", ""))
@@ -127,6 +129,7 @@ class Arming(QWidget):
         self._allow()
         self._show_rows()
 
+    @guarded
     def show_station(self, station: StationState) -> None:
         """Show what the instruments read back."""
         self._station = station
@@ -137,6 +140,7 @@ class Arming(QWidget):
         self._limit_target()
         self._show_rows()
 
+    @guarded
     def show_counts(self, counts: CountRates | None) -> None:
         """Show the rates of the run that is on."""
         self._counts = counts

@@ -12,6 +12,7 @@ from ..control.topics import CalibrationState, StationState
 from . import words
 from .badges import Value
 from .desk import Desk
+from .guarded import guarded
 from .tables import Cell, Column, Table
 
 _COLUMNS = (Column("Calibration"), Column("State"), Column("Value", wide=True), Column("Age", number=True), Column("Good until", number=True))
@@ -42,6 +43,7 @@ class CalibrationPanel(QWidget):
         desk.control_changed.connect(self._allow)
         self._allow()
 
+    @guarded
     def show_station(self, station: StationState, *, now: float | None = None) -> None:
         """Show the calibrations of a station, the worst first.  now: Unix time; the present without it."""
         present = time.time() if now is None else now

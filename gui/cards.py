@@ -15,6 +15,7 @@ from ..core.errors import HeliographError
 from . import theme, words
 from .badges import Badge, Value, plain
 from .desk import Desk
+from .guarded import guarded
 from .hold import HoldButton
 from .quantity import QuantityField
 
@@ -123,6 +124,7 @@ class Card(QWidget):
         self._rows = QVBoxLayout()
         self._rows.setSpacing(6)
         self._head = _header()
+        self._head.hide()
         self.buttons: list[QPushButton] = []
         self._arrange(state.role)
         desk.control_changed.connect(self._allow)
@@ -336,6 +338,7 @@ class Cards(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName("Cards of the instruments")
 
+    @guarded
     def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float) -> None:
         """Show every instrument as it is now.  late_s: how long ago the owner told."""
         names = [one.name for one in instruments]

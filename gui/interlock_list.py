@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
 from ..control.topics import Interlock
 from . import words
 from .badges import Badge, Value, plain
+from .guarded import guarded
 
 
 class _Row(QWidget):
@@ -59,6 +60,7 @@ class Interlocks(QScrollArea):
         self.setWidget(inside)
         self._shown: dict[str, _Row] = {}
 
+    @guarded
     def show_interlocks(self, interlocks: Sequence[Interlock]) -> None:
         """Show the interlocks as they are now."""
         ordered = sorted(interlocks, key=lambda one: one.holds)

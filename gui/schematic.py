@@ -12,11 +12,12 @@ from PySide6.QtWidgets import QAbstractButton, QScrollArea, QSizePolicy, QWidget
 from ..control.topics import CountRates, Element, InstrumentState, StationState
 from . import schematic_layout, schematic_text, symbols, theme, words
 from .badges import draw_shape
+from .guarded import guarded
 from .schematic_layout import Drawing, Spot, Wire
 from .schematic_text import Told, told
 
 _WIDEST = ("-99.9 dBm", "loss 60.0 dB", "999 kHz")
-_WIDEST_BESIDE = ("-99.9 dBm", "bias 18.0 µA", "9.99 Mtag/s")
+_WIDEST_BESIDE = ("-99.9 dBm", "999 kHz", "18.0 µA")
 _LINES = 4
 _STRETCH = 1.5
 _ARROWS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
@@ -224,7 +225,8 @@ class Canvas(QWidget):
         button.show()
 
     def _text_width(self, button: ElementButton) -> float:
-        widest = max(map(self.scale.metrics.horizontalAdvance, _WIDEST_BESIDE if button.beside else _WIDEST))
+        told = button.told.values if button.told is not None else ()
+        widest = max(map(self.scale.metrics.horizontalAdvance, (*told, *(_WIDEST_BESIDE if button.beside else _WIDEST))))
         return max(widest, self.scale.bold_metrics.horizontalAdvance(schematic_text.label(button.element)))
 
     def go(self, start: ElementButton, right: int, down: int) -> None:
@@ -316,9 +318,16 @@ class Schematic(QScrollArea):
         self.canvas.chosen.connect(self.chosen)
         self.canvas.focused.connect(lambda button: self.ensureWidgetVisible(button, 20, 20))
 
+    @guarded
     def show_station(self, station: StationState, counts: CountRates | None = None) -> None:
         """Show a station as it is now.  counts: of the run that is on."""
         self.canvas.show_elements(schematic_layout.joined(station.elements), {one.name: one for one in station.instruments}, counts)
+
+    def focus_first(self) -> None:
+        """Put the focus on the first element."""
+        for name in self.canvas.drawing.spots:
+            self.canvas.buttons[name].setFocus(Qt.FocusReason.ShortcutFocusReason)
+            break
 
     def set_stale(self, stale: bool) -> None:
         """Grey everything while it may be out of date."""

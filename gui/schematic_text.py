@@ -75,7 +75,7 @@ def _detector(element: Element, driven: Iterable[InstrumentState], counts: Count
             values.append(words.scaled(rate_hz, "Hz"))
     bias = next((one for one in _quantities(driven) if one.unit in ("A", "V") and "bias" in one.label.lower()), None)
     if bias is not None:
-        values.append(f"bias {words.quantity(bias.measured, bias.unit)}")
+        values.append(words.quantity(bias.measured, bias.unit))
     return values
 
 

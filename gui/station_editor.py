@@ -17,6 +17,7 @@ from ..core.errors import HeliographError
 from . import theme
 from .badges import Badge, Value
 from .desk import Desk
+from .guarded import guarded
 from .station_file import Checked, StationFile, checked
 from .tables import monospaced
 
@@ -162,6 +163,7 @@ class StationEditor(QWidget):
 
     # The file
 
+    @guarded
     def show_station(self, station: StationState) -> None:
         """Note which station the owner works with; its file is opened if none is."""
         first = self.file is None and bool(station.path)

@@ -1,0 +1,134 @@
+"""Bench: the optical path with live values, a card for every instrument, interlocks, arming, calibrations, and the station file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QTabWidget
+
+from ...control.topics import CountRates, Element, StationState
+from .. import words
+from ..arming import Arming
+from ..calibration_panel import CalibrationPanel
+from ..cards import Cards
+from ..desk import Desk
+from ..figures.areas import scrolled
+from ..interlock_list import Interlocks
+from ..schematic import Schematic
+from ..station_editor import StationEditor
+from .page import BOTTOM, RIGHT, TOP, Page
+
+
+class Bench(Page):
+    """What stands on the bench and how it is, and all that is done to it by hand."""
+
+    NAME: ClassVar[str] = "bench"
+    TITLE: ClassVar[str] = "&Bench"
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"station", "safety", "counts"})
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
+        self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
+        self._last_chosen = ("", 0)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        self._docks: dict[str, QDockWidget] = {
+            "Optical path": self.panel("Optical path", self.schematic, TOP),
+            "Instruments": self.panel("Instruments", self.cards, BOTTOM),
+            "Arming": self.panel("Arming", scrolled(self.arming), RIGHT),
+            "Interlocks": self.panel("Interlocks", self.interlocks, RIGHT),
+            "Calibrations": self.panel("Calibrations", self.calibrations, RIGHT),
+            "Station file": self.panel("Station file", self.editor, RIGHT),
+        }
+        self.default_layout()
+        self.schematic.chosen.connect(self._chosen)
+        self._make_actions()
+
+    def default_layout(self) -> None:
+        """The drawing above everything; below it the cards, and beside them the other panels as tabs."""
+        docks = self._docks
+        for dock in docks.values():
+            dock.setFloating(False)
+            dock.show()
+        self.addDockWidget(TOP, docks["Optical path"])
+        self.addDockWidget(BOTTOM, docks["Instruments"])
+        self.splitDockWidget(docks["Instruments"], docks["Arming"], Qt.Orientation.Horizontal)
+        for name, after in (("Interlocks", "Arming"), ("Calibrations", "Interlocks"), ("Station file", "Calibrations")):
+            self.tabifyDockWidget(docks[after], docks[name])
+        docks["Arming"].raise_()
+        self.resizeDocks([docks["Instruments"], docks["Arming"]], [760, 440], Qt.Orientation.Horizontal)
+        self.resizeDocks([docks["Optical path"], docks["Instruments"]], [350, 450], Qt.Orientation.Vertical)
+
+    def _make_actions(self) -> None:
+        self.action("Go to the &drawing", lambda: self._show("Optical path", first=True), "Ctrl+Alt+D")
+        self.action("Go to &arming (hold to arm)", self._go_to_arming, "Ctrl+Alt+A")
+        self.action("Go to the &interlocks", lambda: self._show("Interlocks"), "Ctrl+Alt+I")
+        self.action("&Queue missing and stale calibrations", self.calibrations.queue.click, "Ctrl+Alt+C")
+        self.action("Edit the &station file", self._edit, "Ctrl+Alt+E")
+        self.action("C&heck the station file", self.editor.buttons["Check the station file"].click, "Ctrl+Alt+K")
+
+    # What is shown
+
+    def redraw(self, topic: str, payload: Any) -> None:
+        """Draw what a topic says now."""
+        draw: dict[str, Callable[[Any], None]] = {"station": self._draw_station, "safety": self._draw_safety, "counts": self._draw_counts}
+        draw[topic](payload)
+
+    def _draw_station(self, now: StationState) -> None:
+        late_s = self.desk.age_s("station") or 0.0
+        self.schematic.show_station(now, self._counts())
+        self.cards.show_instruments(now.instruments, late_s)
+        self.interlocks.show_interlocks(now.interlocks)
+        self.arming.show_station(now)
+        self.calibrations.show_station(now)
+        self.editor.show_station(now)
+
+    def _draw_safety(self, now: Mapping[str, Any]) -> None:
+        self.arming.show_safety(now)
+
+    def _draw_counts(self, _now: CountRates) -> None:
+        counts, station = self._counts(), self.desk.latest("station")
+        self.arming.show_counts(counts)
+        if station is not None:
+            self.schematic.show_station(station, counts)
+
+    def _counts(self) -> CountRates | None:
+        """Return the rates of the run that is on: old ones and replayed ones are not of this bench."""
+        counts, age_s = self.desk.latest("counts"), self.desk.age_s("counts")
+        return counts if counts is not None and counts.source == "live" and age_s is not None and age_s <= words.STALE_S else None
+
+    # Going about
+
+    def _show(self, name: str, *, first: bool = False) -> None:
+        dock = self._docks[name]
+        dock.show()
+        dock.raise_()
+        if first:
+            self.schematic.focus_first()
+        else:
+            (dock.widget() or dock).setFocus(Qt.FocusReason.ShortcutFocusReason)
+            self.focusNextChild()
+
+    def _go_to_arming(self) -> None:
+        self._show("Arming")
+        target = self.arming.reset if self.arming.reset.isVisible() else self.arming.arm
+        target.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _edit(self) -> None:
+        self._docks["Station file"].show()
+        self._docks["Station file"].raise_()
+        self.editor.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _chosen(self, element: Element) -> None:
+        """Go to the card of an element's instrument; choosing it again goes to the next one that drives it."""
+        if not element.driven_by:
+            self.desk.notice(f"{element.name} has no instrument: its {element.kind} stands in the station file.")
+            return
+        name, at = self._last_chosen
+        at = (at + 1) % len(element.driven_by) if name == element.name else 0
+        self._last_chosen = (element.name, at)
+        self._docks["Instruments"].show()
+        self._docks["Instruments"].raise_()
+        self.cards.go_to(element.driven_by[at])
