@@ -144,7 +144,7 @@ class Inference:
             for one, scale, deviation in zip(plan.choice.knobs, plan.choice.scales, plan.choice.deviations, strict=True)
         ]
         epochs = {"classical": plan.trained.classical, "quantum_aided": plan.trained.aided}
-        told = {"task": task.name, "note": task.note, "backend": plan.device.backend, "error": plan.device.error, "opening": plan.opening}
+        told = {"task": task.name, "data": task.data, "note": task.note, "backend": plan.device.backend, "error": plan.device.error, "opening": plan.opening}
         return {
             **told,
             **{name: getattr(self, name) for name in names},

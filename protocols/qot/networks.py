@@ -6,7 +6,7 @@ below the public scale S_w, so that the network which is trained is the one that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .accuracy import Knobs, best_block, block_deviation
+from .accuracy import Knobs, best_block
 from .layer import SecureLayer
 from .tasks import Noise, Task
 
@@ -81,10 +81,14 @@ class LayerNoise:
         return unit * sums * (self.scales[place] * sqrt(2.0) * self.deviations[place])
 
 
+def knobs_for(inputs: Sequence[int], noise: Noise) -> list[Knobs]:
+    """Return with which knobs layers with so many inputs, the bias's coordinate added here, meet a noise: its block or the best, no repetition."""
+    return [Knobs(min(noise.block or best_block(noise.error, m + 1), m + 1), 1, noise.shots) for m in inputs]
+
+
 def deviations(inputs: Sequence[int], noise: Noise) -> list[float]:
-    """Return sd(u.v) of layers with so many inputs, the bias's coordinate added here, at the best block and without repetition."""
-    sizes = [m + 1 for m in inputs]
-    return [block_deviation(noise.error, m, best_block(noise.error, m), noise.shots) for m in sizes]
+    """Return sd(u.v) of layers with so many inputs at these knobs."""
+    return [knobs.deviation(noise.error, m + 1) for knobs, m in zip(knobs_for(inputs, noise), inputs, strict=True)]
 
 
 def row_sums(layer: nn.Linear) -> Tensor:
@@ -113,7 +117,7 @@ def network_of(task: Task, image: tuple[int, int, int], arrays: Arrays) -> Secur
     return network.eval()
 
 
-def through(stage: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def through(stage: Callable[[Tensor], Tensor], images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what a part of a network makes of samples, float32, worked off in pieces."""
     with torch.no_grad():
         parts = [stage(part).numpy() for part in torch.split(torch.from_numpy(np.ascontiguousarray(images)), 512)]

@@ -24,16 +24,15 @@ _MARKERS = "osD^v"
 
 
 def accuracy_figure(trained: Trained) -> Figure:
-    """Draw the test accuracy after each epoch: of the plain network, and of the noise-aware one, evaluated by transfers, which starts where that ended."""
+    """Draw the test accuracy after each epoch: of the plain network, and by transfers of the other, which from the dotted line on is trained with noise."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = canvas("epoch", "test accuracy (%)", trained.task.name)
-    plain = len(trained.classical)
-    axes.plot(range(1, plain + 1), 100.0 * np.array(trained.classical), "o-", color=BLUE, markersize=4, label="classical")
-    epochs = range(plain + 1, plain + len(trained.aided) + 1)
+    epochs = range(1, len(trained.classical) + 1)
+    axes.plot(epochs, 100.0 * np.array(trained.classical), "o-", color=BLUE, markersize=4, label="classical")
     axes.plot(epochs, 100.0 * np.array(trained.aided), "s-", color=ORANGE, markersize=4, label=f"quantum-aided, error {trained.task.noise.error:g}")
     axes.axhline(100.0 * trained.classical[-1], color=GREY, linewidth=1.0, linestyle=":")
-    axes.axvline(plain + 0.5, color=GREY, linewidth=1.0, linestyle=":")
+    axes.axvline(trained.task.epochs + 0.5, color=GREY, linewidth=1.0, linestyle=":")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="lower right")
     return figure

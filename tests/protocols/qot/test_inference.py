@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.nn import Conv2d
 
 from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import ParameterError
+from heliograph.core.errors import NoSignal
 from heliograph.protocols.learning.catalogue import find, is_here
 from heliograph.protocols.qot.accuracy import Knobs
 from heliograph.protocols.qot.characterise import characterise
@@ -18,10 +19,10 @@ from heliograph.protocols.qot.opening import Masks
 from heliograph.protocols.qot.parties import Aggregator, Agreement, Alice, Bob
 from heliograph.protocols.qot.plots import confusion_figure
 from heliograph.protocols.qot.states import DrawnStates, MeasuredStates
-from heliograph.protocols.qot.tasks import find_task
+from heliograph.protocols.qot.tasks import Noise, find_task
 from heliograph.protocols.qot.training import adapted, train, trained
 
-SANTIAGO, PAPER_SIM, NOISY = "law:santiago", "law:paper_sim", "law:cx=0.05"
+SANTIAGO, PAPER_SIM, PAPER_DEVICE, NOISY = "law:santiago", "law:paper_sim", "law:paper_device", "law:cx=0.05"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_an_inference_takes_what_was_predicted(digits, santiago):
     assert result.classical_accuracy > 0.9
     told = result.as_dict()
     assert {"classical_accuracy", "secure_accuracy", "qot_count", "states_used", "key_bits", "seconds"} <= set(told)
-    assert len(told["by_epoch"]["quantum_aided"]) == 25
+    assert len(told["by_epoch"]["classical"]) == len(told["by_epoch"]["quantum_aided"]) == 50
     assert confusion_figure(result).axes[0].get_ylabel() == "true"
 
 
@@ -128,7 +129,7 @@ def test_the_error_is_known_well_enough_or_more_states_are_asked_for(digits):
 
 def test_a_device_without_signal_is_refused(digits, santiago):
     images, found = digits
-    with pytest.raises(ParameterError, match="one half"):
+    with pytest.raises(NoSignal, match="better device"):
         make_plan(found, images, replace(santiago, error=0.5))
 
 
@@ -174,42 +175,68 @@ def test_the_machines_of_both_parties_classify_digits(digits):
     assert (np.abs(scores - exact) < 4.5 * sums[:, None] * last.deviation(0.005)).all()
 
 
-def at_home(name):
+def at_home(name, **options):
     """Return images and networks of a task whose data are on this machine."""
-    data = {"mnist01": ("mnist",), "mednist": ("medmnist",), "cifar10": ("cifar10", "cifar10_subset")}[name]
-    if not any(is_here(find(one)) for one in data):
-        pytest.skip(f"{name} is not here: set HELIOGRAPH_DATA")
-    task = find_task(name)
+    task = find_task(name, **options)
+    if not is_here(find(task.data)):
+        pytest.skip(f"{task.data} is not here: set HELIOGRAPH_DATA")
     images = task.load()
     return images, trained(task, images)
 
 
+def compared(result, record_property, within):
+    """Record what a slow test found, and let transfers cost no more than said: against the classical network, and against the same one without noise."""
+    found = {"classical": result.classical_accuracy, "without noise": result.exact_accuracy, "by transfers": result.secure_accuracy}
+    for what, accuracy in found.items():
+        record_property(f"{result.plan.trained.task.name}, {result.plan.device.backend}: {what}", accuracy)
+    print({what: f"{accuracy:.4f}" for what, accuracy in found.items()}, result.plan.choice.knobs)
+    by_epoch = result.as_dict()["by_epoch"]
+    assert len(by_epoch["classical"]) == len(by_epoch["quantum_aided"])
+    assert result.classical_accuracy - result.secure_accuracy <= within
+    assert result.exact_accuracy - result.secure_accuracy <= within
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_zeros_and_ones_are_told_apart_as_on_the_device_of_the_paper():
+def test_zeros_and_ones_are_told_apart_as_on_the_device_of_the_paper(record_property):
     """2,000 test digits, 2,000 shots; the paper reports 99.68 % by transfers and 99.85 % without."""
     images, found = at_home("mnist01")
     assert (len(images.train), len(images.test)) == (12_000, 2000)
 
-    for name in (SANTIAGO, "law:paper_device"):
+    for name in (SANTIAGO, PAPER_DEVICE):
         result = infer(make_plan(found, images, characterise(name, 20_000, seed=1), 2000), images)
 
+        compared(result, record_property, 0.003)
         assert result.secure_accuracy >= 0.996
-        assert result.classical_accuracy - result.secure_accuracy <= 0.003
         assert result.checked is not None
         assert result.checked.agree == 1.0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("block", [1, 2, 3, 4, 5, 6])
+def test_zeros_and_ones_are_told_apart_with_any_block_that_was_trained_for(block, record_property):
+    """The error of the paper's device without repetition; six coordinates are the five inputs and the bias."""
+    images, found = at_home("mnist01")
+    other = adapted(found, images, Noise(0.179, 2000, block))
+
+    plan = make_plan(other, images, characterise(PAPER_DEVICE, 20_000, seed=1), choice=Choice((Knobs(block, 1, 2000),), other.scales, (0.0,), 1.0, 1.0))
+
+    compared(infer(plan, images, check=0), record_property, 0.003)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["mednist", "cifar10"])
-def test_at_an_error_of_half_a_percent_transfers_cost_less_than_a_point(name):
+def test_at_an_error_of_half_a_percent_transfers_cost_less_than_a_point(name, record_property):
+    """Both networks have seen the same images in as many epochs."""
     images, found = at_home(name)
+    assert len(found.classical) == len(found.aided) == found.task.epochs + found.task.aided
 
     result = infer(make_plan(found, images, characterise(PAPER_SIM, 40_000, seed=1), 2000), images, check=0)
 
-    assert result.classical_accuracy > {"mednist": 0.98, "cifar10": 0.45}[name]
-    assert result.classical_accuracy - result.secure_accuracy <= 0.01
+    compared(result, record_property, 0.01)
+    assert result.classical_accuracy > {"mednist": 0.99, "cifar10": 0.55}[name]
 
 
 @pytest.mark.slow
@@ -220,14 +247,32 @@ def test_radiographs_at_the_error_that_a_cnot_error_of_five_percent_gives(record
     device = characterise(NOISY, 40_000, seed=1)
     plan = make_plan(found, images, device, 2000)
 
-    plain = infer(plan, images, check=0)
+    as_it_is = infer(plan, images, check=0)
     other = adapted(found, images, noise_left(device, plan.choice, 2000))
     result = infer(make_plan(other, images, device, 2000), images, check=0)
 
     record_property("error", device.error)
-    record_property("secure", plain.secure_accuracy)
-    record_property("secure, trained for the device", result.secure_accuracy)
     assert device.true_error == pytest.approx(0.2654, abs=1e-3)
     assert plan.choice.knobs[0].repetitions > 9
-    assert plain.secure_accuracy > 0.95
-    assert result.classical_accuracy - result.secure_accuracy <= 0.01
+    compared(as_it_is, record_property, 0.05)
+    compared(result, record_property, 0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_network_as_wide_as_published_learns(record_property):
+    """Some hundred steps at full width, convolutions of 64 to 256 channels, on as many images as make them minutes."""
+    task = find_task("cifar10", full=True).cut(train=6400, test=1000, epochs=2, aided=2)
+    if not is_here(find(task.data)):
+        pytest.skip(f"{task.data} is not here: set HELIOGRAPH_DATA")
+    images = task.load()
+
+    found = train(task, images)
+
+    record_property("classical", found.classical)
+    record_property("by transfers", found.aided)
+    print(found.classical, found.aided)
+    assert [one.out_channels for one in found.aware_network().body if isinstance(one, Conv2d)] == [64, 192, 384, 256, 256]
+    assert found.classical[0] < found.classical[1] < found.classical[-1]
+    assert found.classical[-1] > 0.4
+    assert found.aided[-1] > max(0.25, *found.aided[:2])
