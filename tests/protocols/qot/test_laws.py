@@ -30,6 +30,10 @@ def test_the_calibrated_law_has_the_published_figures():
     assert error_by_input(law).ravel() == pytest.approx(expected, abs=5e-4)
     table = law.reshape(2, 2, 2, 2)
     assert table[:, :, 0].sum() == pytest.approx(0.49757, abs=5e-4)
+    # What s tells of b1 and b0, in bits.
+    together = table.sum(axis=3)
+    apart = together.sum(axis=2, keepdims=True) * together.sum(axis=(0, 1), keepdims=True)
+    assert (together * np.log2(together / apart)).sum() == pytest.approx(6.9e-6, abs=5e-8)
     # What Bob learns of the bit that he did not choose, given his s and t.
     for (s, t), chance in zip(((0, 0), (0, 1), (1, 0), (1, 1)), (0.4878, 0.5037, 0.4846, 0.5013), strict=True):
         cell = table[:, :, s, t]
