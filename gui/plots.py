@@ -49,12 +49,24 @@ class Chart(QWidget):
     """One plot.
 
     name: accessible.  x, y: labels of the axes, with their units; with `si` an axis chooses the prefix of its unit itself.  plot: pyqtgraph's PlotItem.
+    ends_right: curves have their names on the right of their last points instead of on the left; whoever sets the range leaves room for them.
     """
 
     def __init__(
-        self, name: str, *, x: str, x_unit: str = "", y: str, y_unit: str = "", si: bool = True, log_y: bool = False, parent: QWidget | None = None
+        self,
+        name: str,
+        *,
+        x: str,
+        x_unit: str = "",
+        y: str,
+        y_unit: str = "",
+        si: bool = True,
+        log_y: bool = False,
+        ends_right: bool = False,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        self._ends_right = ends_right
         self.name = name
         self._labels = {"bottom": (x, x_unit), "left": (y, y_unit)}
         self._si, self._stale, self._log = si, False, log_y
@@ -98,7 +110,7 @@ class Chart(QWidget):
             taken = {one.series for one in self._curves.values()}
             number = series if series is not None else next(at for at in range(len(taken) + 1) if at not in taken)
             item = self.plot.plot(pen=theme.pen(number), stepMode="center" if steps else None, connect="finite")
-            end = pg.TextItem(name, color=theme.current().series[number % 5], anchor=(1, 1))
+            end = pg.TextItem(name, color=theme.current().series[number % 5], anchor=(0, 0.5) if self._ends_right else (1, 1))
             self.plot.addItem(end, ignoreBounds=True)
             curve = self._curves[name] = _Curve(item, number, x, y, steps, end)
             self._dress(curve)
@@ -134,13 +146,13 @@ class Chart(QWidget):
         self._drawn.bar_values = dict(values)
         self._summarise()
 
-    def set_image(self, image: Any, *, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Draw a density, or a matrix.  image: (columns, rows), first index along x.  x, y: where it lies."""
+    def set_image(self, image: Any, *, x: tuple[float, float], y: tuple[float, float], levels: tuple[float, float] | None = None) -> None:
+        """Draw a density, or a matrix.  image: (columns, rows), first index along x.  x, y: where it lies.  levels: values of the ends of the colours."""
         if self._drawn.image is None:
             self._drawn.image = pg.ImageItem(axisOrder="col-major")
             self._drawn.image.setLookupTable(_ramp())
             self.plot.addItem(self._drawn.image)
-        self._drawn.image.setImage(np.asarray(image), autoLevels=True)
+        self._drawn.image.setImage(np.asarray(image), autoLevels=levels is None, **({} if levels is None else {"levels": levels}))
         self._drawn.image.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
         self._summarise()
 
@@ -196,19 +208,20 @@ class Chart(QWidget):
         self.plot.getAxis("bottom").setTicks(None)
 
     def _place_ends(self) -> None:
-        """Put each curve's label at its last point, one above the other where they would overlap."""
-        last = [(curve, *_last(curve)) for curve in self._curves.values()]
+        """Put each curve's label at its last point, one above the other where they would overlap, and none outside of the chart."""
         (low, high), room = self.plot.getViewBox().viewRange()[1], max(1.0, float(self.plot.getViewBox().height()))
         apart = QFontMetricsF(QApplication.font()).height() * (high - low) / room
-        before = -np.inf
-        for curve, x, y in sorted(last, key=lambda one: one[2]):
-            if not np.isfinite(y):
-                curve.end.hide()
-                continue
-            at = max(np.log10(y) if self._log and y > 0 else y, before + apart)
-            curve.end.show()
+        ends = []
+        for curve in self._curves.values():
+            x, y = _last(curve)
+            curve.end.setVisible(bool(np.isfinite(y)))
+            if np.isfinite(y):
+                ends.append((float(np.log10(y)) if self._log and y > 0 else y, x, curve))
+        ends.sort(key=lambda one: one[0])
+        below, above = (0.5, 0.5) if self._ends_right else (0.0, 1.0)
+        places = _apart([one[0] for one in ends], low + below * apart, high - above * apart, apart)
+        for (_, x, curve), at in zip(ends, places, strict=True):
             curve.end.setPos(x, at)
-            before = at
 
     # How it looks
 
@@ -231,9 +244,11 @@ class Chart(QWidget):
             style = {"color": now.text, "font-size": f"{font.pointSizeF():g}pt"}
             if self._si and unit:
                 axis.setLabel(label, units=unit, **style)
+                axis.enableAutoSIPrefix(True)
             else:
+                # Without this pyqtgraph multiplies values below 1 by a thousand, though its prefixes are switched off.
+                axis.setLabel(f"{label} ({unit})" if unit else label, siPrefixEnableRanges=(), **style)
                 axis.enableAutoSIPrefix(False)
-                axis.setLabel(f"{label} ({unit})" if unit else label, **style)
         for curve in self._curves.values():
             self._dress(curve)
         for line, _, series in self._drawn.limits.values():
@@ -329,6 +344,16 @@ class Chart(QWidget):
 
 def _title(label: str, unit: str) -> str:
     return f"{label} ({unit})" if unit else label
+
+
+def _apart(wanted: list[float], low: float, high: float, apart: float) -> list[float]:
+    """Return sorted places, each at least so far from the next one, close to those that are wanted and if possible between low and high."""
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, low, places[-1] + apart if places else low))
+    for at in reversed(range(len(places))):
+        places[at] = min(places[at], high - apart * (len(places) - 1 - at))
+    return places
 
 
 def _last(curve: _Curve) -> tuple[float, float]:
