@@ -1,0 +1,60 @@
+"""Room for widgets where the text is large and the window small, and the default arrangement of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QDockWidget, QScrollArea, QWidget
+
+from ..pages.page import TOP, Page
+
+_LEFT_PX = 290
+"""Width of the left column in a window of common size."""
+
+
+class Scrolled(QScrollArea):
+    """A widget that scrolls up and down where it does not fit; it is always as wide as it must be."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._inside = widget
+        self.setWidget(widget)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the width of what is inside, and a few lines."""
+        return QSize(self._inside.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width(), 4 * self.fontMetrics().height())
+
+
+def scrolled(widget: QWidget) -> Scrolled:
+    """Return a widget in an area that scrolls."""
+    return Scrolled(widget)
+
+
+def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]], *, widths: Sequence[Sequence[int]], heights: Sequence[int]) -> None:
+    """Stack panels on the left, and rows of panels beside them.
+
+    widths: of the panels of each row; their sum is the width of what is beside the left.  heights: of the rows.
+    """
+    across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+    for dock in [*left, *(dock for row in rows for dock in row)]:
+        dock.setFloating(False)
+        page.addDockWidget(TOP, dock)
+        dock.show()
+    page.splitDockWidget(left[0], rows[0][0], across)
+    for above, below in pairwise(left):
+        page.splitDockWidget(above, below, down)
+    for first, second in pairwise(rows):
+        page.splitDockWidget(first[0], second[0], down)
+    for row in rows:
+        for one, other in pairwise(row):
+            page.splitDockWidget(one, other, across)
+    page.resizeDocks([left[0], rows[0][0]], [_LEFT_PX, sum(widths[0])], across)
+    for row, wide in zip(rows, widths, strict=True):
+        page.resizeDocks(list(row), list(wide), across)
+    page.resizeDocks([row[0] for row in rows], list(heights), down)

@@ -1,0 +1,143 @@
+"""When clicks arrive within the slot, and the gates, which can be dragged or typed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from ...control.topics import SlotHistogram
+from .. import words
+from ..badges import Badge, Value, plain
+from ..quantity import PENDING_S, QuantityEdit
+from .live import LiveChart
+
+_CLOSE_PS = 1.0
+"""Two gates that differ by less are the same."""
+
+
+class GateRow:
+    """One gate in fields: from, to, width, and whether what was asked for is confirmed.  moved: called with both ends, ps."""
+
+    def __init__(self, name: str, moved: Callable[[float, float], None]) -> None:
+        self.name, self._moved = name, moved
+        self._gate, self._slot_ps = (0.0, 0.0), 0.0
+        self._wanted: tuple[tuple[float, float], float] | None = None
+        self.title = plain(name)
+        self.low, self.high = (QuantityEdit(f"Gate {name}, {end}", "s", source="slot") for end in ("from", "to"))
+        self.width = Value(f"Gate {name}, width")
+        self.state = Badge(f"Gate {name}", "live")
+        self.low.entered.connect(lambda value: self.ask(value * 1e12, self._gate[1]))
+        self.high.entered.connect(lambda value: self.ask(self._gate[0], value * 1e12))
+
+    def widgets(self) -> tuple[QWidget, ...]:
+        """Return what stands in the row."""
+        return self.title, self.low, self.high, self.width, self.state
+
+    def shown(self) -> tuple[float, float]:
+        """Return the gate to draw, ps: what was asked for while the owner has not answered, else what holds."""
+        return self._wanted[0] if self._wanted is not None else self._gate
+
+    def show_gate(self, gate: tuple[float, float], slot_ps: float) -> None:
+        """Take what the owner says."""
+        self._gate, self._slot_ps = gate, slot_ps
+        if self._wanted is not None:
+            wanted, since = self._wanted
+            agrees = max(abs(one - other) for one, other in zip(wanted, gate, strict=True)) < _CLOSE_PS
+            if agrees or time.monotonic() - since > PENDING_S:
+                self._wanted = None
+        for edit, end in zip((self.low, self.high), gate, strict=True):
+            # A gate may begin in the slot before, or end in the next one.
+            edit.set_limits(-slot_ps * 1e-12, 2e-12 * slot_ps)
+            if not edit.hasFocus() and not edit.problem and self._wanted is None:
+                edit.setText(f"{end:.0f} ps")
+        self.width.show_text(f"{gate[1] - gate[0]:.0f} ps")
+        if self._wanted is not None:
+            self.state.set_state("pending")
+        elif self.state.word == "pending":
+            self.state.set_state("live")
+
+    def ask(self, low: float, high: float) -> None:
+        """Ask for another gate, ps, if it can be one."""
+        if 0.0 < high - low <= self._slot_ps:
+            self._wanted = ((low, high), time.monotonic())
+            self.state.set_state("pending")
+            self._moved(low, high)
+        else:
+            self._wanted = None
+            self.state.set_state("suspect", "not sent: it ends before it begins" if high <= low else "not sent: longer than a slot")
+
+    def dragged(self, low_ns: float, high_ns: float) -> None:
+        """Ask for the gate that the operator has dragged."""
+        self.ask(low_ns * 1e3, high_ns * 1e3)
+
+    def refuse(self) -> None:
+        """Go back to the gate that holds: the owner refused the other one."""
+        self._wanted = None
+
+
+class Arrivals(QWidget):
+    """The arrival histogram folded to the slot.  gate_asked: with name, low and high in ps, when the operator wants another gate."""
+
+    gate_asked = Signal(str, float, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chart = LiveChart("Arrivals in the slot", x="Time in the slot", x_unit="ns", y="Counts per bin", si=False)
+        self.chart.describe_by(self._told)
+        self.rows: dict[str, GateRow] = {}
+        self._now: SlotHistogram | None = None
+        self._grid = QGridLayout()
+        for column, title in enumerate(("Gate", "from", "to", "width")):
+            self._grid.addWidget(plain(title), 0, column)
+        self._grid.setColumnStretch(4, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.chart, 1)
+        layout.addLayout(self._grid)
+
+    def show_histogram(self, now: SlotHistogram) -> None:
+        """Draw what arrived lately."""
+        self._now = now
+        self.chart.set_source(now.source)
+        edges = np.linspace(0.0, now.slot_ps * 1e-3, now.counts.shape[1] + 1)
+        self.chart.drop_curves(now.names)
+        for at, name in enumerate(now.names):
+            self.chart.set_steps(name, edges, now.counts[at], series=at)
+        self.chart.set_ranges(x=(0.0, now.slot_ps * 1e-3))
+        for name, gate in now.gates.items():
+            row = self.rows.get(name) or self._add(name)
+            row.show_gate(gate, now.slot_ps)
+            low, high = row.shown()
+            self.chart.set_region(f"gate {name}", low * 1e-3, high * 1e-3, row.dragged, series=self._series(name))
+
+    def _series(self, name: str) -> int:
+        return self._now.names.index(name) if self._now is not None and name in self._now.names else 2
+
+    def _add(self, name: str) -> GateRow:
+        row = self.rows[name] = GateRow(name, lambda low, high: self.gate_asked.emit(name, low, high))
+        for column, widget in enumerate(row.widgets()):
+            self._grid.addWidget(widget, len(self.rows), column)
+        return row
+
+    def _told(self) -> str:
+        now = self._now
+        if now is None or not now.counts.size:
+            return "no data yet"
+        bin_ps = now.slot_ps / now.counts.shape[1]
+        parts = []
+        for name, counts in zip(now.names, now.counts, strict=True):
+            inside = _share(counts, now.gates[name], bin_ps) if name in now.gates else None
+            gate = f", {words.percent(inside)} in its gate" if inside is not None else ""
+            parts.append(f"{name} peak at {(int(counts.argmax()) + 0.5) * bin_ps:.0f} ps{gate}")
+        return "; ".join(parts)
+
+
+def _share(counts: np.ndarray[tuple[int, ...], np.dtype[np.uint32]], gate: tuple[float, float], bin_ps: float) -> float | None:
+    """Return the share of the counts in bins whose middle lies in a gate; None without counts."""
+    after = ((np.arange(counts.size) + 0.5) * bin_ps - gate[0]) % (bin_ps * counts.size)
+    total = int(counts.sum())
+    return float(counts[after <= gate[1] - gate[0]].sum() / total) if total else None

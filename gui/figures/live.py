@@ -1,0 +1,43 @@
+"""Charts of what is measured now: they say so when it is a replay, or old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...control.topics import Source
+from ..plots import Chart
+from ..theme import current
+
+
+class LiveChart(Chart):
+    """A chart with REPLAY above it while a run file is played, and the word stale while nothing new came."""
+
+    def __init__(self, name: str, **axes: Any) -> None:
+        self._source: Source = "live"
+        super().__init__(name, **axes)
+
+    def set_source(self, source: Source) -> None:
+        """Say where the data come from."""
+        if source != self._source:
+            self._source = source
+            self._entitle()
+
+    def set_stale(self, stale: bool) -> None:
+        """Grey the chart and say why."""
+        if stale != self._stale:
+            super().set_stale(stale)
+            self._entitle()
+
+    def retheme(self) -> None:
+        """Take the colours and the text size of the present theme."""
+        super().retheme()
+        self._entitle()
+
+    def _entitle(self) -> None:
+        words = (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
+        self.plot.setTitle(", ".join(words) or None, color=current().muted if self._stale else current().series[3], size=f"{self.font().pointSizeF():g}pt")
+
+    def summary(self) -> str:
+        """Return what the chart shows, and whether it is a replay."""
+        told = super().summary()
+        return f"replay, {told}" if self._source == "replay" else told

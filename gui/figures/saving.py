@@ -1,0 +1,39 @@
+"""Text into a file that the operator chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from ...core.errors import StorageError
+from ..desk import Desk
+
+
+def ask_and_write(desk: Desk, parent: QWidget, title: str, name: str, text: Callable[[], str]) -> QFileDialog:
+    """Ask for a file, and write the text that there is then; what goes wrong becomes a notice. Returns the dialog, which blocks nothing.
+
+    name: proposed for the file, with its ending.
+    """
+    dialog = QFileDialog(parent, title)
+    # A native dialog would not let the keys of the safe button through.
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setDefaultSuffix(Path(name).suffix.lstrip("."))
+    dialog.setModal(False)
+    dialog.setAccessibleName(title)
+    dialog.selectFile(name)
+    dialog.fileSelected.connect(lambda path: _write(desk, Path(path), text()))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.show()
+    return dialog
+
+
+def _write(desk: Desk, path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        desk.notice(StorageError(f"the file cannot be written ({error.strerror})", where=str(path), remedy="Choose another folder."))
+    else:
+        desk.notice(f"Written: {path}")

@@ -1,0 +1,96 @@
+"""Where key exchange stands, what the block still needs, and what the last block was made of."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QFormLayout, QProgressBar, QVBoxLayout, QWidget
+
+from ...control.topics import BlockFigures, KeyProgress
+from .. import words
+from ..badges import Badge, Value, plain
+from ..tables import Column, Table
+from .blocks import percent
+from .gauge import bits
+
+_ENDS = ("idle", "done", "failed")
+
+
+class Stage(QWidget):
+    """The stage in words with its progress, and how many sifted bits there are of those that a key needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state, self.source = Badge("Key exchange", "idle"), Badge("Data", "unknown")
+        self.bar, self.have = _bar("Progress of the stage"), _bar("Sifted bits of those needed")
+        self.pair, self.events, self.budget = Value("Pair"), Value("Events"), Value("Sifted X bits")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.addRow(plain("Stage"), self.state)
+        form.addRow(plain("Data"), self.source)
+        form.addRow(plain("Pair"), self.pair)
+        form.addRow(plain("Progress"), self.bar)
+        form.addRow(plain("Events"), self.events)
+        form.addRow(plain("Sifted"), self.budget)
+        form.addRow(plain("Have / need"), self.have)
+
+    def show_progress(self, now: KeyProgress) -> None:
+        """Show where it stands."""
+        self.state.set_state(now.stage if now.stage in _ENDS else "running", now.why if now.stage in _ENDS else now.stage)
+        self.source.set_state(now.source)
+        self.pair.show_text(now.pair or words.UNKNOWN)
+        self.bar.setValue(round(100 * now.progress))
+        self.events.show_text(words.count(now.events))
+        self.budget.show_text(have_and_need(now))
+        self.have.setEnabled(now.n_needed is not None)
+        self.have.setValue(round(100 * min(1.0, now.n_x / now.n_needed)) if now.n_needed else 0)
+
+
+def have_and_need(now: KeyProgress) -> str:
+    """Return the finite-key budget in words: "61.00 kbit, 45.00 kbit needed"."""
+    need = "no number of them would give a key" if now.n_needed is None else f"{bits(now.n_needed)} needed"
+    return f"{bits(now.n_x)}, {need}"
+
+
+def _bar(name: str) -> QProgressBar:
+    bar = QProgressBar()
+    bar.setRange(0, 100)
+    bar.setMinimumHeight(24)
+    bar.setAccessibleName(name)
+    return bar
+
+
+class BlockTables(QWidget):
+    """The last block of a pair: its figures, and each part of the failure probability."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures = Table("Last block", [Column("figure", wide=True), Column("value", number=True)])
+        self.epsilons = Table("Failure probability of the last block", [Column("part", wide=True), Column("epsilon", number=True)])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.figures, 3)
+        layout.addWidget(self.epsilons, 2)
+
+    def show_block(self, block: BlockFigures | None) -> None:
+        """Show a block; None while there is none."""
+        self.figures.set_rows(figures_of(block) if block is not None else [])
+        self.epsilons.set_rows([[name, f"{value:.3g}"] for name, value in block.epsilons.items()] if block is not None else [])
+
+
+def figures_of(block: BlockFigures) -> list[list[str]]:
+    """Return what a block was made of, and what was found, in words."""
+    return [
+        ["pair and block", f"{block.pair}, {block.block}"],
+        ["run", block.run],
+        ["made at", words.clock(block.t)],
+        ["light", words.duration(block.seconds)],
+        ["QBER X", percent(block.qber_x, block.sifted_bits)],
+        ["QBER Y", percent(block.qber_y, block.y_bits)],
+        ["gain", words.percent(block.gain)],
+        ["sifted X bits", bits(block.sifted_bits)],
+        ["leak of error correction", bits(block.leak_bits)],
+        ["f of error correction", words.UNKNOWN if block.f_ec is None else f"{block.f_ec:.3f}"],
+        ["final length", bits(block.key_bits)],
+        ["key rate", words.rate(block.key_rate_bps)],
+        ["provenance", block.provenance],
+    ]

@@ -1,0 +1,219 @@
+"""The panel that starts a procedure, follows it and ends it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtWidgets import QComboBox, QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from ...control.topics import ProcedureForm, QueueRow, QueueState
+from .. import words
+from ..badges import Badge, Value, plain
+from ..desk import Desk
+from ..forms import Form
+from ..hold import HoldButton
+from ..pages.page import Page
+
+_ON = ("starting", "running", "suspended", "paused", "stopping")
+_STOPPABLE = ("running", "suspended", "paused")
+
+
+class StartPanel(QWidget):
+    """Choose a procedure, fill its form, start it; stop it early or abort it.
+
+    offered: which of the owner's procedures are started here.  followed: which rows of the queue are shown and ended here.
+    pausing: with a button that pauses and resumes.
+    """
+
+    def __init__(
+        self, desk: Desk, offered: Callable[[ProcedureForm], bool], followed: Callable[[QueueRow], bool], *, start: str = "Start", pausing: bool = False
+    ) -> None:
+        super().__init__()
+        self.desk, self._offered, self._followed = desk, offered, followed
+        self._forms: dict[str, ProcedureForm] = {}
+        self._kept: dict[str, dict[str, str]] = {}
+        self._row: QueueRow | None = None
+        self._asked: int | None = None
+        self.form: Form | None = None
+        self.choice, self.purpose, self.about = QComboBox(), QLineEdit(), plain(wrap=True)
+        self.choice.setAccessibleName("Procedure")
+        self.choice.currentIndexChanged.connect(lambda _: self._choose())
+        self.purpose.setAccessibleName("Purpose")
+        self.purpose.setPlaceholderText("why, in a few words")
+        self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop &early"), HoldButton("A&bort", "Abort the run")
+        self.pause = QPushButton("&Pause") if pausing else None
+        self.state, self.bar, self.left = Badge("Run", "idle"), QProgressBar(), Value("Time left")
+        self._lay_out()
+        self.start.clicked.connect(self.enqueue)
+        self.stop.clicked.connect(self.stop_early)
+        self.abort.held.connect(self.end)
+        desk.control_changed.connect(self._enable)
+        desk.connected.connect(lambda here: self.reread() if here else None)
+        self._enable()
+
+    def _lay_out(self) -> None:
+        for widget in (self.choice, self.purpose, self.start, self.stop, self.bar):
+            widget.setMinimumHeight(24)
+        self.start.setAccessibleName(self.start.text().replace("&", ""))
+        self.stop.setAccessibleName("Stop early")
+        self.stop.setAccessibleDescription("Ends the run at the next point; what was measured is kept.")
+        self.bar.setRange(0, 100)
+        self.bar.setAccessibleName("Progress of the run")
+        head = QFormLayout()
+        head.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        head.addRow(plain("P&rocedure", buddy=self.choice), self.choice)
+        self._place = QVBoxLayout()
+        why = QFormLayout()
+        why.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        why.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
+        acts = QGridLayout()
+        acts.addWidget(self.start, 0, 0, 1, 2)
+        acts.addWidget(self.stop, 1, 0)
+        acts.addWidget(self.abort, 1, 1)
+        if self.pause is not None:
+            self.pause.setMinimumHeight(24)
+            self.pause.setAccessibleName("Pause")
+            self.pause.clicked.connect(self.pause_or_resume)
+            acts.addWidget(self.start, 0, 0)
+            acts.addWidget(self.pause, 0, 1)
+        follow = QFormLayout()
+        follow.addRow(self.state)
+        follow.addRow(self.bar)
+        follow.addRow(plain("Time left"), self.left)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(head)
+        layout.addWidget(self.about)
+        layout.addLayout(self._place)
+        layout.addLayout(why)
+        layout.addLayout(acts)
+        layout.addLayout(follow)
+        layout.addStretch(1)
+
+    def add_actions(self, page: Page) -> None:
+        """Give a page the acts of this panel, with their shortcuts."""
+        page.action(f"{self.start.accessibleName()}: put it into the queue", self.enqueue, "Ctrl+Return")
+        page.action("Stop early", self.stop_early)
+        if self.pause is not None:
+            page.action("Pause or resume", self.pause_or_resume, "Ctrl+Shift+P")
+
+    # What can be started
+
+    def reread(self) -> None:
+        """Ask the owner what can be started."""
+        self.desk.ask("procedures", then=self._take, failed=lambda _: None)
+
+    def _take(self, forms: tuple[ProcedureForm, ...]) -> None:
+        offered = {one.name: one for one in forms if self._offered(one)}
+        if offered == self._forms:
+            return
+        before = self.choice.currentData()
+        self._forms = offered
+        self.choice.blockSignals(True)
+        self.choice.clear()
+        for form in offered.values():
+            self.choice.addItem(form.title or form.name, form.name)
+        self.choice.setCurrentIndex(max(0, self.choice.findData(before)))
+        self.choice.blockSignals(False)
+        self._choose()
+
+    def choose(self, name: str, parameters: dict[str, str] | None = None) -> None:
+        """Show the form of a procedure, filled."""
+        if name in self._forms:
+            self._kept[name] = parameters or {}
+            self.form = None
+            self.choice.setCurrentIndex(self.choice.findData(name))
+            self._choose()
+
+    def _choose(self) -> None:
+        """Show the form of the procedure that is chosen; what was typed into the one before is kept for when it is chosen again."""
+        if self.form is not None:
+            self._kept[self.form.procedure.name] = self.form.texts()
+        while self._place.count():
+            item = self._place.takeAt(0)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.form = None
+        chosen = self._forms.get(self.choice.currentData())
+        self.about.setText(chosen.text if chosen is not None else "Nothing can be started while no bench is open.")
+        if chosen is not None:
+            self.form = Form(chosen, self._kept.get(chosen.name))
+            self._place.addWidget(self.form)
+        self._enable()
+
+    # Acts
+
+    def enqueue(self) -> None:
+        """Put the procedure into the queue as the form says."""
+        if self.form is None or not self.start.isEnabled():
+            return
+        body = {"procedure": self.form.procedure.name, "parameters": self.form.texts(), "purpose": self.purpose.text().strip(), "operator": operator(self.desk)}
+        self.desk.ask("enqueue", {**body, "seed": None}, then=self._queued)
+
+    def _queued(self, job: int) -> None:
+        self._asked = job
+        self.show_queue(self.desk.latest("queue") or QueueState(()))
+
+    def stop_early(self) -> None:
+        """End the run at its next point."""
+        if self._row is not None and self.stop.isEnabled():
+            self.desk.ask("stop", {"job": self._row.job})
+
+    def end(self) -> None:
+        """Abort the run."""
+        if self._row is not None:
+            self.desk.ask("abort", {"job": self._row.job})
+
+    def pause_or_resume(self) -> None:
+        """Pause the run at its next checkpoint, or let it go on."""
+        if self._row is not None and self.pause is not None and self.pause.isEnabled():
+            self.desk.ask("resume" if self._row.state == "paused" else "pause", {"job": self._row.job})
+
+    # What is on
+
+    def show_queue(self, now: QueueState) -> None:
+        """Follow the run that is on, else the one that was started here, else the last one."""
+        rows = [row for row in now.rows if self._followed(row)]
+        on = [row for row in rows if row.state in _ON]
+        own = [row for row in rows if row.job == self._asked]
+        self._row = next(iter([*on, *own, *rows[-1:]]), None)
+        self._show_row(self._row)
+        self._enable()
+
+    def _show_row(self, row: QueueRow | None) -> None:
+        if row is None:
+            self.state.set_state("idle")
+            self.bar.setValue(0)
+            self.left.show_text(words.UNKNOWN)
+            return
+        self.state.set_state(row.state, f"{row.procedure}, job {row.job}" + (f": {row.why}" if row.why else ""))
+        self.bar.setValue(round(100 * row.progress))
+        over = row.state in ("done", "aborted", "failed")
+        self.left.show_text(words.UNKNOWN if over else words.duration(row.eta_s))
+
+    def _enable(self) -> None:
+        """Offer what can be asked for now; the reason why not is told."""
+        state = self._row.state if self._row is not None else ""
+        why = "" if self.desk.controls else self.desk.view_only_why
+        self._offer(self.start, self.form is not None, why or ("no bench is open" if self.form is None else ""))
+        self._offer(self.stop, state in _STOPPABLE, why or "nothing is running")
+        self._offer(self.abort, state in (*_ON, "queued"), why or "nothing is running", "Hold for one second, by mouse or with Space.")
+        if self.pause is not None:
+            self.pause.setText("&Go on" if state == "paused" else "&Pause")
+            self.pause.setAccessibleName("Go on" if state == "paused" else "Pause")
+            self._offer(self.pause, state in ("running", "paused"), why or "nothing is running")
+
+    def _offer(self, button: QPushButton, possible: bool, why: str, about: str = "") -> None:
+        offered = possible and self.desk.controls
+        button.setEnabled(offered)
+        button.setToolTip(about if offered else f"Not now: {why}")
+
+
+def operator(desk: Desk) -> str:
+    """Return who works here: the name in the preferences, else the account."""
+    kept: Any = desk.settings.value("operator", "")
+    return str(kept) or getpass.getuser()

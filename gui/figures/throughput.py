@@ -1,0 +1,40 @@
+"""What the recorder has taken: tags, their rate, gaps and what was missed in them."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QFormLayout, QWidget
+
+from ...control.topics import CountRates
+from .. import words
+from ..badges import Badge, Value, plain
+
+_LINES = ("Run", "Time in the run", "Tags recorded", "Tag rate", "Gaps", "Tags missed")
+
+
+class Throughput(QWidget):
+    """The state of the recording in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = Badge("Data", "unknown")
+        self._values = {name: Value(name) for name in _LINES}
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.addRow(plain("Data"), self.source)
+        for name, value in self._values.items():
+            form.addRow(plain(name), value)
+
+    def values(self) -> tuple[Value, ...]:
+        """Return the labels that grey when they are old."""
+        return tuple(self._values.values())
+
+    def show_rates(self, now: CountRates) -> None:
+        """Show what was recorded so far."""
+        told = (now.run, words.duration(now.t_s), words.count(now.tags), words.scaled(now.tags_hz, "Hz"), words.count(now.gaps), words.count(now.missed))
+        for value, text in zip(self._values.values(), told, strict=True):
+            value.show_text(text)
+
+    def show_age(self, word: str, age_s: float | None) -> None:
+        """Say whether the data are live, a replay or stale, and how old."""
+        self.source.set_state(word, "" if age_s is None else words.duration(age_s))

@@ -1,0 +1,134 @@
+"""Acquire: what the detectors count, when clicks arrive, what a scan finds, and the panel that starts a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from PySide6.QtWidgets import QDockWidget, QWidget
+
+from ...control.topics import CountRates, ProcedureForm
+from .. import words
+from ..desk import Desk
+from ..figures.areas import arrange, scrolled
+from ..figures.arrivals import Arrivals
+from ..figures.coincidences import CoincidenceMatrix
+from ..figures.history import History
+from ..figures.rates import RateBars, RateStrip
+from ..figures.scan import Scan
+from ..figures.start import StartPanel
+from ..figures.throughput import Throughput
+from .page import Page
+
+_LIVE = ("counts", "histogram", "coincidences")
+"""Topics that are old after two seconds; a scan that is over stays what it is."""
+
+
+class Acquire(Page):
+    """Count rates, arrivals with their gates, scans, coincidences; procedures of the bench are started here."""
+
+    NAME: ClassVar[str] = "acquire"
+    TITLE: ClassVar[str] = "&Acquire"
+    TOPICS: ClassVar[frozenset[str]] = frozenset({*_LIVE, "scan", "queue"})
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.history = History()
+        self.bars, self.strip, self.arrivals = RateBars(), RateStrip(), Arrivals()
+        self.scan, self.matrix, self.throughput = Scan(), CoincidenceMatrix(), Throughput()
+        self.start = StartPanel(desk, _measures, lambda row: row.lane == "bench")
+        self._of_topic: dict[str, tuple[QWidget, ...]] = {
+            "counts": (self.bars, self.strip.chart, *self.throughput.values()),
+            "histogram": (self.arrivals.chart,),
+            "coincidences": (self.matrix.chart, self.matrix.table),
+        }
+        self._old: dict[str, bool] = dict.fromkeys(_LIVE, False)
+        self._lay_out()
+        self.arrivals.gate_asked.connect(self._ask_gate)
+        self.start.add_actions(self)
+        desk.hear("counts", self._keep)
+        desk.ticked.connect(self._look_at_the_clock)
+
+    def _lay_out(self) -> None:
+        self._docks: dict[str, QDockWidget] = {
+            "Start": self.panel("Start", scrolled(self.start)),
+            "Recording": self.panel("Recording", scrolled(self.throughput)),
+            "Count rates": self.panel("Count rates", self.bars),
+            "Rates over time": self.panel("Rates over time", self.strip),
+            "Arrivals": self.panel("Arrivals", self.arrivals),
+            "Coincidences": self.panel("Coincidences", self.matrix),
+            "Scan": self.panel("Scan", self.scan),
+        }
+        self.default_layout()
+
+    def default_layout(self) -> None:
+        """Start and recording on the left; rates above arrivals, scan and coincidences on the right."""
+        docks = self._docks
+        rows = [[docks["Count rates"], docks["Rates over time"]], [docks["Arrivals"], docks["Scan"], docks["Coincidences"]]]
+        arrange(self, [docks["Start"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
+
+    def shown_first(self) -> None:
+        """Ask what can be started."""
+        self.start.reread()
+
+    def redraw(self, topic: str, payload: Any) -> None:
+        """Draw what a topic says now."""
+        draw: dict[str, Callable[[Any], None]] = {
+            "counts": self._draw_rates,
+            "histogram": self.arrivals.show_histogram,
+            "coincidences": self.matrix.show_coincidences,
+            "scan": self.scan.show_scan,
+            "queue": self.start.show_queue,
+        }
+        draw[topic](payload)
+
+    def _keep(self, now: CountRates) -> None:
+        self.history.add(now.run, now.source, now.t_s, now.names, now.rates_hz)
+
+    def _draw_rates(self, now: CountRates) -> None:
+        self.bars.set_source(now.source)
+        self.bars.show_rates(now)
+        self.strip.show_history(self.history, now)
+        self.throughput.show_rates(now)
+
+    def _ask_gate(self, name: str, low: float, high: float) -> None:
+        row = self.arrivals.rows[name]
+
+        def refused(error: Any) -> None:
+            row.refuse()
+            self.desk.notice(error)
+
+        self.desk.ask("gates", {name: [low, high]}, failed=refused)
+
+    def stale(self, stale: bool) -> None:
+        """Grey everything, or all but what is old on its own."""
+        super().stale(stale)
+        for topic, old in self._old.items():
+            self._grey(topic, stale or old)
+
+    def _look_at_the_clock(self) -> None:
+        if not self.can_be_seen():
+            return
+        for topic in _LIVE:
+            age = self.desk.age_s(topic)
+            old = age is not None and age > words.STALE_S
+            if old != self._old[topic]:
+                self._old[topic] = old
+                self._grey(topic, self.is_stale or old)
+        self._tell_age()
+
+    def _tell_age(self) -> None:
+        age, now = self.desk.age_s("counts"), self.desk.latest("counts")
+        if now is None:
+            self.throughput.show_age("unknown", None)
+        else:
+            self.throughput.show_age("stale" if self.is_stale or self._old["counts"] else now.source, age)
+
+    def _grey(self, topic: str, old: bool) -> None:
+        for widget in self._of_topic[topic]:
+            widget.set_stale(old)  # type: ignore[attr-defined]
+
+
+def _measures(form: ProcedureForm) -> bool:
+    """Say whether a procedure is started here: those that make key or learn have pages of their own."""
+    return form.lane == "bench" and form.name != "KeyExchange"

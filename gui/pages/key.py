@@ -1,0 +1,177 @@
+"""Key: error rates, gain and key rate by block, what a block still needs, the stores and what was spent of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ...control.topics import KeyProgress, StationState, StoreStates
+from ..badges import plain
+from ..desk import Desk
+from ..figures.areas import arrange, scrolled
+from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
+from ..figures.key_report import report
+from ..figures.saving import ask_and_write
+from ..figures.stage import BlockTables, Stage
+from ..figures.start import StartPanel
+from ..figures.stores import Debits, Stores
+from .page import Page
+
+_STARTED_HERE = ("KeyExchange", "Distil")
+_LAST = "the pair of the last block"
+
+
+class MorePanel(Protocol):
+    """One panel more of this page, such as the state of the key management of each link.
+
+    NAME: title of the panel.  TOPICS: that it is drawn for, by `redraw`.
+    """
+
+    NAME: ClassVar[str]
+    TOPICS: ClassVar[frozenset[str]]
+
+    def widget(self) -> QWidget:
+        """Return what stands in the panel."""
+        ...
+
+    def redraw(self, topic: str, payload: Any) -> None:
+        """Draw what a topic says now."""
+        ...
+
+
+class Key(Page):
+    """Key exchange as it goes on, and what became of the key.
+
+    MORE: makers of further panels, which get the desk; each is one line here.
+    """
+
+    NAME: ClassVar[str] = "key"
+    TITLE: ClassVar[str] = "&Key"
+    MORE: ClassVar[tuple[Callable[[Desk], MorePanel], ...]] = ()
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"key", "stores", "queue"})
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.stage, self.tables = Stage(), BlockTables()
+        self.qber, self.gain, self.rate = QberChart(), GainChart(), KeyRateChart()
+        self.stores, self.debits = Stores(), Debits()
+        self.start = StartPanel(desk, lambda form: form.name in _STARTED_HERE, lambda row: row.procedure in _STARTED_HERE, pausing=True)
+        self.pair, self.export = QComboBox(), QPushButton("E&xport report")
+        self.more = [make(desk) for make in self.MORE]
+        self.TOPICS = frozenset().union(type(self).TOPICS, *(one.TOPICS for one in self.more))  # type: ignore[misc]
+        self._lay_out()
+        self.start.add_actions(self)
+        self.action("Export report", self.export_report, "Ctrl+Shift+E")
+
+    def _lay_out(self) -> None:
+        self.pair.setAccessibleName("Pair of the charts")
+        self.pair.addItem(_LAST, "")
+        self.pair.setMinimumHeight(24)
+        self.pair.setMinimumContentsLength(8)
+        self.pair.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.pair.currentIndexChanged.connect(lambda _: self._draw_blocks(self.desk.latest("key")))
+        self.export.setMinimumHeight(24)
+        self.export.clicked.connect(self.export_report)
+        self._docks: dict[str, QDockWidget] = {
+            "Start": self.panel("Start", scrolled(self.start)),
+            "Stage": self.panel("Stage", scrolled(self.stage)),
+            "QBER": self.panel("QBER", self._with_choice()),
+            "Gain": self.panel("Gain", self.gain),
+            "Key rate": self.panel("Key rate", self.rate),
+            "Last block": self.panel("Last block", self.tables),
+            "Key stores": self.panel("Key stores", self.stores),
+            "Debits": self.panel("Debits", self._with_export()),
+        }
+        for one in self.more:
+            self._docks[one.NAME] = self.panel(one.NAME, one.widget())
+        self.default_layout()
+
+    def _with_choice(self) -> QWidget:
+        line = QHBoxLayout()
+        line.addWidget(plain("Pa&ir", buddy=self.pair))
+        line.addWidget(self.pair, 1)
+        return _stacked(line, self.qber)
+
+    def _with_export(self) -> QWidget:
+        line = QHBoxLayout()
+        line.addStretch(1)
+        line.addWidget(self.export)
+        whole = _stacked(line, self.debits)
+        layout = whole.layout()
+        if isinstance(layout, QVBoxLayout):
+            layout.setDirection(QVBoxLayout.Direction.BottomToTop)
+        return whole
+
+    def default_layout(self) -> None:
+        """Start and stage on the left; charts above the last block, the stores and the debits on the right."""
+        docks = self._docks
+        rows = [[docks["QBER"], docks["Key rate"], docks["Gain"]], [docks["Last block"], docks["Key stores"]]]
+        arrange(self, [docks["Start"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[360, 540])
+        for name in ("Debits", *(one.NAME for one in self.more)):
+            docks[name].setFloating(False)
+            docks[name].show()
+            self.tabifyDockWidget(docks["Key stores"], docks[name])
+        docks["Key stores"].raise_()
+
+    def shown_first(self) -> None:
+        """Ask what can be started."""
+        self.start.reread()
+
+    def filter_field(self) -> QWidget | None:
+        """Return the filter of the debits."""
+        self._docks["Debits"].raise_()
+        return self.debits.filter
+
+    def redraw(self, topic: str, payload: Any) -> None:
+        """Draw what a topic says now."""
+        if topic == "key":
+            self._draw_key(payload)
+        elif topic == "stores":
+            self.stores.show_stores(payload)
+            self.debits.show_stores(payload)
+        elif topic == "queue":
+            self.start.show_queue(payload)
+        for one in self.more:
+            if topic in one.TOPICS:
+                one.redraw(topic, payload)
+
+    def _draw_key(self, now: KeyProgress) -> None:
+        self.stage.show_progress(now)
+        known = [self.pair.itemData(at) for at in range(1, self.pair.count())]
+        for pair in pairs(now.blocks):
+            if pair not in known:
+                self.pair.addItem(pair, pair)
+        self._draw_blocks(now)
+
+    def _draw_blocks(self, now: KeyProgress | None) -> None:
+        if now is None:
+            return
+        blocks = chosen(now, self.pair.currentData() or "")
+        for chart in (self.qber, self.gain, self.rate):
+            chart.set_source(now.source)
+        self.qber.show_blocks(blocks, now.limits)
+        self.gain.show_blocks(blocks)
+        self.rate.show_blocks(now.blocks)
+        self.tables.show_block(blocks[-1] if blocks else None)
+
+    def export_report(self) -> None:
+        """Write what this page shows into a file that is asked for."""
+
+        def text() -> str:
+            station: StationState | None = self.desk.latest("station")
+            key: KeyProgress | None = self.desk.latest("key")
+            stores: StoreStates | None = self.desk.latest("stores")
+            return report(key, stores, mode=station.mode if station is not None else "")
+
+        ask_and_write(self.desk, self, "Export the report of the key exchange", "key-report.md", text)
+
+
+def _stacked(line: QHBoxLayout, below: QWidget) -> QWidget:
+    whole = QWidget()
+    layout = QVBoxLayout(whole)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addLayout(line)
+    layout.addWidget(below, 1)
+    return whole

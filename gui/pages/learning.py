@@ -1,0 +1,64 @@
+"""Learning: loss and accuracy by round and client, the key that each round used, and jobs on quantum processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from PySide6.QtWidgets import QDockWidget
+
+from ...control.topics import LearningProgress
+from ..desk import Desk
+from ..figures.areas import arrange, scrolled
+from ..figures.learned import Clients, KeyBars, RoundChart, Task
+from ..figures.qpu import QpuTable
+from ..figures.start import StartPanel
+from .page import Page
+
+
+class Learning(Page):
+    """A learning run as it goes on, and what quantum processors do and cost."""
+
+    NAME: ClassVar[str] = "learning"
+    TITLE: ClassVar[str] = "&Learning"
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"learning", "qpu", "queue"})
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.task, self.clients = Task(), Clients()
+        self.accuracy, self.loss, self.key = RoundChart("Accuracy", "%"), RoundChart("Loss"), KeyBars()
+        self.qpu = QpuTable()
+        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning")
+        self._docks: dict[str, QDockWidget] = {
+            "Start": self.panel("Start", scrolled(self.start)),
+            "Task": self.panel("Task", scrolled(self.task)),
+            "Accuracy": self.panel("Accuracy", self.accuracy),
+            "Loss": self.panel("Loss", self.loss),
+            "Key by round": self.panel("Key by round", self.key),
+            "Clients": self.panel("Clients", self.clients),
+            "Quantum processors": self.panel("Quantum processors", self.qpu),
+        }
+        self.default_layout()
+        self.start.add_actions(self)
+
+    def default_layout(self) -> None:
+        """Start and task on the left; charts above key, clients and processors on the right."""
+        docks = self._docks
+        rows = [[docks["Accuracy"], docks["Loss"]], [docks["Key by round"], docks["Clients"]], [docks["Quantum processors"]]]
+        arrange(self, [docks["Start"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[340, 300, 260])
+
+    def shown_first(self) -> None:
+        """Ask what can be started."""
+        self.start.reread()
+
+    def redraw(self, topic: str, payload: Any) -> None:
+        """Draw what a topic says now."""
+        draw: dict[str, Callable[[Any], None]] = {"learning": self._draw_learning, "qpu": self.qpu.show_jobs, "queue": self.start.show_queue}
+        draw[topic](payload)
+
+    def _draw_learning(self, now: LearningProgress) -> None:
+        self.task.show_progress(now)
+        self.clients.show_clients(now)
+        self.accuracy.show_rounds(now.accuracy, {one.name: one.accuracy for one in now.clients}, now.rounds)
+        self.loss.show_rounds(now.loss, {one.name: one.loss for one in now.clients}, now.rounds)
+        self.key.show_key(now.key_bits, now.rounds)
