@@ -19,6 +19,7 @@ from ..core.statement import Provenance
 from ._room import storage_error
 from ._run_schema import SCHEMA, digest
 from .calibration import Fringe
+from .onlookers import Opening
 from .run_writer import RunLayout, RunWriter
 from .timetags import SlotTiming
 
@@ -87,7 +88,7 @@ class Run(Mapping[str, NDArray[Any]]):
             run = cls(file, path)
             if run.complete and file.attrs.get("digest") != digest(file):
                 raise RunFileError("the run file was altered: its digest does not fit", where=str(path), remedy="Restore it from a copy.")
-        except (KeyError, ValueError, OSError, RuntimeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, RuntimeError) as error:
             file.close()
             raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
         except HeliographError:
@@ -144,15 +145,60 @@ class Run(Mapping[str, NDArray[Any]]):
 
     def batches(self, source: str = "tagger") -> Iterator[TagBatch]:
         """Yield the tag batches of a source as they were taken, gaps included; in a run that was killed, those whose check sum holds."""
-        from ..instruments.roles import Gap, TagBatch
-
         group = self._group("tags", source)
-        gaps = [Gap(int(row["t0"]), int(row["t1"]), row["reason"].decode(), None if row["missed"] < 0 else int(row["missed"])) for row in group["gaps"][()]]
+        gaps = group["gaps"][()]
         for row in intact_batches(group, strict=self.complete, where=str(self.path)):
-            part = slice(int(row["first"]), int(row["first"] + row["n"]))
-            begin, end = int(row["t_begin"]), int(row["t_end"])
-            inside = tuple(gap for gap in gaps if begin <= gap.t0_ps < end)
-            yield TagBatch(int(row["seq"]), group["t"][part], group["ch"][part], begin, end, inside)
+            yield _batch(group, row, gaps)
+
+    def batch_rows(self, source: str = "tagger") -> NDArray[Any]:
+        """Return one row a batch of a tag source: `seq`, `t_begin`, `t_end` (ps), `first`, `n`, `crc32`; of a killed run those that are whole."""
+        group = self._group("tags", source)
+        rows: NDArray[Any] = group["batches"][()]
+        return rows if self.complete else np.array(intact_batches(group, strict=False, where=str(self.path)), rows.dtype)
+
+    def gap_rows(self, source: str = "tagger") -> NDArray[Any]:
+        """Return one row a gap of a tag source: `t0`, `t1` (ps), `reason`, `missed`, -1 where nobody counted."""
+        rows: NDArray[Any] = self._group("tags", source)["gaps"][()]
+        return rows
+
+    def batch(self, row: Any, gaps: NDArray[Any], source: str = "tagger") -> TagBatch:
+        """Return the batch of one of `batch_rows`; gaps: `gap_rows`. Raises RunFileError if its data do not carry their check sum."""
+        group, (first, n) = self._group("tags", source), (int(row["first"]), int(row["n"]))
+        if not 0 <= first <= first + n <= min(group["t"].shape[0], group["ch"].shape[0]) or _checksum(group, slice(first, first + n)) != row["crc32"]:
+            raise RunFileError(f"batch {int(row['seq'])} is damaged", where=str(self.path), remedy="Restore the file from a copy.")
+        return _batch(group, row, gaps)
+
+    @property
+    def layout(self) -> RunLayout:
+        """Return the streams of the run. Columns of a table stand as they were declared, in files of earlier versions by name."""
+        file = self._file
+        tables = {}
+        for name, group in file.get("tables", {}).items():
+            declared = json.loads(group.attrs.get("columns", "[]"))
+            tables[name] = {column: _unit(group[column]) for column in (declared if sorted(declared) == sorted(group) else sorted(group, key=_drives_first))}
+        return RunLayout(
+            tags={name: {str(key): int(number) for key, number in json.loads(group.attrs["map"]).items()} for name, group in file.get("tags", {}).items()},
+            counts={name: int(group["counts"].shape[1]) for name, group in file.get("counts", {}).items()},
+            scalars={name: str(group.attrs["unit"]) for name, group in file.get("scalars", {}).items()},
+            tables=tables,
+            announcement="announcement" in file,
+        )
+
+    @property
+    def opening(self) -> Opening:
+        """Return what was known of the run before its first datum."""
+        return Opening(self.run_id, self.start, self.layout, self.station_text)
+
+    def rows(self, name: str, first: int, end: int) -> NDArray[Any]:
+        """Return some rows of an array, for arrays that are not to be held as a whole."""
+        place = self._places[name]
+        values: NDArray[Any] = self._file[place][first : min(end, self._rows[place.rpartition("/")[0]])]
+        return values
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an array without reading it."""
+        place = self._places[name]
+        return self._rows[place.rpartition("/")[0]], *self._file[place].shape[1:]
 
     def announcement(self) -> tuple[bytes, list[dict[str, Any]]]:
         """Return the announcement's bytes and the meta data of its parts. Raises RunFileError if the run holds none."""
@@ -251,6 +297,37 @@ class Run(Mapping[str, NDArray[Any]]):
             rows = group["batches"][()] if self.complete else intact_batches(group, strict=False, where=str(self.path))
             return sum(int(row["n"]) for row in rows)
         return min((column.shape[0] for column in group.values()), default=0)
+
+
+def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the start document of a run file and its stop document, None where there is none, without looking at anything else: for long lists of files.
+
+    Raises RunFileError if there is no such file, or if it is of another kind.
+    """
+    try:
+        with _opened(path) as file:
+            if file.attrs.get("schema") != SCHEMA:
+                raise RunFileError("this is no run file", where=str(path), remedy="Give the .h5 file of a Heliograph run.")
+            start, stop = json.loads(file.attrs["start"]), json.loads(file.attrs["stop"]) if "stop" in file.attrs else None
+            if not isinstance(start, dict) or not isinstance(stop, dict | None):
+                raise TypeError("a document is no object")
+            return {**start, "run_id": str(file.attrs["run_id"])}, stop
+    except (KeyError, TypeError, ValueError, OSError, RuntimeError, RecursionError) as error:
+        raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
+
+
+def _batch(group: h5py.Group, row: Any, gaps: NDArray[Any]) -> TagBatch:
+    from ..instruments.roles import Gap, TagBatch
+
+    part, begin, end = slice(int(row["first"]), int(row["first"] + row["n"])), int(row["t_begin"]), int(row["t_end"])
+    inside = gaps[(gaps["t0"] >= begin) & (gaps["t0"] < end)]
+    found = tuple(Gap(int(gap["t0"]), int(gap["t1"]), gap["reason"].decode(), None if gap["missed"] < 0 else int(gap["missed"])) for gap in inside)
+    return TagBatch(int(row["seq"]), group["t"][part], group["ch"][part], begin, end, found)
+
+
+def _drives_first(column: str) -> tuple[bool, str]:
+    """Order columns by name, but what was set before what was measured."""
+    return column not in ("drive", "time", "begin", "set", "lag", "angle"), column
 
 
 def intact_batches(group: h5py.Group, *, strict: bool, where: str) -> list[Any]:

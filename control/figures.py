@@ -56,7 +56,7 @@ class Figures:
     """The figures of one run; an `Onlooker`.
 
     publish: hears topic and payload.  gates: (low, high) in the slot (ps) by detector, where somebody set them; others are found by the light itself.
-    blocks: key blocks that were made before, to be shown beside the light.
+    blocks: key blocks that were made before, to be shown beside the light.  quiet: nothing is published until `publish_all`.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Figures:
         source: Source = "live",
         gates: Mapping[str, tuple[float, float]] | None = None,
         blocks: Callable[[], tuple[BlockFigures, ...]] = tuple,
+        quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.opening, self.source, self.over = opening, source, False
@@ -89,7 +90,9 @@ class Figures:
         self._summary: dict[str, Scalar] = {}
         self._stage, self._why = "light", ""
         self._expected: Expected | None = expected_key(opening.station_text, self._pair) if self._exchanges else None
-        self.publish_all()
+        self._quiet = quiet
+        if not quiet:
+            self.publish_all()
 
     @property
     def _exchanges(self) -> bool:
@@ -101,7 +104,7 @@ class Figures:
 
     def _scan_of(self, opening: Opening) -> tuple[str, tuple[str, ...]]:
         """Return the table that is drawn, empty for the rates themselves, and its columns with their units."""
-        for name, units in opening.layout.tables.items():
+        for name, units in sorted(opening.layout.tables.items()):
             if name not in _NOT_SCANS:
                 return name, tuple(f"{column} ({unit})" if unit not in ("", "1") else column for column, unit in units.items())
         return "", ("time (s)", *(f"{name} (1/s)" for name in self.names)) if opening.layout.counts else ()
@@ -211,11 +214,12 @@ class Figures:
 
     def publish_all(self) -> None:
         """Publish everything this run has, whatever was sent when."""
+        self._quiet = False
         for topic in PERIODS_S:
             self._send(topic)
 
     def _offer(self, topic: str) -> None:
-        if self._clock() - self._sent.get(topic, -math.inf) >= PERIODS_S[topic]:
+        if not self._quiet and self._clock() - self._sent.get(topic, -math.inf) >= PERIODS_S[topic]:
             self._send(topic)
 
     def _send(self, topic: str) -> None:
@@ -337,7 +341,7 @@ def checked_gates(gates: Mapping[str, Any], slot_ps: float) -> Gates:
 def flat(summary: Mapping[str, Any], before: str = "") -> dict[str, Scalar]:
     """Return a summary as plain values by name, parts of parts with a dot between."""
     found: dict[str, Scalar] = {}
-    for name, value in summary.items():
+    for name, value in sorted(summary.items()):
         plain = value.item() if isinstance(value, np.generic) else value
         if isinstance(plain, Mapping):
             found |= flat(plain, f"{before}{name}.")
