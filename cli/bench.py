@@ -54,7 +54,7 @@ def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption
     the bench, and when it goes, the bench becomes safe.
     """
     with command(json_output):
-        from ..control.owner import serve as run
+        from ..control.owning import serve as run
 
         run(station, out_folder, tuple(fault or ()))
 

@@ -151,7 +151,7 @@ def open_bench(station: str | Path, *, folder: str | Path | None = None, faults:
 @contextmanager
 def _opened(station: Station, folder: Path | None, faults: Sequence[str | Fault], *, armed: bool) -> Iterator[Bench]:
     from .attached import attach
-    from .owner import owning, station_lock
+    from .owning import owning, station_lock
 
     deadline = time.monotonic() + _OPENING_S
     while True:

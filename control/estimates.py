@@ -11,6 +11,8 @@ LEAST_PROGRESS = 0.02
 LEAST_S = 2.0
 SMOOTHING = 0.2
 """Share of what is new that enters the estimate at a tick."""
+_REPEATS = {"sweeps", "passes"}
+"""Parameters of scans that go over their points an unknown number of times."""
 
 
 def declared_s(procedure: Any) -> float | None:
@@ -23,7 +25,8 @@ def declared_s(procedure: Any) -> float | None:
     for name in ("duration_s", "seconds"):
         if name in given:
             return float(given[name])
-    return float(given["points"]) * float(given["period_s"]) if {"points", "period_s"} <= set(given) else None
+    once = {"points", "period_s"} <= set(given) and not _REPEATS & set(given)
+    return float(given["points"]) * float(given["period_s"]) if once else None
 
 
 def remaining_s(declared: float | None, elapsed_s: float, progress: float) -> float | None:

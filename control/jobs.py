@@ -53,6 +53,7 @@ class Entry:
 
     procedure: what, with its parameters.  extra: what the queue itself is to do about it, by name and as text.
     who: process that wants it.  followed: somebody waits for it, so it neither waits for a held queue nor holds it.
+    completes: it is part of one that is done already, so it begins though the queue is held.
     cause: why somebody ended it.  why: it did not come to its end, or stands still.  error: what it raised, for the one who wants it.
     """
 
@@ -63,6 +64,7 @@ class Entry:
     purpose: str = ""
     extra: dict[str, str] = field(default_factory=dict)
     followed: bool = False
+    completes: bool = False
     state: RunState = RunState.QUEUED
     percent: float = 0.0
     path: Path | None = None
@@ -202,4 +204,10 @@ class Job(Entry):
             if on and not self.state.measures:
                 raise ParameterError(f"it is {self.state}", where=f"{self.name} {self.number}", remedy="Only a run that measures can be paused.")
             self.pausing = on
+            self.changed.notify_all()
+
+    def stop(self) -> None:
+        """Have it end early, at its next word, and keep what it found."""
+        with self.lock:
+            self.stop_early = True
             self.changed.notify_all()

@@ -7,35 +7,35 @@ station may be left alone.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..core.errors import ArmRefused, HeliographError, InstrumentLocked
+from ..core.errors import ArmRefused, HeliographError
 from ..instruments.guard.dead_man import DeadMan
-from ..instruments.guard.locks import ResourceLock
 from ..instruments.roles import SafeReport
 from ..instruments.station import Station
-from .lab import running
+from .controllers import Controllers
+from .journal import FOLDER, Journal
 from .link import address
 from .publishing import Topics
-from .runner import Runner
-from .server import Server
+from .queueing import Queue
+from .runner import Job, Runner
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..acquisition.calibrations import Calibrations
     from ..instruments.connect import Instruments
     from ..instruments.guard.arbiter import Event
-    from ..mocks.faults import Fault
+    from .follow_up import StoreReader
+    from .jobs import Entry
+    from .tasks import Task, Workers
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ _IDLE_LOOK_S = 1.0
 class Owner:
     """One open bench and everything that guards it. Use `owning`.
 
+    folder: where run files go; the journal is kept in it, and the key stores beside it.
     shared: others may control it, and this process does not.  tether: file that keeps a simulated bench alive, for the watchdog; -1 without one.
     """
 
@@ -56,13 +57,16 @@ class Owner:
         self.station, self.folder = station, folder
         self.instruments: Instruments
         self.runner: Runner
-        self.topics = Topics()
+        self.journal = Journal(folder / FOLDER)
+        self.topics = Topics(self.journal.keep)
+        self.queue = Queue(self.topics)
+        self.controllers = Controllers(station.path, shared=shared)
+        self.workers: Workers
+        self.stores: StoreReader
         self.tether = -1
-        self._shared = shared
         self._watchdog: DeadMan | None = None
         self._addresses: Mapping[str, Mapping[str, str]] = {}
-        self._controller: Session | None = None
-        self._turn, self._watching = threading.RLock(), threading.RLock()
+        self._watching = threading.RLock()
         self._cause = ""
         self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
@@ -83,7 +87,8 @@ class Owner:
         self.instruments, self._addresses = instruments, addresses
         for one in instruments.values():
             one.share()
-        self.runner = Runner(instruments, self.topics)
+        self.runner = Runner(instruments, self.topics, self.queue)
+        self._open_queue()
         address(self.station.path, "rescue").unlink(missing_ok=True)
         instruments.arbiter.before_hazard = self._before_hazard
         instruments.arbiter.subscribe(self._heard)
@@ -93,6 +98,31 @@ class Owner:
         self._publish()
         self._start(self._watch_idle, "watch idle")
 
+    def _open_queue(self) -> None:
+        from .follow_up import FollowUp, StoreReader
+        from .tasks import Workers
+
+        self.stores = StoreReader(self.store, self.topics)
+        self.workers = Workers(self.queue, self.topics, self.station.path, self.store, self.stores.read)
+        after = FollowUp(self.calibrations, self.workers)
+        self.runner.concluded, self.runner.following = after.concluded, after.following
+        self.queue.publish()
+        if self.controllers.shared:
+            self.workers.start()
+            self.stores.read_soon()
+
+    @property
+    def store(self) -> Path:
+        """Return the folder of the key stores: `store`, beside that of the runs."""
+        return self.folder.resolve().parent / "store"
+
+    @property
+    def calibrations(self) -> Calibrations:
+        """Return the calibrations of the station."""
+        from ..acquisition.calibrations import Calibrations
+
+        return Calibrations.of(self.station)
+
     def _start(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()
@@ -101,6 +131,8 @@ class Owner:
     def _watch_idle(self) -> None:
         """Notice what happens to an armed bench that nobody commands: an interlock that opens, an attenuator that is lost."""
         while not self._closing.wait(_IDLE_LOOK_S):
+            if self.queue.on("bench") or self.queue.on("worker"):
+                self.queue.publish(soon=True)
             if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
                 # What it trips on it has told already.
                 with suppress(HeliographError):
@@ -123,6 +155,10 @@ class Owner:
         """End the run that is on, and whatever else is under way in other threads."""
         self.runner.close("the owner of the bench is closing")
         self._closing.set()
+        task = self.queue.on("worker")
+        if task is not None:
+            self.abort(task, "the owner of the bench is closing")
+        self.workers.close()
         for thread in self._looking:
             thread.join(_LONGEST_RUN_END_S)
 
@@ -167,10 +203,23 @@ class Owner:
             raise ArmRefused("the watchdog is gone", where=str(self.station.path), remedy="Reset the bench and arm it: that starts another one.")
         self.watched()
 
+    def abort(self, entry: Entry, cause: str) -> None:
+        """End a run or a task, or take it out of the queue."""
+        if isinstance(entry, Job):
+            self.runner.abort(cause, entry)
+        else:
+            self.workers.abort(cause, cast("Task", entry))
+
+    def _end_run(self, cause: str) -> None:
+        """End the run that is on, and begin no other until somebody says so."""
+        self.runner.abort(cause)
+        if self.queue.waits and not self.queue.held:
+            self.queue.hold(cause)
+
     def make_safe(self, cause: str) -> list[SafeReport]:
         """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
         self._cause = cause
-        self.runner.abort(cause)
+        self._end_run(cause)
         with self._on_the_way_down():
             reports = self.instruments.make_safe()
         self._say_safe("warning", cause, reports)
@@ -203,7 +252,7 @@ class Owner:
 
     @property
     def _should_be_dark(self) -> bool:
-        left_alone = self._shared and self._controller is None and not self.station.info.allow_unattended
+        left_alone = self.controllers.nobody and not self.station.info.allow_unattended
         return left_alone or self.instruments.arbiter.state in ("SAFE", "TRIPPED")
 
     def reset(self) -> None:
@@ -214,7 +263,7 @@ class Owner:
 
     def _watchdog_lost(self, cause: str) -> None:
         log.error("%s; the bench is made safe", cause)
-        self.runner.abort(cause)
+        self._end_run(cause)
         self._say_safe("error", cause, self.instruments.arbiter.trip(cause))
         self._look_again_later()
 
@@ -227,34 +276,50 @@ class Owner:
     def _heard(self, event: Event) -> None:
         """Pass on what the arbiter tells; a trip ends a run of another thread."""
         if event.kind != "state":
-            self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text)
+            job = self.runner.job
+            self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text, run=job.run_id if job is not None else "")
         elif event.state == "TRIPPED":
-            self.runner.abort(self.instruments.arbiter.cause)
+            self._end_run(self.instruments.arbiter.cause)
         self._publish()
 
     # Control
 
     def take_control(self, session: Session) -> None:
         """Make a client the controller; raises InstrumentLocked, which names the process that is."""
-        with self._turn:
-            holder = os.getpid() if not self._shared else self._controller.pid if self._controller is not None else None
-            if self._controller is session:
-                return
-            if holder is not None:
-                raise InstrumentLocked(
-                    f"process {holder} controls the bench", where=str(self.station.path), remedy="End it, or wait for it; reading works meanwhile."
-                )
-            self._controller = session
-        self.topics.event("info", "bench", f"process {session.pid} controls the bench")
+        if self.controllers.take(session):
+            self.topics.event("info", "bench", f"process {session.pid} controls the bench")
+            self._publish()
+
+    def ask_for_control(self, session: Session) -> int | None:
+        """Ask the controller to hand over; where there is none, take control. Return the process that was asked."""
+        asked = self.controllers.ask(session)
+        if asked is None:
+            self.take_control(session)
+            return None
+        self.topics.event("warning", "bench", f"process {session.pid} asks process {asked} for control of the bench")
         self._publish()
+        return asked
+
+    def hand_over(self, session: Session, to: int | None) -> int:
+        """Let the controller hand over to a client that asked, with everything that it wanted of the queue; the bench stays as it is."""
+        new = self.controllers.hand_over(session, to)
+        for entry in self.queue.entries():
+            if entry.who == session.pid and not entry.state.over:
+                entry.who = new.pid
+        self.topics.event("info", "bench", f"process {session.pid} handed control of the bench to process {new.pid}")
+        self.queue.publish()
+        self._publish()
+        return new.pid
 
     def release(self, session: Session) -> list[SafeReport]:
-        """Let the controller leave in order: the bench is made safe, and others may control it. Nothing happens for another client."""
+        """Let the controller leave in order: its runs end, the bench is made safe, others may control it. Nothing happens for another client."""
         with self._on_the_way_down():
             if not self._give_up_control(session):
                 return []
+            cause = f"process {session.pid} left"
+            self._end_all_of(session.pid, cause)
             reports = self.instruments.make_safe()
-        self._say_safe("info", f"process {session.pid} left", reports)
+        self._say_safe("info", cause, reports)
         return reports
 
     def left(self, session: Session) -> None:
@@ -266,16 +331,19 @@ class Owner:
             if self.station.info.allow_unattended:
                 self.topics.event("warning", "bench", f"{cause}; the station may be left alone")
                 return
-            for job in self.runner.jobs():
-                if job.who == session.pid:
-                    self.runner.abort(cause, job)
+            self._end_all_of(session.pid, cause)
             self.make_safe(cause)
 
+    def _end_all_of(self, pid: int, cause: str) -> None:
+        """End what a process wanted of the queue; what a worker has begun is finished, for a block of key is tried once."""
+        on = self.queue.on("worker")
+        for entry in self.queue.entries():
+            if entry.who == pid and entry is not on and not entry.state.over:
+                self.abort(entry, cause)
+
     def _give_up_control(self, session: Session) -> bool:
-        with self._turn:
-            if self._controller is not session:
-                return False
-            self._controller = None
+        if not self.controllers.give_up(session):
+            return False
         self._publish()
         return True
 
@@ -288,7 +356,8 @@ class Owner:
             "state": str(arbiter.state),
             "cause": arbiter.cause or self._cause,
             "owner": os.getpid(),
-            "controller": (self._controller.pid if self._controller else None) if self._shared else os.getpid(),
+            "controller": self.controllers.pid,
+            "asked": self.controllers.asking,
             "watchdog": self._watchdog.pid if self._watchdog is not None and self._watchdog.alive else None,
             "unattended": self.station.info.allow_unattended,
             "run": asdict(job.row()) if job else None,
@@ -308,63 +377,3 @@ def _is_safe(one: Any) -> bool:
         return bool(one.is_safe())
     except HeliographError:
         return False
-
-
-def station_lock(station: Station) -> ResourceLock:
-    """Take the right to own the bench of a station. Raises InstrumentLocked, which names the process that has it."""
-    return ResourceLock(station.info.name, f"station {station.path.resolve()}", does="owns the bench")
-
-
-@contextmanager
-def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *, lock: ResourceLock, watched: bool, shared: bool = False) -> Iterator[Owner]:
-    """Own the bench of a station for the length of a `with` block; on every way out it is made safe, read back, and closed.
-
-    faults: of the simulated bench, if one is started here.  lock: of the station (`station_lock`), given back in the end.
-    watched: light will be needed, so the watchdog starts along with the rest.  shared: leave control to clients.
-    Raises InstrumentLocked if another process has one of the instruments, ConfigError, BenchError or an InstrumentError.
-    """
-    from ..instruments.connect import connect
-
-    owner = Owner(station, folder, shared=shared)
-    with ExitStack() as stack:
-        stack.callback(lock.release)
-
-        stack.callback(owner.close)
-
-        def started(tether: int) -> None:
-            owner.tether = tether
-            if watched:
-                owner.start_watchdog()
-
-        if station.simulated:
-            lab = stack.enter_context(running(station.path, faults, started=started))
-            addresses = {name: lab.devices.get(name, entry.wire.addresses()) for name, entry in station.instruments.items()}
-        else:
-            started(-1)
-            addresses = {name: entry.wire.addresses() for name, entry in station.instruments.items()}
-        # A simulated bench ends when the watchdog has let go of it, too.
-        stack.callback(owner.close)
-        instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
-        owner.opened(instruments, addresses)
-        stack.callback(Server(address(station.path, "owner"), lambda client: Session(owner, client)).close)
-        try:
-            yield owner
-        finally:
-            owner.settle()
-
-
-def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *, announce: IO[str] = sys.stdout) -> None:
-    """Own the bench of a station until interrupted, and run what clients submit.
-
-    Prints one JSON line {pid, watchdog, station, simulated, security} when it is open.  Raises InstrumentLocked if another process owns it.
-    """
-    station = Station.load(path)
-    target = folder if folder is not None else station.path.parent / station.info.data_dir
-    with owning(station, target, faults, lock=station_lock(station), watched=True, shared=True) as owner:
-        owner.watched()
-        told = {name: owner.status()[name] for name in ("owner", "watchdog")}
-        announce.write(json.dumps({"pid": told["owner"], **told, "station": str(path), "simulated": station.simulated, "security": None}) + "\n")
-        announce.flush()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: threading.Thread(target=owner.runner.close, args=("the owner was told to end",), daemon=True).start())
-        owner.runner.work()

@@ -106,7 +106,7 @@ class Queue:
     def _next(self, lane: Lane) -> Entry | None:
         before = {entry.name for entry in self._on.values()}
         for entry in self._waiting:
-            if entry.lane == lane and (entry.followed or not self._held) and not entry.after & before:
+            if entry.lane == lane and (entry.followed or entry.completes or not self._held) and not entry.after & before:
                 return entry
             before.add(entry.name)
         return None

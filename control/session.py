@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FrameError, UnknownInstrument
+from ..core.errors import FrameError, ParameterError, UnknownInstrument
 from .link import VERSION, Message
 from .members import Members, members
-from .topics import TOPICS
+from .queue_commands import QueueCommands
+from .topics import TOPICS, Event, KeyProgress, LearningProgress, QpuJobs, StoreStates
 
 if TYPE_CHECKING:
-    from ..acquisition.procedures.base import BenchProcedure
     from .owner import Owner
-    from .runner import Job
     from .server import Client
 
-_LONGEST_WAIT_S = 1.0
+LONGEST_NOTE = 2000
+PAYLOADS: dict[str, type] = {"key": KeyProgress, "stores": StoreStates, "learning": LearningProgress, "qpu": QpuJobs}
+"""What nodes and workers may publish, by topic."""
 
 
 class Session:
@@ -44,12 +44,15 @@ class Session:
             "reset": lambda _: self._controlled(self._owner.reset),
             "safe": lambda _: self._owner.make_safe(f"asked for by process {self.pid}"),
             "status": lambda _: self._owner.status(),
-            "queue": lambda _: self._owner.runner.queue.state(),
-            "submit": self._submit,
-            "follow": self._follow,
-            "abort": self._abort,
-            "stop": self._stop,
             "subscribe": self._subscribe,
+            "take_over": lambda _: self._owner.ask_for_control(self),
+            "yield_control": lambda body: self._owner.hand_over(self, body.get("to")),
+            "note": self._note,
+            "acknowledge": self._acknowledge,
+            "events": lambda body: self._owner.journal.since(int(body.get("since", 0))),
+            "publish": self._forward,
+            "reread": lambda _: self._reread(),
+            **QueueCommands(owner, self.pid, self._take_control).requests(),
         }
 
     @property
@@ -137,49 +140,37 @@ class Session:
         if close is not None:
             close()
 
-    def _submit(self, body: Mapping[str, Any]) -> int:
-        procedure = _procedure(str(body["procedure"]), body["parameters"], body["carried"])
-        self._take_control()
-        job = self._owner.runner.submit(
-            procedure, Path(body["folder"]), who=self.pid, operator=body["operator"], purpose=body["purpose"], seed=body["seed"], followed=True
-        )
-        return job.number
+    def _note(self, body: Mapping[str, Any]) -> Event:
+        """Note what an operator says, also in the file of the run that is on."""
+        self._owner.controllers.check(self)
+        job, text = self._owner.runner.job, str(body["text"]).strip()
+        if not text:
+            raise ParameterError("the note is empty", where="note", remedy="Write something.")
+        run = str(body.get("run") or (job.run_id if job is not None else ""))
+        if job is not None and run == job.run_id:
+            job.notes.append(text[:LONGEST_NOTE])
+        return self._owner.topics.event("note", "operator", text[:LONGEST_NOTE], run=run)
 
-    def _job(self, body: Mapping[str, Any]) -> Job:
-        return self._owner.runner.find(int(body["job"]))
+    def _acknowledge(self, body: Mapping[str, Any]) -> Event:
+        self._owner.controllers.check(self)
+        seen = self._owner.journal.acknowledge(int(body["number"]))
+        self._owner.topics.tell(seen)
+        return seen
 
-    def _follow(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait a moment for what a run says; `over` once it says nothing more, with its file, its result and its error."""
-        job = self._job(body)
-        said, emitted = job.since(int(body["since"]), min(float(body["wait_s"]), _LONGEST_WAIT_S))
-        told = {"said": said, "emitted": emitted, "over": job.state.over, "row": job.row()}
-        if job.state.over:
-            told |= {"path": job.path, "error": job.error, "result": job.procedure.result}
-        return told
+    def _forward(self, body: Mapping[str, Any]) -> None:
+        """Publish what a node or a worker tells. Raises ParameterError for any other topic or payload."""
+        topic, told = str(body["topic"]), body["body"]
+        kind = PAYLOADS.get(topic)
+        if kind is None or not isinstance(told, kind):
+            remedy = f"Workers publish {', '.join(f'{name} as {one.__name__}' for name, one in PAYLOADS.items())}."
+            raise ParameterError(f"{type(told).__name__} cannot be published as {topic!r}", where="link", remedy=remedy)
+        self._owner.topics.publish(topic, told)
 
-    def _abort(self, body: Mapping[str, Any]) -> None:
-        job = self._job(body)
-        if job.who != self.pid:
-            self._take_control()
-        self._owner.runner.abort(f"asked for by process {self.pid}", job)
-
-    def _stop(self, body: Mapping[str, Any]) -> None:
-        self._take_control()
-        self._job(body).stop_early = True
+    def _reread(self) -> None:
+        self._owner.stores.read_soon()
 
     def _subscribe(self, body: Mapping[str, Any]) -> tuple[str, ...]:
         if self._client.mailbox is not None:
             self._owner.topics.unsubscribe(self._client.mailbox)
         self._client.mailbox = self._owner.topics.subscribe(body.get("topics") or TOPICS)
         return TOPICS
-
-
-def _procedure(name: str, parameters: Mapping[str, Any], carried: Mapping[str, Any]) -> BenchProcedure:
-    """Return the procedure of a name with its parameters. Raises ParameterError for one that is not known here, or for a parameter out of range."""
-    if name == "KeyExchange":
-        from ..postprocess.procedures.key_exchange import KeyExchange
-
-        return KeyExchange(**parameters, **carried)
-    from ..acquisition.procedures.table import procedure
-
-    return procedure(name)(**parameters, **carried)

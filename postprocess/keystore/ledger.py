@@ -16,6 +16,7 @@ from .schema import Pool, State, bits_of, own_pools
 
 Query = Callable[..., list[tuple[Any, ...]]]
 _OPEN = ("open", "empty")
+MOST_DEBITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,23 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
+class Debited:
+    """Key that left the store at once.  t: Unix time, s.  key_ids: never the keys."""
+
+    t: float
+    purpose: str
+    bits: int
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkLedger:
     """The books of one store. All counts are bits unless their name says otherwise.
 
     blocks: amplified blocks delivered.  delivered: their key.  available: what can be allocated here and at the peer, by pool name.  held: of it, set aside
     in RAM.  in_flight: reserved, or offered and not fetched.  consumed: handed to consumers.  authentication: spent on tags.  burned: lost, tails and blocks
     refused after they were laid down (these are not in `delivered`) included.
+    debits: the latest hundred of what was spent, in order.
     epsilon: sum over blocks, forgery of their tags included.  audit_ok: the chain is whole.  guard, kek: where they are kept, in words.
     """
 
@@ -54,6 +66,7 @@ class LinkLedger:
     authentication: int
     burned: int
     spendings: tuple[Spending, ...]
+    debits: tuple[Debited, ...]
     epsilon: float
     audit_records: int
     audit_ok: bool
@@ -97,6 +110,7 @@ def ledger_of(query: Query, party: str, path: Path, *, held_bits: int = 0, guard
         authentication=sum(sums[pool, state] for pool in (Pool.AUTH_AB, Pool.AUTH_BA) for state in (State.CONSUMED, State.RECYCLED)),
         burned=sum(sums[pool, State.BURNED] for pool in Pool) + tails + sum(record["rest"] for record in kept),
         spendings=_spendings(records),
+        debits=_debits(records),
         epsilon=sum(statement["epsilon"] + statement["auth_epsilon"] for _, _, statement in blocks),
         audit_records=len(records),
         audit_ok=_audit_ok(query, meta),
@@ -120,6 +134,11 @@ def _spendings(records: list[dict[str, Any]]) -> tuple[Spending, ...]:
             bits, keys = spent.get(record["purpose"], (0, 0))
             spent[record["purpose"]] = bits + record["bits"], keys + len(record["keys"])
     return tuple(Spending(purpose, bits, keys) for purpose, (bits, keys) in spent.items())
+
+
+def _debits(records: list[dict[str, Any]]) -> tuple[Debited, ...]:
+    spent = [record for record in records if record["ev"] == "consume"][-MOST_DEBITS:]
+    return tuple(Debited(record["t"] / 1e3, record["purpose"], record["bits"], tuple(str(key) for key in record["keys"])) for record in spent)
 
 
 def _audit_ok(query: Query, meta: dict[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.bench import open_bench
 from heliograph.control.link import VERSION, Link
-from heliograph.control.owner import station_lock
+from heliograph.control.owning import station_lock
 from heliograph.control.topics import TOPICS
 from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted, UnknownInstrument
 from heliograph.instruments.roles import SafeReport, TagBatch
@@ -323,32 +323,6 @@ def test_a_second_owner_is_told_who_owns_the_bench(station, owned):
     with pytest.raises(InstrumentLocked, match=f"process {owned[1].pid} owns the bench") as caught:
         station_lock(Station.load(station))
     assert caught.value.where == f"demo-lab (station {station.resolve()})"
-
-
-def test_a_run_goes_on_without_its_controller_where_the_station_may_be_left_alone(tmp_path):
-    text = default_text().replace(b"allow_unattended = false", b"allow_unattended = true")
-    with owning(tmp_path, text) as (path, _):
-        leaving = attached(path)
-        leaving.arm()
-        job = leaving.link.ask(
-            "submit",
-            {"procedure": "CountRates", "parameters": ENDLESS, "carried": {}, "folder": tmp_path / "runs", "operator": "", "purpose": "", "seed": None},
-        )
-        wait_for(lambda: leaving.link.ask("follow", {"job": job, "since": 0, "wait_s": 0.1})["said"] > 0)
-        # Without a word, as a process that is killed.
-        leaving._line._left.set()  # type: ignore[union-attr]
-        leaving._line._socket.close()  # type: ignore[union-attr]
-        leaving.link.close()
-        with attached(path) as other:
-            time.sleep(0.5)
-            assert other.link.ask("status")["run"]["state"] == "running"
-            assert other["laser"].emission is True
-            other.take_control()
-            other.link.ask("abort", {"job": job})
-            wait_for(lambda: other.link.ask("status")["run"] is None)
-    (written,) = (tmp_path / "runs").glob("*.h5")
-    with Run.open(written) as run:
-        assert run.stop["reason"] == "aborted"
 
 
 @pytest.fixture(params=["owning", "attached"])

@@ -33,7 +33,7 @@ ENDLESS: dict[str, Any] = {"duration_s": 1e5, "period_s": 0.02, "light": False}
 
 FORKING = """
 import os, signal, sys
-import heliograph.control.attached, heliograph.control.owner, heliograph.instruments.connect
+import heliograph.control.attached, heliograph.control.owning, heliograph.instruments.connect
 from heliograph import CountRates, open_bench
 from heliograph.instruments import catalogue
 from heliograph.instruments.station import Station

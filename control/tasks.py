@@ -1,0 +1,234 @@
+"""Work beside the bench: processes of their own, one at a time, that make key of runs or learn with it.
+
+A task stands in the same queue as the runs, in a lane of its own. It is a command of `heliograph`, told by its JSON result how it ended; to abort it is to end
+its process, which then says what it did. Only such a process opens the key stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, ClassVar, cast
+
+from pymeasure.experiment import BooleanParameter, IntegerParameter, ListParameter, Parameter
+
+from ..acquisition.procedures.base import CheckedProcedure
+from ..core.errors import BenchError, HeliographError, ParameterError, RunAborted
+from .jobs import Entry, Lane, RunState
+from .publishing import Severity, Topics
+from .queueing import Queue
+from .values import rebuilt_error
+
+log = logging.getLogger(__name__)
+
+TELL = False
+"""Whether workers are asked to tell the owner how they get on."""
+COMMAND = (sys.executable, "-m", "heliograph")
+ENDING_S = 5.0
+"""How long a process that is to end may take."""
+_LOOK_S = 0.1
+MAKES_KEY = frozenset({"KeyExchange", "Distil"})
+
+
+class WorkerTask(CheckedProcedure):
+    """What a worker process does."""
+
+    AFTER: ClassVar[frozenset[str]] = frozenset()
+    """What it waits for, where that stands before it in the queue."""
+
+    def words(self) -> list[str]:
+        """Return the command of `heliograph` without store and reporting. Raises ParameterError."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise ParameterError for what cannot be begun."""
+        self.words()
+
+
+class Distil(WorkerTask):
+    """Make key of a run of light, and lay it into the stores of its pair."""
+
+    run = Parameter("Run file", default="")
+    bound = ListParameter("Concentration bound", choices=["kato", "azuma"], default="kato")
+
+    def words(self) -> list[str]:
+        """Return the command; raises ParameterError without a run file."""
+        if not Path(self.run).is_file():
+            raise ParameterError("there is no such run file", where=f"Distil, run = {self.run!r}", remedy="Give the file of a key exchange.")
+        return ["distil", str(self.run), "--bound", str(self.bound)]
+
+
+class Learn(WorkerTask):
+    """Learn to tell two digits apart, federated among the parties of the stores and masked with their keys."""
+
+    AFTER = MAKES_KEY
+
+    data = ListParameter("Data", choices=["digits", "mnist"], default="digits")
+    classes = Parameter("Digits to tell apart", default="3-9")
+    rounds = IntegerParameter("Rounds, 0 for those of the task", default=0, minimum=0, maximum=10_000)
+    seed = IntegerParameter("Seed", default=0, minimum=0, maximum=2**31 - 1)
+    non_iid = BooleanParameter("Each client has another mixture", default=False)
+
+    def words(self) -> list[str]:
+        """Return the command; raises ParameterError for what are not two digits."""
+        first, _, second = str(self.classes).partition("-")
+        if not (len(first) == len(second) == 1 and first.isdigit() and second.isdigit() and first != second):
+            raise ParameterError(f"{self.classes!r} is not two different digits", where="Learn, classes", remedy="Write them as 3-9.")
+        rounds = ["--rounds", str(self.rounds)] if self.rounds else []
+        return ["learn", str(self.data), "--classes", str(self.classes), "--seed", str(self.seed), *rounds, *(["--non-iid"] if self.non_iid else [])]
+
+
+TASKS: dict[str, type[WorkerTask]] = {"Distil": Distil, "Learn": Learn}
+
+
+@dataclass(eq=False, slots=True)
+class Task(Entry):
+    """One task in the queue."""
+
+    @property
+    def lane(self) -> Lane:
+        """Return where it is done."""
+        return "worker"
+
+    @property
+    def task(self) -> WorkerTask:
+        """Return its procedure as a worker's, which it is."""
+        return cast(WorkerTask, self.procedure)
+
+    @property
+    def after(self) -> frozenset[str]:
+        """Return the names of those that it waits for, where they stand before it in the queue."""
+        return self.task.AFTER
+
+
+class Workers:
+    """Carries out the tasks of a queue, one after the other, in a thread of its own.
+
+    station: file that the workers tell the owner by.  store: folder of the key stores.  changed: called when a task may have changed the stores.
+    """
+
+    def __init__(self, queue: Queue, topics: Topics, station: Path, store: Path, changed: Callable[[], None]) -> None:
+        self._queue, self._topics, self._station, self.store, self._changed = queue, topics, station, store, changed
+        self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look at the queue."""
+        self._thread.start()
+
+    def made(self, name: str, texts: Mapping[str, str], **settings: Any) -> Task:
+        """Return a task that is in no queue yet. Raises ParameterError."""
+        procedure = TASKS[name](**texts)
+        procedure.check()
+        task = Task(self._queue.number(), procedure, **settings)
+        task.path = Path(texts["run"]) if "run" in texts else None
+        return task
+
+    def again(self, task: Task, texts: Mapping[str, str]) -> Task:
+        """Return a task like another one, in no queue yet, with some parameters changed. Raises ParameterError."""
+        return self.made(task.name, {**task.parameters, **texts}, who=task.who, operator=task.operator, purpose=task.purpose)
+
+    def abort(self, cause: str, task: Task) -> None:
+        """End a task; one that waits is taken out of the queue."""
+        if not self._queue.give_up(task, cause):
+            with task.lock:
+                task.cause = task.cause or cause
+                task.changed.notify_all()
+
+    def close(self) -> None:
+        """Wait for the thread, whose queue is closed, and whose task is to be aborted before."""
+        if self._thread.ident is not None:
+            self._thread.join(2 * ENDING_S)
+
+    def _work(self) -> None:
+        while (task := self._queue.take("worker")) is not None:
+            self._carry_out(cast(Task, task))
+
+    def _carry_out(self, task: Task) -> None:
+        task.enter(RunState.STARTING)
+        try:
+            self._process(task)
+        except HeliographError as error:
+            task.error = RunAborted(task.cause, where=task.name) if task.cause else error
+            task.why = task.cause or str(error)
+            task.enter(RunState.ABORTED if task.cause else RunState.FAILED)
+        else:
+            task.percent = 100.0
+            task.enter(RunState.DONE)
+        self._queue.end(task)
+        severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
+        self._topics.event(severity, "queue", f"{task.name} {task.number} {task.state}" + (f": {task.why}" if task.why else ""))
+        self._changed()
+
+    def _process(self, task: Task) -> None:
+        """Run the command to its end. Raises what it says went wrong, BenchError if it says nothing."""
+        tell = ["--tell", str(self._station)] if TELL else []
+        command = [*COMMAND, *task.task.words(), "--store", str(self.store), *tell, "--json"]
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
+            # In a session of its own, deaf to the terminal's Ctrl-C: what goes out is finished, or ended by us.
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=complaints, start_new_session=True)
+            try:
+                task.enter(RunState.RUNNING)
+                self._queue.publish()
+                self._await(task, process)
+            finally:
+                _end(process)
+            _judge(task, process.returncode, said, complaints)
+
+    def _await(self, task: Task, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None:
+            if task.cause:
+                task.enter(RunState.STOPPING)
+                self._queue.publish()
+                return
+            with task.lock:
+                task.changed.wait(_LOOK_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that is still there, in order if it can."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_S)
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> None:
+    said.seek(0)
+    complaints.seek(0)
+    try:
+        told: dict[str, Any] = json.load(said)
+    except ValueError:
+        told = {}
+    if isinstance(error := told.get("error"), dict):
+        own = {name: str(error.get(name) or "") for name in ("message", "where", "remedy")}
+        raise rebuilt_error({"type": error.get("type", ""), "own": own})
+    if code != 0 or task.cause:
+        last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+        raise BenchError(f"its process ended with code {code}" + (f": {last}" if last else ""), where=task.name, remedy="See what it was asked to do.")
+
+
+def read_stores(store: Path, timeout_s: float = 60.0) -> dict[str, Any]:
+    """Return what `heliograph keys show --json` tells of the stores of a folder. Raises what it says went wrong, BenchError if it says nothing."""
+    command = [*COMMAND, "keys", "show", "--store", str(store), "--json"]
+    begun = time.monotonic()
+    try:
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False, start_new_session=True)
+        told = dict(json.loads(ended.stdout))
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        took_s = time.monotonic() - begun
+        raise BenchError(f"the stores could not be read within {took_s:.0f} s", where=str(store), remedy="Try `heliograph keys show`.") from error
+    if isinstance(error_told := told.get("error"), dict):
+        raise rebuilt_error({"type": error_told["type"], "own": {name: error_told[name] for name in ("message", "where", "remedy")}})
+    return told

@@ -1,0 +1,42 @@
+"""An owner in a process of its own, and what waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from heliograph.control.attached import AttachedBench, attach
+from heliograph.instruments.station import Station, default_text
+
+
+@contextlib.contextmanager
+def owning(folder: Path, text: bytes | None = None) -> Iterator[Path]:
+    station = folder / "station.toml"
+    station.write_bytes(text or default_text())
+    command = [sys.executable, "-m", "heliograph", "bench", "own", "--station", str(station)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            assert json.loads(owner.stdout.readline())["pid"] == owner.pid
+            yield station
+        finally:
+            owner.terminate()
+            assert owner.wait(30) == 0
+
+
+def attached(station: Path) -> AttachedBench:
+    bench = attach(Station.load(station))
+    assert bench is not None
+    return bench
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -1,0 +1,212 @@
+"""Work in processes beside the bench: one at a time, ended when asked, with the reason of a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymeasure.experiment import Parameter
+
+from heliograph.control import tasks
+from heliograph.control.follow_up import FollowUp, StoreReader
+from heliograph.control.jobs import Entry, Job, RunState
+from heliograph.control.publishing import Topics
+from heliograph.control.queueing import Queue
+from heliograph.control.store_states import RESERVE_BITS, short_of_key, store_states
+from heliograph.control.tasks import Distil, Learn, Task, Workers, WorkerTask
+from heliograph.control.topics import QueueState
+from heliograph.core.errors import BenchError, NoKeyError, ParameterError, RunAborted
+
+from .owned import wait_for
+
+
+class Pretend(WorkerTask):
+    """A process that does what it is told."""
+
+    code = Parameter("Python", default="print('{}')")
+
+    def words(self) -> list[str]:
+        return [str(self.code)]
+
+
+class Spends(Pretend):
+    """One that needs the key of others."""
+
+    AFTER = tasks.MAKES_KEY
+
+
+@pytest.fixture
+def queue(monkeypatch) -> Queue:
+    monkeypatch.setattr(tasks, "COMMAND", (sys.executable, "-c"))
+    return Queue(Topics())
+
+
+@pytest.fixture
+def reread() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def workers(queue, reread, tmp_path) -> Iterator[Workers]:
+    made = Workers(queue, queue.topics, tmp_path / "station.toml", tmp_path / "store", lambda: reread.append(time.monotonic()))
+    made.start()
+    yield made
+    queue.close("the test is over")
+    if (task := queue.on("worker")) is not None:
+        made.abort("the test is over", task)
+    made.close()
+
+
+def put(queue: Queue, code: str = "print('{}')", kind: type[Pretend] = Pretend, **settings: Any) -> Task:
+    task = Task(queue.number(), kind(code=textwrap.dedent(code)), **settings)
+    queue.add(task)
+    return task
+
+
+def over(*entries: Entry) -> None:
+    wait_for(lambda: all(entry.state.over for entry in entries))
+
+
+def test_tasks_are_done_one_after_the_other_and_the_stores_are_read_again_after_each(workers, queue, reread, tmp_path):
+    mark = tmp_path / "mark"
+    code = f"import pathlib, time; p = pathlib.Path({str(mark)!r}); assert not p.exists(); p.touch(); time.sleep(0.1); p.unlink(); print('{{}}')"
+    jobs = [put(queue, code) for _ in range(2)]
+    over(*jobs)
+    assert [job.state for job in jobs] == [RunState.DONE] * 2
+    state = queue.topics.latest("queue")
+    assert isinstance(state, QueueState)
+    assert [(row.lane, row.progress) for row in state.rows] == [("worker", 1.0)] * 2
+    wait_for(lambda: len(reread) == 2)
+
+
+def test_a_task_that_says_what_went_wrong_fails_with_that_error(workers, queue):
+    error = {"type": "NoKeyError", "message": "no key comes of 3 bits", "where": "block 1", "remedy": "Send more light."}
+    job = put(queue, f"import sys; print({json.dumps(json.dumps({'error': error}))}); sys.exit(5)")
+    over(job)
+    assert job.state is RunState.FAILED
+    assert isinstance(job.error, NoKeyError)
+    assert job.why == "block 1: no key comes of 3 bits. Send more light."
+    wait_for(lambda: queue.held != "")
+    assert "no key comes of 3 bits" in queue.held
+
+
+def test_a_task_that_dies_without_a_word_fails_with_its_code_and_last_words(workers, queue):
+    job = put(queue, "import sys; print('Traceback', file=sys.stderr); print('MemoryError', file=sys.stderr); sys.exit(9)")
+    over(job)
+    assert isinstance(job.error, BenchError)
+    assert "ended with code 9: MemoryError" in job.why
+
+
+def test_an_aborted_task_is_a_process_that_is_gone(workers, queue, tmp_path):
+    pid = tmp_path / "pid"
+    job = put(queue, f"import os, pathlib, time; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)")
+    wait_for(lambda: pid.exists() and pid.read_text() != "")
+    waiting = put(queue)
+    workers.abort("not needed", waiting)
+    workers.abort("no time", job)
+    over(job, waiting)
+    assert (job.state, job.why, waiting.why) == (RunState.ABORTED, "no time", "not needed")
+    assert isinstance(job.error, RunAborted)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), signal.SIGCONT)
+    assert queue.held == ""
+
+
+def test_a_process_that_does_not_want_to_end_is_killed(workers, queue, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "ENDING_S", 0.2)
+    deaf = tmp_path / "deaf"
+    job = put(queue, f"import pathlib, signal, time; signal.signal(15, signal.SIG_IGN); pathlib.Path({str(deaf)!r}).touch(); time.sleep(60)")
+    wait_for(deaf.exists)
+    workers.abort("now", job)
+    over(job)
+    assert job.state is RunState.ABORTED
+
+
+def test_what_spends_key_waits_for_what_makes_it_and_a_follow_up_waits_for_nothing(workers, queue, tmp_path):
+    class KeyExchange(Pretend):
+        """Stands for light on the bench."""
+
+    light: Job = Job(queue.number(), KeyExchange())
+    queue.begin(light)
+    spending = put(queue, kind=Spends)
+    queue.hold("stopped")
+    time.sleep(0.2)
+    assert spending.state is RunState.QUEUED
+    distil = Task(queue.number(), Pretend(), completes=True)
+    light.enter(RunState.DONE)
+    queue.end(light, [distil])
+    over(distil)
+    time.sleep(0.2)
+    assert spending.state is RunState.QUEUED
+    queue.go_on()
+    over(spending)
+    assert spending.began > distil.ended - 1.0
+
+
+def test_commands_say_what_the_command_line_needs(tmp_path):
+    run = tmp_path / "run.h5"
+    run.touch()
+    assert Distil(run=str(run), bound="azuma").words() == ["distil", str(run), "--bound", "azuma"]
+    assert Learn(rounds="3", non_iid="True").words() == ["learn", "digits", "--classes", "3-9", "--seed", "0", "--rounds", "3", "--non-iid"]
+    for wrong in ({"classes": "39"}, {"classes": "3-x"}):
+        with pytest.raises(ParameterError):
+            Learn(**wrong).check()
+    with pytest.raises(ParameterError, match="is not one of kato, azuma"):
+        Distil(bound="guess")
+
+
+def test_a_key_exchange_that_is_done_is_followed_by_its_key_if_that_was_asked_for(workers, queue, tmp_path):
+    run = tmp_path / "run.h5"
+    run.touch()
+    after = FollowUp(None, workers)  # type: ignore[arg-type]
+    asked = Job(1, Pretend(), extra={"distil": "True"}, who=7, path=run)
+    (task,) = after.following(asked)
+    assert (task.name, task.who, task.completes, task.path) == ("Distil", 7, True, run)
+    assert after.following(Job(2, Pretend(), extra={"distil": "False"}, path=run)) == []
+
+
+DEBITS = [{"t": 5.0, "purpose": "round 1", "bits": 64, "key_ids": ["k1"]}, {"t": 6.0, "purpose": "round 2", "bits": 128, "key_ids": ["k2", "k3"]}]
+BOOK = {
+    "party": "A", "pair": "A-B", "delivered": 9000, "spendable": 8192, "consumed": 10, "authentication": 20, "burned": 0, "epsilon": 1e-10,
+    "provenance": "simulated", "debits": DEBITS,
+}  # fmt: skip
+
+
+def test_stores_are_told_with_their_latest_debits_and_a_low_one_is_noticed_once():
+    rich = store_states({"store": "store", "stores": [BOOK]}, 7.0)
+    assert (rich.stores[0].spendable, rich.stores[0].reserve, rich.stores[0].last_ids) == (8192, RESERVE_BITS, ("k1", "k2", "k3"))
+    assert [(one.t, one.bits, one.key_id) for one in rich.debits] == [(6.0, 128, ""), (5.0, 64, "k1")]
+
+    poor = store_states({"store": "store", "stores": [{**BOOK, "spendable": 100}]}, 8.0)
+
+    assert short_of_key(poor, rich) == ("A has 100 bits of key left towards its peer in A-B, less than the reserve of 8,192",)
+    assert short_of_key(poor, poor) == short_of_key(rich, None) == ()
+
+
+def test_a_folder_whose_stores_cannot_be_read_is_told_as_an_event(tmp_path, monkeypatch):
+    topics = Topics()
+    box = topics.subscribe(["event", "stores"])
+    reader = StoreReader(tmp_path, topics)
+    reader.read()
+    assert box.take() == []
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "A-B.sqlite").write_text("no store")
+    reader.read()
+    assert [message.body.source for message in box.take()] == ["stores"]
+
+
+def test_the_station_of_the_owner_is_told_to_workers(workers, queue, monkeypatch, tmp_path):
+    monkeypatch.setattr(tasks, "TELL", True)
+    said = tmp_path / "said"
+    job = put(queue, f"import pathlib, sys; pathlib.Path({str(said)!r}).write_text(' '.join(sys.argv[1:])); print('{{}}')")
+    over(job)
+    assert said.read_text() == f"--store {tmp_path / 'store'} --tell {tmp_path / 'station.toml'} --json"
+    assert Path(tasks.COMMAND[0]).exists()
