@@ -40,11 +40,17 @@ class Scale:
 
     def cell_width(self, spots: Mapping[str, Spot]) -> float:
         """Return the least pitch at which no text is cut."""
-        above, beside = self._widest(spots, False, _WIDEST), self._widest(spots, True, _WIDEST_BESIDE)
-        return max(above + 2 * self.pad, beside + 1.1 * self.unit + 3 * self.pad, 2.6 * self.unit)
+        above = self._widest([spot.element for spot in spots.values() if not spot.beside], _WIDEST)
+        hung = [spot.element for spot in spots.values() if spot.beside]
+        beside = self._widest(hung, _WIDEST_BESIDE) + max((self.symbol_width(one.kind) for one in hung), default=0.0)
+        return max(above + 2 * self.pad, beside + 3 * self.pad, 2.6 * self.unit)
 
-    def _widest(self, spots: Mapping[str, Spot], beside: bool, values: tuple[str, ...]) -> int:
-        names = [schematic_text.label(spot.element) for spot in spots.values() if spot.beside is beside]
+    def symbol_width(self, kind: str) -> float:
+        """Return the width of a kind's symbol."""
+        return 2 * symbols.half(kind)[0] * self.unit
+
+    def _widest(self, elements: list[Element], values: tuple[str, ...]) -> int:
+        names = [schematic_text.label(one) for one in elements]
         marked = self.metrics.horizontalAdvance("arming") + self.line
         return max([marked, *map(self.bold_metrics.horizontalAdvance, names), *map(self.metrics.horizontalAdvance, values)]) if names else 0
 
@@ -103,7 +109,7 @@ class ElementButton(QAbstractButton):
         shown = self.told or Told("", (), "", False)
         ink = symbols.Ink.of(
             now,
-            lit=shown.lit,
+            lit=shown.lit and not self.canvas.is_stale,
             width=scale.stroke,
             letters=schematic_text.letters(self.element),
             variable=bool(self.element.driven_by),
@@ -117,11 +123,11 @@ class ElementButton(QAbstractButton):
         """Return the middle of the symbol in this widget."""
         scale = self.canvas.scale
         if self.beside:
-            return QPointF(scale.pad + 0.95 * scale.unit, self.height() / 2)
+            return QPointF(scale.pad + scale.symbol_width(self.element.kind) / 2, self.height() / 2)
         return QPointF(self.width() / 2, self.height() - scale.pad - 0.75 * scale.unit)
 
     def _paint_text(self, painter: QPainter, shown: Told, scale: Scale, now: theme.Theme) -> None:
-        left = scale.pad * 2 + 1.9 * scale.unit if self.beside else 0.0
+        left = scale.pad * 2 + scale.symbol_width(self.element.kind) if self.beside else 0.0
         lines = 1 + bool(shown.state) + len(shown.values)
         top = (self.height() - lines * scale.line) / 2 if self.beside else scale.text_height + scale.pad - lines * scale.line
         row = QRectF(left, top, self.width() - left, scale.line)
@@ -214,8 +220,9 @@ class Canvas(QWidget):
         button.beside = spot.beside
         if spot.beside:
             text = self._text_width(button)
-            width, height = 3 * scale.pad + 1.9 * scale.unit + text, max(1.5 * scale.unit, _LINES * scale.line) + scale.pad
-            button.setGeometry(round(middle.x() - scale.pad - 0.95 * scale.unit), round(middle.y() - height / 2), round(width), round(height))
+            symbol = scale.symbol_width(spot.element.kind)
+            width, height = 3 * scale.pad + symbol + text, max(1.5 * scale.unit, _LINES * scale.line) + scale.pad
+            button.setGeometry(round(middle.x() - scale.pad - symbol / 2), round(middle.y() - height / 2), round(width), round(height))
         else:
             width, height = (
                 min(self._cell[0] - 4, max(self._text_width(button), 2 * scale.unit) + 3 * scale.pad),

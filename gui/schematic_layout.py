@@ -81,12 +81,15 @@ class _Drawing:
 
     def __init__(self, elements: dict[str, Element], columns: float) -> None:
         self.elements, self.columns = elements, columns
-        self.loop = [name for name, one in elements.items() if one.kind == "loop"]
-        self.users = [name for name, one in elements.items() if one.kind == "user"]
-        self.ring = [*self.users, *self.loop]
-        self.feeds = {name: [t for t in one.feeds if not (name in self.ring and t in self.ring)] for name, one in elements.items()}
+        ring = [name for kind in ("user", "loop") for name, one in elements.items() if one.kind == kind]
+        feeds = {name: [t for t in one.feeds if not (name in ring and t in ring)] for name, one in elements.items()}
+        self.splitter = next((name for name, targets in feeds.items() if name not in ring and any(t in ring for t in targets)), "")
+        # What nothing feeds is no loop, whatever it is called.
+        self.ring = ring if self.splitter else []
+        self.users = [name for name in self.ring if elements[name].kind == "user"]
+        self.loop = [name for name in self.ring if elements[name].kind == "loop"]
+        self.feeds = feeds if self.splitter else {name: list(one.feeds) for name, one in elements.items()}
         self.fed_by: dict[str, list[str]] = {name: [source for source, targets in self.feeds.items() if name in targets] for name in elements}
-        self.splitter = next((name for name, targets in self.feeds.items() if name not in self.ring and any(t in self.ring for t in targets)), "")
         self.returns = set(self._returns())
         self.line = self._main_line()
         self.places: dict[str, tuple[int, int]] = {}
@@ -145,7 +148,7 @@ class _Drawing:
 
     @property
     def _ring_width(self) -> float:
-        return _RING_GAP + max(map(len, self._slots), default=0) + _RING_END - 0.5 if self.ring and self.splitter else 0.0
+        return _RING_GAP + max(map(len, self._slots)) + _RING_END - 0.5 if self.ring else 0.0
 
     def _rows(self) -> list[list[str]]:
         """Return the main line in rows; what belongs to the loop's site stays together."""
@@ -215,7 +218,7 @@ class _Drawing:
     def _ring_spots(self, splitter: Spot, direction: int) -> tuple[dict[str, Spot], Wire]:
         """Return the loop beside its splitter, and its line: out at the upper port, back at the lower one."""
         upper, lower = self._slots
-        near = splitter.x + direction * _RING_GAP
+        near = splitter.x + direction * self._gap(splitter, direction)
         wide = max(len(upper), len(lower))
         far = near + direction * (wide - 0.5 + _RING_END)
         top, bottom = splitter.y - _PORT, splitter.y + _RING_HEIGHT
@@ -225,6 +228,12 @@ class _Drawing:
             spots |= {name: Spot(self.elements[name], near + direction * (first + k), y) for k, name in enumerate(names)}
         way = ((splitter.x, top), (far, top), (far, bottom), (near, bottom), (near, splitter.y + _PORT), (splitter.x, splitter.y + _PORT))
         return spots, Wire(splitter.element.name, splitter.element.name, way, both=True, ring=True)
+
+    def _gap(self, splitter: Spot, direction: int) -> float:
+        """Return how far the loop begins from its splitter: beside whatever hangs there."""
+        row = self.places[splitter.element.name][0]
+        beside = [(self.xs[name] - splitter.x) * direction for name, place in self.places.items() if place[0] == row and place[1]]
+        return max(_RING_GAP, max([*beside, 0.0]) + (_HUNG_SIDE if direction > 0 else _SIDE))
 
     def _reading_order(self, spots: Mapping[str, Spot]) -> list[str]:
         """Return names along the light: the main line, each with what hangs at it, then the loop."""

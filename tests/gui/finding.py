@@ -1,0 +1,49 @@
+"""Widgets as a person finds them: by what they are called; and what a person does with them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
+
+W = TypeVar("W", bound=QWidget)
+
+
+def control(root: QWidget, name: str, kind: type[W] = QWidget) -> W:  # type: ignore[assignment]
+    """Return the visible widget of an accessible name."""
+    found = [one for one in root.findChildren(kind) if one.accessibleName() == name and one.isVisible()]
+    assert len(found) == 1, (
+        f"{len(found)} widgets are called {name!r}: {sorted({one.accessibleName() for one in root.findChildren(QWidget) if one.isVisible()})}"
+    )
+    return found[0]
+
+
+def press(qtbot: Any, root: QWidget, name: str) -> None:
+    """Click a button."""
+    qtbot.mouseClick(control(root, name, QAbstractButton), Qt.MouseButton.LeftButton)
+
+
+def hold(qtbot: Any, root: QWidget, name: str, how_ms: int = 120) -> None:
+    """Hold a button by the space bar."""
+    button = control(root, name, QAbstractButton)
+    button.setFocus()
+    qtbot.keyPress(button, Qt.Key.Key_Space)
+    qtbot.wait(how_ms)
+    qtbot.keyRelease(button, Qt.Key.Key_Space)
+
+
+def clipped(root: QWidget) -> list[str]:
+    """Return the texts of visible labels and buttons that are wider or higher than their room."""
+    found = []
+    for label in root.findChildren(QLabel):
+        if label.isVisible() and label.text():
+            needed = label.heightForWidth(label.width()) if label.wordWrap() else QFontMetrics(label.font()).height()
+            wide = 0 if label.wordWrap() else QFontMetrics(label.font()).horizontalAdvance(label.text())
+            if wide > label.width() + 1 or needed > label.height() + 2:
+                found.append(f"{label.text()!r}: {wide}x{needed} in {label.width()}x{label.height()}")
+    for button in root.findChildren(QAbstractButton):
+        if button.isVisible() and button.text() and QFontMetrics(button.font()).horizontalAdvance(button.text().replace("&", "")) > button.width():
+            found.append(f"button {button.text()!r} in {button.width()}")
+    return found
