@@ -73,7 +73,7 @@ def characterise(
 ) -> None:
     """Run the circuit of a state and estimate the error of a transfer, with its interval and by input.
 
-    A job that takes long is come back to with --job, in this folder or another by --project; nothing is sent again.
+    A job that takes long is finished later with --job, from the ledger in the folder `qpu` or in --project; nothing is sent again.
     """
     with command(json_output) as out:
         from ..protocols.qot import characterise as room

@@ -240,7 +240,8 @@ def _program(work: ReadWork) -> Any:
     for one in plain.data:
         if one.operation.name == "if_else":
             condition = condition_of(plain, one.operation.condition)
-            if not condition.plain or condition.constant:
+            # Expressions were refused before: the limits allow none.
+            if condition.constant:
                 raise QpuUnsupported("a condition other than `(bit, 1)`", where="braket", remedy=PORTABLE)
     provider = vendor("qiskit_braket_provider", "qiskit-braket-provider")
     text = provider.to_oq3(transpile(plain, basis_gates=list(BASIS), optimization_level=0))

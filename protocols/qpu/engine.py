@@ -196,8 +196,8 @@ class ProviderBackend(ABC):
         Its cost is free again; where some parts were sent, the others count as never sent, and the job can be resumed. Raises QpuConfigError where it is too
         early or the job is not of that kind, QpuUnavailable where the provider does not answer.
         """
-        history, _ = self._history(uuid)
-        if not history.unanswered or self.project is None:
+        ledger, (history, _) = self._place(uuid).ledger, self._history(uuid)
+        if not history.unanswered:
             raise QpuConfigError(f"the job is {history.state}, there is nothing to give up", where=f"job {uuid}", remedy="See heliograph qpu jobs.")
         try:
             self._look_up(history)
@@ -206,9 +206,9 @@ class ProviderBackend(ABC):
                 raise
         if len(history.provider_ids) == history.parts:
             return False
-        if self.project.ledger.clock_ns() - history.intent["t_ns"] < LOST_AFTER_NS:
+        if ledger.clock_ns() - history.intent["t_ns"] < LOST_AFTER_NS:
             raise QpuConfigError("it is too early to give the job up; providers list new jobs late", where=f"job {uuid}", remedy="Wait ten minutes.")
-        self.project.ledger.append("lost", uuid=uuid)
+        ledger.append("lost", uuid=uuid)
         return True
 
     def unanswered(self) -> list[str]:
@@ -298,16 +298,20 @@ class ProviderBackend(ABC):
         self.note("recovered", uuid=uuid, provider_ids={str(part): name for part, name in found.items()})
         return found
 
-    def _history(self, uuid: str) -> tuple[JobHistory, JobFile]:
+    def _place(self, uuid: str) -> Project:
         if self.project is None:
             raise QpuConfigError("there is no project folder", where=f"job {uuid}", remedy="Name one.")
-        history = self.project.ledger.job(uuid)
+        return self.project
+
+    def _history(self, uuid: str) -> tuple[JobHistory, JobFile]:
+        home = self._place(uuid)
+        history = home.ledger.job(uuid)
         made_with = history.intent["backend"]
         if made_with != self.name:
             raise QpuConfigError(f"the job was made with {made_with}", where=f"job {uuid}", remedy=f"Open the back-end {made_with}.")
         if history.state in {"refused", "lost", "unsent"}:
             raise QpuConfigError(f"the job is {history.state}, nothing comes of it", where=f"job {uuid}", remedy="Submit it again on purpose.")
-        return history, self.project.read_job(uuid)
+        return history, home.read_job(uuid)
 
     def _look_up(self, history: JobHistory) -> None:
         if self.immediate:

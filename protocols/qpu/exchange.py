@@ -145,8 +145,8 @@ def _take_record(project: Project, raw: Mapping[str, Any], path: Path, job: str 
         write_record(project.record_path(name, 0), record)
         return Imported(name, 1, in_ledger=False)
     history = project.ledger.job(named)
-    if record.sha256 in history.sha256.values():
-        return _restored(project, history, record)
+    if known := [work for work, digest in history.sha256.items() if (digest, history.intent["circuits"][work]) == (record.sha256, record.hash)]:
+        return _restored(project, history.uuid, known[0], record)
     file = _awaited(project, history)
     if record.simulated:
         raise QpuConfigError("the record was simulated", where=f"{path}, job {history.uuid}", remedy="Jobs for others take what a device measured.")
@@ -160,15 +160,13 @@ def _take_record(project: Project, raw: Mapping[str, Any], path: Path, job: str 
     return _taken(project, history, file, {works[0]: {**told, "bit_order": ORDERS[0]}}, **origin)
 
 
-def _restored(project: Project, history: JobHistory, record: Record) -> Imported:
+def _restored(project: Project, uuid: str, work: int, record: Record) -> Imported:
     """Put a record back that the ledger knows already, where it is not there any more."""
-    for work, digest in history.sha256.items():
-        if digest == record.sha256 and history.intent["circuits"][work] == record.hash:
-            try:
-                project.read_record(history.uuid, work, digest)
-            except QpuConfigError:
-                project.write_record(history.uuid, work, record)
-    return Imported(history.uuid, 1, in_ledger=True)
+    try:
+        project.read_record(uuid, work, record.sha256)
+    except QpuConfigError:
+        project.write_record(uuid, work, record)
+    return Imported(uuid, 1, in_ledger=True)
 
 
 def _is_of(record: Record, file: JobFile, work: int) -> bool:

@@ -153,7 +153,7 @@ class IBMRuntimeBackend(ProviderBackend):
 
     def search(self, uuid: str, since_ns: int) -> dict[int, str]:
         """Return the jobs that carry our tag."""
-        jobs = self._service.jobs(job_tags=[uuid], limit=None, created_after=datetime.fromtimestamp(since_ns / 1e9 - 3600, UTC) if since_ns else None)
+        jobs = self._service.jobs(job_tags=[uuid], limit=None, created_after=datetime.fromtimestamp(since_ns / 1e9 - 3600, UTC))
         return {_part_of(job.tags): str(job.job_id()) for job in jobs}
 
     def usage(self, provider_id: str) -> float | None:

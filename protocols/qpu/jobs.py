@@ -71,7 +71,8 @@ class ProviderJob:
         be written: the samples are then kept in this object, and asking again tries again.
         """
         if self._samples is None:
-            self._samples = self._from_records() if self._recorded else self._waited(timeout)
+            project = self._backend.project
+            self._samples = recorded_samples(project, self.uuid, self._sha256) if project and self._recorded else self._waited(timeout)
         return self._samples
 
     def cancel(self) -> JobStatus:
@@ -181,7 +182,7 @@ class ProviderJob:
         kept = {work: self._record(work, bits, calibration) for work, bits in found.items()}
         for work in new:
             project.write_record(self.uuid, work, kept[work])
-        if new or whole:
+        if new:
             self._book(project, {work: record.sha256 for work, record in kept.items()}, whole)
         return kept
 
@@ -222,11 +223,6 @@ class ProviderJob:
             backend.simulated,
             calibration,
         )
-
-    def _from_records(self) -> list[Samples]:
-        if self._backend.project is None:
-            raise QpuConfigError("there is no project folder", where=f"job {self.uuid}", remedy="Name one.")
-        return recorded_samples(self._backend.project, self.uuid, self._sha256)
 
 
 def recorded_samples(project: Project, uuid: str, sha256: dict[int, str]) -> list[Samples]:

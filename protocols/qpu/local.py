@@ -69,7 +69,7 @@ class LocalBackend(LocalProvider):
         """Return the exact law over the classical bits: float64 (2^c,), bit 0 most significant. Static circuits only."""
         (read,) = read_works([work], 1, self.limits, self.name)
         if self._law is not None:
-            return self._law_for(read)
+            return _fitting(self._law, read, self.name)
         if not read.needs.static:
             raise QpuConfigError("a dynamic circuit has no exact law here", where=self.name, remedy="Sample it.")
         import torch
@@ -83,7 +83,7 @@ class LocalBackend(LocalProvider):
                 f"a dynamic circuit may have {DYNAMIC_QUBITS} qubits here, not {work.circuit.num_qubits}", where=self.name, remedy="Choose aer."
             )
         if self._law is not None:
-            self._law_for(work)
+            _fitting(self._law, work, self.name)
         return work, {}
 
     def send(self, plan: Plan, index: int, uuid: str, tags: Sequence[str]) -> str:
@@ -118,20 +118,18 @@ class LocalBackend(LocalProvider):
             return from_codes(codes, work.circuit.num_clbits)
         return scattered(codes, work)
 
-    def _law_for(self, work: ReadWork) -> NDArray[np.float64]:
-        if self._law is None:
-            raise QpuConfigError("there is no law", where=self.name, remedy="Open local:joint with one.")
-        if self._law.size != 2**work.circuit.num_clbits:
-            raise QpuConfigError(
-                f"the law is over {self._law.size} outcomes, the circuit has {work.circuit.num_clbits} classical bits", where=self.name, remedy="Make them fit."
-            )
-        return self._law
-
     def _laws(self, works: Sequence[ReadWork], dtype: Any) -> NDArray[np.float64]:
         """Return the laws over the measured qubits of works of one structure, in the order of `places`."""
         qubits = [qubit for qubit, _ in works[0].needs.places]
         size = max(1, _AMPLITUDES >> works[0].circuit.num_qubits)
         return np.concatenate([_law_of(works[start : start + size], qubits, dtype) for start in range(0, len(works), size)])
+
+
+def _fitting(law: NDArray[np.float64], work: ReadWork, where: str) -> NDArray[np.float64]:
+    clbits = work.circuit.num_clbits
+    if law.size != 2**clbits:
+        raise QpuConfigError(f"the law is over {law.size} outcomes, the circuit has {clbits} classical bits", where=where, remedy="Make them fit.")
+    return law
 
 
 def _law_of(works: Sequence[ReadWork], qubits: list[int], dtype: Any) -> NDArray[np.float64]:

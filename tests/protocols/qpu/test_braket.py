@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -226,7 +227,7 @@ class Session(AwsSession):  # type: ignore[misc]
 class Aws:
     """The stubbed service: what is answered, in order, and what was sent."""
 
-    def __init__(self, shots=(1, 100), cost=None):
+    def __init__(self, shots=(1, 100), cost=None, arn=None):
         self.client = boto3.client("braket", region_name="us-east-1")
         self.stub = Stubber(self.client)
         self.sent: list = []
@@ -239,7 +240,7 @@ class Aws:
         self.client.meta.events.register("before-parameter-build.braket.CreateQuantumTask", self._note)
         self.session = Session(self.client, self.bodies)
         self._names = itertools.count()
-        self.stub.add_response("get_device", self._device(shots, cost), {"deviceArn": ARN})
+        self.stub.add_response("get_device", self._device(shots, cost), {"deviceArn": arn or ARN})
         # Before the stub's own handler: what breaks, breaks before there is an answer.
         self.client.meta.events.register_first("before-parameter-build.*.*", self._break)
         self.stub.activate()
@@ -258,7 +259,7 @@ class Aws:
     @staticmethod
     def _device(shots, cost):
         told = json.loads(LocalSimulator("braket_sv").properties.json())
-        told["service"] |= {"shotsRange": shots, "deviceCost": cost or {"price": 0.01, "unit": "shot"}}
+        told["service"] |= {"shotsRange": shots, "deviceCost": {"price": 0.01, "unit": "shot"} if cost is None else cost or None}
         return {
             "deviceArn": ARN,
             "deviceName": "Sun-1",
@@ -378,6 +379,31 @@ def test_a_task_carries_its_token_and_our_tags(backend, aws):
     assert sent["tags"] == {"heliograph-job": job.uuid, "heliograph-part": "0", "heliograph-tag-0": "first light"}
 
 
+def test_a_tag_of_ours_alone_makes_no_token():
+    from heliograph.protocols.qpu.braket import _with_token
+
+    assert _with_token({"tags": {"heliograph-job": "x"}}) is None
+
+
+def test_results_go_to_the_accounts_own_bucket_where_none_is_named(aws, tmp_path):
+    (tmp_path / "qpu.toml").write_text(SETTINGS.partition("\n")[2])
+    aws.session._default_bucket = "amazon-braket-own"
+    aws.stub.add_response("create_quantum_task", {"quantumTaskArn": TASK.format(0)})
+
+    open_backend(f"braket:{ARN}", tmp_path, client=aws.session).submit([Work(bell())], 3)
+
+    assert aws.sent[0]["outputS3Bucket"] == "amazon-braket-own"
+
+
+def test_a_simulator_at_aws_is_a_cloud_and_a_simulation(home, aws_keys):
+    arn = "arn:aws:braket:::device/quantum-simulator/amazon/sv1"
+    aws = Aws(arn=arn)
+
+    backend = open_backend(f"braket:{arn}", home, client=aws.session)
+
+    assert (backend.cloud, backend.simulated) == (True, True)
+
+
 def test_two_back_ends_of_one_session_name_each_task_by_its_own_job(backend, aws, home, patience):
     aws.stub.add_response("get_device", aws._device((1, 100), None), {"deviceArn": ARN})
     other = open_backend(f"braket:{ARN}", home, client=aws.session, patience=patience)
@@ -440,7 +466,11 @@ def test_when_one_of_two_tasks_fails_the_other_is_recorded_first(backend, aws, h
         job.result()
 
     assert caught.value.missing == (1,)
+    with pytest.raises(QpuJobFailed, match="the ions left"):
+        job.result()
+    # Asked a second time, nothing is fetched or written again.
     assert events(home)[-2:] == ["state", "result"]
+    assert events(home).count("result") == 1
     history = Project(home).ledger.job(job.uuid)
     assert not history.recorded
     assert Project(home).read_record(job.uuid, 0, history.sha256[0]).bits.tolist() == [[0, 0], [1, 1]]
@@ -462,6 +492,18 @@ def test_a_cancelled_task(backend, aws, home):
         job.result()
 
     assert "cancel" in events(home)
+
+
+def test_only_the_task_that_still_runs_is_cancelled(backend, aws):
+    first, second = aws.create(), aws.create()
+    job = backend.submit([Work(bell()), Work(asymmetric())], 3)
+    aws.state(first, "COMPLETED")
+    aws.state(second, "QUEUED")
+    aws.stub.add_response("cancel_quantum_task", {"quantumTaskArn": second, "cancellationStatus": "CANCELLING"}, {"quantumTaskArn": second})
+    aws.state(second, "CANCELLED")
+
+    assert job.cancel() is JobStatus.CANCELLED
+    aws.stub.assert_no_pending_responses()
 
 
 def test_a_conflict_is_an_error_that_says_where_the_job_stands(backend, aws):
@@ -701,6 +743,9 @@ def test_nothing_is_sent_that_the_budget_does_not_cover(aws, tmp_path, home):
     unpriced = Aws(cost={"price": 0.3, "unit": "hour"})
     with pytest.raises(QpuBudgetExceeded, match="nobody knows"):
         open_backend(f"braket:{ARN}", home, client=unpriced.session).submit([Work(bell())], 3)
+    silent = Aws(cost={})
+    with pytest.raises(QpuBudgetExceeded, match="nobody knows"):
+        open_backend(f"braket:{ARN}", home, client=silent.session).submit([Work(bell())], 3)
     by_minute = Aws(cost={"price": 10, "unit": "minute"}, shots=(1, 100))
     timed = open_backend(f"braket:{ARN}", home, client=by_minute.session)
     assert timed.cost([Work(bell())], 250).usd is None
@@ -710,7 +755,7 @@ def test_nothing_is_sent_that_the_budget_does_not_cover(aws, tmp_path, home):
     with pytest.raises(QpuBudgetExceeded, match="usd"):
         again.submit([Work(bell())], 250)
 
-    assert aws.sent == unpriced.sent == []
+    assert aws.sent == unpriced.sent == silent.sent == []
 
 
 def test_a_device_at_aws_says_what_it_does_not_do(aws_keys, home, dynamic_goldens):
@@ -857,33 +902,39 @@ def killed(cloud_at, tmp_path):
     return tmp_path
 
 
+def _later(now):
+    return now() + 601 * 10**9
+
+
 def test_whenever_the_client_is_killed_no_task_is_sent_twice_and_none_that_was_sent_is_lost(killed, cloud_at, patience):
     for point, (_, sent) in POINTS.items():
         cloud = cloud_at(killed / point / "cloud")
         cloud.script()
         backend = open_backend(f"braket:{ARN}", killed / point / "project", client=cloud.session, patience=patience)
-        (uuid,) = backend.project.ledger.jobs()
+        project = backend.project
+        assert project is not None
+        (uuid,) = project.ledger.jobs()
         assert len(cloud.tasks) == sent, point
         if sent == 2:
             assert backend.unanswered() == ([uuid] if point == "second call" else []), point
             if point in {"before result", "result", "whole"}:
                 cloud.script(Download=["kill"])
             assert [samples.bits.tolist() for samples in backend.resume(uuid).result()] == [[[0, 0], [1, 1]] * 2] * 2, point
-            assert backend.project.ledger.job(uuid).recorded
+            assert project.ledger.job(uuid).recorded
         else:
             assert backend.unanswered() == [uuid], point
             with pytest.raises(QpuUnavailable, match="1 of 2 parts" if sent else "no such job"):
                 backend.resume(uuid)
-            assert backend.project.ledger.job(uuid).cost["shots"] == 8
-            now = backend.project.ledger.clock_ns
-            backend.project.ledger.clock_ns = lambda now=now: now() + 601 * 10**9
+            assert project.ledger.job(uuid).cost["shots"] == 8
+            now = project.ledger.clock_ns
+            project.ledger.clock_ns = partial(_later, now)
             assert backend.give_up(uuid)
-            assert spent(backend.project.ledger.jobs().values()).shots == 4 * sent
+            assert spent(project.ledger.jobs().values()).shots == 4 * sent
         if sent == 1:
             with pytest.raises(QpuJobFailed, match="never sent") as caught:
                 backend.resume(uuid).result()
             assert caught.value.missing == (1,)
-            assert backend.project.read_record(uuid, 0, None).bits.tolist() == [[0, 0], [1, 1]] * 2
+            assert project.read_record(uuid, 0, None).bits.tolist() == [[0, 0], [1, 1]] * 2
         assert sorted({task["tags"]["heliograph-part"] for task in cloud.tasks}) == [str(part) for part in range(sent)]
         assert {task["tags"]["heliograph-job"] for task in cloud.tasks} <= {uuid}
         assert len(cloud.tasks) == sent, point

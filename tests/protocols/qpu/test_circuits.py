@@ -10,7 +10,7 @@ from heliograph.core.errors import QpuConfigError, QpuUnsupported
 from heliograph.protocols.qpu.circuits import circuit_hash, read_works
 from heliograph.protocols.qpu.conditions import condition_of
 from heliograph.protocols.qpu.interface import Limits, Work
-from heliograph.protocols.qpu.qasm import parse_qasm
+from heliograph.protocols.qpu.qasm import load_qasm, parse_qasm
 from heliograph.protocols.qpu.simplify import simplified
 
 ALL = Limits(dynamic=True, expr_conditions=True, reset=True)
@@ -53,6 +53,52 @@ def test_the_hash_knows_the_angles_inside_branches_and_the_bindings():
     assert circuit_hash(branched(np.pi)) != circuit_hash(branched(np.pi + 1e-12))
     assert circuit_hash(measured(), [("a", 0.1)]) != circuit_hash(measured(), [("a", 0.2)])
     assert circuit_hash(measured(), [("a", 0.1), ("b", 1.0)]) == circuit_hash(measured(), [("b", 1.0), ("a", 0.1)])
+
+
+def test_the_hash_knows_the_amplitudes_of_a_state_that_is_prepared():
+    def prepared(phase):
+        circuit = QuantumCircuit(1, 1)
+        circuit.initialize(np.array([1, phase]) / np.sqrt(2), 0)
+        circuit.measure(0, 0)
+        return circuit
+
+    assert circuit_hash(prepared(1j), text="") == circuit_hash(prepared(1j), text="")
+    assert circuit_hash(prepared(1j), text="") != circuit_hash(prepared(-1j), text="")
+
+
+def test_a_parameter_that_is_bound_twice_is_refused():
+    circuit = QuantumCircuit(1, 1)
+    circuit.ry(Parameter("a"), 0)
+    circuit.measure(0, 0)
+
+    with pytest.raises(QpuConfigError, match="Bind each once"):
+        read_works([Work(circuit, (("a", 1.0), ("a", 1.0)))], 1, ALL, "here")
+
+
+def test_a_circuit_with_a_reset_at_its_beginning_is_not_static():
+    circuit = QuantumCircuit(1, 1)
+    circuit.reset(0)
+    circuit.measure(0, 0)
+
+    (read,) = read_works([Work(circuit)], 1, ALL, "here")
+
+    assert not read.needs.static
+    assert not read.needs.midcircuit
+
+
+def test_a_classical_variable_is_refused():
+    circuit = measured()
+    circuit.add_var("flag", expr.lift(False))
+
+    with pytest.raises(QpuUnsupported, match="classical variable"):
+        read_works([Work(circuit)], 1, ALL, "here")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(QpuConfigError, match="cannot be read") as caught:
+        load_qasm(tmp_path / "none.qasm")
+
+    assert "none.qasm" in caught.value.where
 
 
 def _no_clbits():

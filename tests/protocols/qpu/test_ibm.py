@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
 
 from heliograph.core.errors import (
     QpuAuthError,
@@ -27,8 +29,9 @@ from heliograph.core.errors import (
 from heliograph.protocols.qpu import JobStatus, Project, Work, open_backend
 from heliograph.protocols.qpu.aer import AerBackend
 from heliograph.protocols.qpu.circuits import read_works
+from heliograph.protocols.qpu.fakes import fake_device, fake_names
 from heliograph.protocols.qpu.feed_forward import direct_s
-from heliograph.protocols.qpu.ibm import IBMRuntimeBackend
+from heliograph.protocols.qpu.ibm import IBMRuntimeBackend, _secrets_of
 from heliograph.protocols.qpu.vendors import masked, unclear, vendor_errors
 
 HERE = Path(__file__).parent
@@ -210,6 +213,50 @@ def test_a_name_of_no_fake_device_is_refused_with_those_there_are():
     assert "santiago" in caught.value.remedy
 
 
+def rotated():
+    angles = ParameterVector("t", 2)
+    circuit = QuantumCircuit(2, 2)
+    circuit.ry(angles[1], 1)
+    circuit.ry(angles[0], 0)
+    circuit.measure([0, 1], [0, 1])
+    return Work.of(circuit, {"t[1]": 0.0, "t[0]": np.pi})
+
+
+def test_parameters_go_by_name_on_aer_and_on_a_fake(aer, perth, majority):
+    assert aer.run([rotated()], 20)[0].bits.tolist() == [[1, 0]] * 20
+    assert majority(perth.run([rotated()], 200, seed=1)[0]) == [1, 0]
+    assert aer.probabilities(rotated()).argmax() == 0b10
+
+
+def test_a_device_that_can_branch_takes_no_expressions_in_the_cloud(tmp_path):
+    lagos = fake_device("lagos")
+
+    cloud = IBMRuntimeBackend("ibm:lagos", lagos, service=object(), project=Project(tmp_path))
+
+    assert (cloud.limits.dynamic, cloud.limits.expr_conditions, cloud.limits.seedable) == (True, False, False)
+    assert IBMRuntimeBackend.fake("lagos").limits.expr_conditions
+
+
+@pytest.mark.parametrize("account", [None, {}, {"token": "from-the-file"}])
+def test_the_token_of_the_account_is_known_wherever_it_comes_from(account, monkeypatch):
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "from-the-environment")
+
+    assert set(_secrets_of(SimpleNamespace(active_account=lambda: account))()) >= {*(account or {}).values(), "from-the-environment"}
+    assert set(_secrets_of(object())()) == {"", "from-the-environment"}
+
+
+def test_fake_devices_are_listed_by_the_names_that_open_them():
+    assert {"santiago", "lagos", "perth"} <= set(fake_names())
+
+
+def test_a_circuit_that_does_not_fit_the_device_is_not_compiled(santiago):
+    wide = QuantumCircuit(6, 1)
+    wide.measure(5, 0)
+
+    with pytest.raises(QpuConfigError, match="TranspilerError"):
+        santiago.compiled(Work(wide))
+
+
 WITHOUT_AER = """
 import sys
 sys.modules["qiskit_aer"] = None
@@ -241,6 +288,7 @@ def test_a_job_on_a_fake_device_is_recorded_at_once_with_the_calibration(tmp_pat
     assert raw["simulated"]
     again = open_backend("fake:santiago", tmp_path).resume(job.uuid)
     assert (again.result()[0].bits == job.result()[0].bits).all()
+    assert (open_backend(f"recorded:{tmp_path}").run([Work(paper)], 100)[0].bits == job.result()[0].bits).all()
 
 
 # IBM's cloud.
@@ -303,6 +351,27 @@ def test_the_bit_order_survives_the_whole_way_through_the_cloud(backend, goldens
     found = backend.run(list(works.values()), 200)
 
     assert {name: majority(samples) for name, samples in zip(works, found, strict=True)} == {name: row for name, (_, row) in goldens.items()}
+
+
+def test_parameters_go_by_name_through_the_cloud(backend, majority):
+    assert majority(backend.run([rotated()], 200)[0]) == [1, 0]
+
+
+def test_a_device_that_tells_no_calibration_leaves_none_behind(backend, home, monkeypatch):
+    job = backend.submit([Work(bell())], 20)
+    monkeypatch.setattr("qiskit_ibm_runtime.IBMBackend.properties", lambda self: None)
+
+    job.result()
+
+    assert Project(home).read_record(job.uuid, 0, None).calibration is None
+
+
+def test_a_failure_without_a_reason_says_so(backend, service, monkeypatch):
+    monkeypatch.setattr("qiskit_ibm_runtime.RuntimeJobV2.error_message", lambda self: None)
+    service.client.script(states=[["Failed", "", 0]])
+
+    with pytest.raises(QpuJobFailed, match="no reason was told"):
+        backend.submit([Work(bell())], 20).result()
 
 
 def test_waiting_polls_ever_more_slowly(backend, service, clock):

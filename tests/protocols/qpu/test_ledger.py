@@ -1,20 +1,25 @@
 """The ledger of jobs and the budget guard, with a cloud of three lines."""
 
 import json
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 
-from heliograph.core.errors import LedgerCorrupt, QpuBudgetExceeded, QpuConfigError, StorageError
+from heliograph.core.errors import LedgerCorrupt, QpuBudgetExceeded, QpuConfigError, QpuUnavailable, StorageError
 from heliograph.core.ledger import Ledger
-from heliograph.protocols.qpu import Budget, Cost, JobStatus, Project, Work, open_backend
+from heliograph.protocols.qpu import Budget, Cost, JobStatus, Limits, Project, Settings, Work, open_backend
 from heliograph.protocols.qpu import budget as guard
 from heliograph.protocols.qpu.budget import Spent
+from heliograph.protocols.qpu.engine import ProviderBackend
 from heliograph.protocols.qpu.ledger import JobHistory, JobLedger, histories
+from heliograph.protocols.qpu.local import LocalBackend
+from heliograph.protocols.qpu.projects import Part
 from heliograph.protocols.qpu.retries import Patience
 
 COST = {"tasks": 1, "shots": 100, "usd": 2.0, "qpu_seconds": 0.0}
@@ -44,6 +49,8 @@ def test_what_counts_against_the_budget(changes, state, counts):
     job = history(**changes)
 
     assert (job.state, job.counts) == (state, counts)
+    assert job.unanswered == (state == "unanswered")
+    assert job.cost == (COST if counts else dict.fromkeys(COST, 0))
     assert guard.spent([job]) == (Spent(1, 100, 2.0, 0.0) if counts else Spent())
 
 
@@ -152,6 +159,8 @@ def test_a_beginning_that_fits_two_jobs_names_none(tmp_path):
     assert ledger.job("ab").uuid == "ab" * 16
     with pytest.raises(QpuConfigError, match="several"):
         ledger.job("a")
+    with pytest.raises(QpuConfigError, match="no such job"):
+        ledger.job("")
 
 
 def test_a_final_state_never_changes():
@@ -160,6 +169,14 @@ def test_a_final_state_never_changes():
     rows += [{"kind": "qpu_state", "uuid": uuid, "state": state} for state in ("RUNNING", "FAILED", "DONE")]
 
     assert histories(rows)[uuid].status is JobStatus.FAILED
+
+
+def test_a_job_that_was_recorded_stays_so():
+    uuid = "ab" * 16
+    rows = [{"kind": "qpu_intent", "uuid": uuid, "parts": 1}]
+    rows += [{"kind": "qpu_result", "uuid": uuid, "sha256": {"0": "x"}, "whole": whole} for whole in (True, False)]
+
+    assert histories(rows)[uuid].recorded
 
 
 def test_a_torn_last_line_is_left_out_and_any_other_damage_is_named(tmp_path, paper):
@@ -225,6 +242,103 @@ def test_the_budget_holds_across_processes_that_run_at_the_same_time(tmp_path):
     assert sum(job.refused for job in jobs.values()) == 7
 
 
+class Cloud(ProviderBackend):
+    """A cloud of a few lines with one part a work: sending fails as `fails` says, the search finds what `known` has."""
+
+    cloud = True
+
+    def __init__(self, folder, *, cloud=True):
+        self.cloud = cloud
+        (folder / "qpu.toml").write_text("[budget]\nmax_jobs = 9\nmax_shots = 1000\n")
+        now = [0.0]
+        patience = Patience(lambda seconds: now.__setitem__(0, now[0] + seconds), lambda: now[0], np.random.default_rng(1))
+        super().__init__("ibm:few", Limits(), project=Project(folder), patience=patience)
+        self.sent: list[int] = []
+        self.fails: dict[int, Exception] = {}
+        self.known: dict[int, str] = {}
+
+    def parts(self, works, shots, seed):
+        return tuple(Part((work,), shots) for work in range(works))
+
+    def translate(self, work, seed):
+        return None, {}
+
+    def send(self, plan, index, uuid, tags):
+        self.sent.append(index)
+        if index in self.fails:
+            raise self.fails[index]
+        return f"task-{index}"
+
+    def search(self, uuid, since_ns):
+        return self.known or super().search(uuid, since_ns)
+
+    def state(self, provider_id):
+        return JobStatus.DONE, ""
+
+    def fetch(self, provider_id, file, part):
+        return [np.full((part.shots, 4), int(provider_id[-1]) % 2, np.uint8)]
+
+
+def test_a_part_that_the_provider_has_already_is_not_sent(tmp_path, paper):
+    backend = Cloud(tmp_path)
+    backend.fails[0] = ConnectionError("the line broke")
+    backend.known = {0: "task-0", 1: "task-1"}
+
+    job = backend.submit([Work(paper)] * 3, 2)
+
+    assert backend.sent == [0, 2]
+    assert job.provider_ids == ("task-0", "task-1", "task-2")
+    assert [samples.bits[0, 0] for samples in job.result()] == [0, 1, 0]
+
+
+def test_a_provider_without_a_search_leaves_an_open_submission_to_the_operator(tmp_path, paper):
+    backend = Cloud(tmp_path)
+    backend.fails[1] = TimeoutError("no answer")
+
+    with pytest.raises(QpuUnavailable, match="TimeoutError") as caught:
+        backend.submit([Work(paper)] * 2, 2)
+
+    (uuid,) = backend.unanswered()
+    assert uuid in caught.value.remedy
+    assert backend.sent == [0, 1]
+    with pytest.raises(QpuUnavailable, match="1 of 2 parts"):
+        backend.resume(uuid)
+
+
+def test_without_a_project_an_open_submission_is_looked_for_as_well(tmp_path, paper):
+    backend = Cloud(tmp_path, cloud=False)
+    backend.project = None
+    backend.fails[0] = ConnectionError("the line broke")
+
+    with pytest.raises(QpuUnavailable, match="the line broke"):
+        backend.submit([Work(paper)], 2)
+
+    assert backend.unanswered() == []
+
+
+def test_only_the_open_jobs_of_the_back_end_itself_are_listed(tmp_path, paper):
+    backend = Cloud(tmp_path)
+    Project(tmp_path).ledger.append("intent", uuid="ab" * 16, parts=1, cloud=True, cost={**COST, "usd": 0.0}, backend="ibm:other")
+    backend.fails[0] = ConnectionError("the line broke")
+    with pytest.raises(QpuUnavailable):
+        backend.submit([Work(paper)], 2)
+
+    (uuid,) = backend.unanswered()
+
+    assert uuid != "ab" * 16
+    assert sum(job.unanswered for job in Project(tmp_path).ledger.jobs().values()) == 2
+
+
+def test_settings_that_are_given_hold_instead_of_the_projects(tmp_path):
+    (tmp_path / "qpu.toml").write_text("optimization_level = 2\n")
+    home = Project(tmp_path)
+
+    assert LocalBackend(project=home, settings=Settings(optimization_level=3)).settings.optimization_level == 3
+    assert LocalBackend(project=home).settings.optimization_level == 2
+    assert LocalBackend().settings == Settings()
+    assert open_backend().name == "local"
+
+
 def test_files_of_a_project_are_for_their_owner_alone(tmp_path, paper):
     open_backend("local", tmp_path / "p").run([Work(paper)], 5)
 
@@ -244,6 +358,23 @@ def test_a_lost_job_file_is_named(tmp_path, paper):
         open_backend("local", tmp_path).resume(job.uuid)
 
     assert job.uuid in caught.value.where
+
+
+def test_a_job_file_of_another_kind_is_named(tmp_path, paper):
+    backend = open_backend("local", tmp_path)
+    job = backend.submit([Work(paper)], 5)
+    path = tmp_path / "jobs" / f"{job.uuid}.json"
+    path.write_text(path.read_text().replace("heliograph-qpu-job/1", "heliograph-qpu-job/2"))
+
+    with pytest.raises(QpuConfigError, match="heliograph-qpu-job/2"):
+        Project(tmp_path).read_job(job.uuid)
+
+
+def test_a_folder_that_may_not_be_written_is_no_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        Project(tmp_path)
 
 
 def test_delays_grow_and_are_spread():

@@ -6,11 +6,12 @@ import time
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter
+from qiskit.circuit import Gate, Parameter
 from qiskit.quantum_info import Statevector
 
 from heliograph.core.errors import ParameterError, QpuConfigError, QpuUnsupported
 from heliograph.protocols.qpu import Work, open_backend
+from heliograph.protocols.qpu.factory import KNOWN, Known
 from heliograph.protocols.qpu.feed_forward import accepted, direct_s, e2, e2_terms, guessed_s, guessed_shots, xor_free_s
 from heliograph.protocols.qpu.local import LocalBackend
 
@@ -232,6 +233,55 @@ def test_without_a_project_a_job_lives_as_long_as_its_back_end(backend, paper):
     assert job.cancel() == "DONE"
     with pytest.raises(QpuConfigError, match="project"):
         LocalBackend().resume(job.uuid)
+
+
+def test_a_barrier_inside_a_branch_is_passed_over(backend):
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.barrier()
+        circuit.x(1)
+    circuit.measure(1, 1)
+
+    assert backend.run([Work(circuit)], 5)[0].bits.tolist() == [[1, 1]] * 5
+
+
+def test_an_operation_that_is_no_gate_is_refused(backend):
+    circuit = QuantumCircuit(1, 1)
+    circuit.append(Gate("mystery", 1, []), [0])
+    circuit.measure(0, 0)
+
+    with pytest.raises(QpuUnsupported, match="mystery"):
+        backend.submit([Work(circuit)], 5)
+
+
+def test_what_is_not_compiled_is_run_as_it_was_given(backend, paper):
+    assert backend.compiled(Work(paper)) is paper
+
+
+def test_old_jobs_without_a_project_are_forgotten(paper, monkeypatch):
+    monkeypatch.setattr("heliograph.protocols.qpu.engine.REMEMBERED", 2)
+    backend = LocalBackend()
+    first, second, third = (backend.submit([Work(paper)], 5) for _ in range(3))
+
+    assert backend.resume(second.uuid) is second
+    assert backend.resume(third.uuid) is third
+    with pytest.raises(QpuConfigError, match="end with their process"):
+        backend.resume(first.uuid)
+
+
+def test_a_job_without_a_project_cannot_be_given_up(backend, paper):
+    with pytest.raises(QpuConfigError, match="no project folder"):
+        backend.give_up(backend.submit([Work(paper)], 5).uuid)
+
+
+def test_which_back_ends_are_installed_is_told():
+    missing = Known("x", "nowhere", ("no_such_module", "no-such-package"))
+
+    assert all(one.installed for one in KNOWN)
+    assert not missing.installed
+    assert {one.config.partition(":")[0] for one in KNOWN if one.cloud} == {"ibm", "braket"}
 
 
 def test_a_sweep_of_1024_works_takes_at_most_5_us_a_gate_and_circuit(backend):

@@ -16,9 +16,11 @@ from qiskit.circuit import Parameter
 
 from heliograph.core.errors import ParameterError, QpuConfigError, QpuJobFailed, QpuQueueTimeout, QpuUnsupported, StorageError
 from heliograph.protocols.qpu import Budget, JobStatus, Project, Samples, Settings, Work, open_backend
+from heliograph.protocols.qpu.circuits import circuit_hash
 from heliograph.protocols.qpu.exchange import Imported, export_job, import_result
+from heliograph.protocols.qpu.notice import NOTICE
 from heliograph.protocols.qpu.qasm import load_qasm
-from heliograph.protocols.qpu.records import Record, parse_record, read_record, write_record
+from heliograph.protocols.qpu.records import Record, parse_record, read_record, versions, write_record
 from heliograph.protocols.qpu.settings import load_settings
 
 
@@ -108,6 +110,11 @@ def test_no_file_and_no_json_are_refused(tmp_path):
         open_backend(f"recorded:{tmp_path / 'nowhere'}")
 
 
+def test_samples_that_are_no_table_are_none():
+    with pytest.raises(ParameterError):
+        Samples(np.zeros(4, np.uint8), (("c", 4),), {})
+
+
 def test_samples_that_do_not_fit_their_registers_are_none():
     with pytest.raises(ParameterError):
         Samples(np.zeros((3, 2), np.uint8), (("c", 3),))
@@ -171,6 +178,18 @@ def test_a_simulation_whose_process_ended_has_failed(tmp_path, paper):
 
     with pytest.raises(QpuJobFailed, match="process"):
         open_backend("local", tmp_path).resume(job.uuid)
+
+
+@pytest.mark.parametrize("name", ["local", "aer", "braket:sv"])
+def test_samples_that_ended_with_their_process_are_told(tmp_path, paper, name):
+    job = open_backend(name, tmp_path).submit([Work(paper)], 20)
+    ledger = tmp_path / "qpu-ledger.jsonl"
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:2]))
+    (tmp_path / "records" / f"{job.uuid}-0.json").unlink()
+    assert not (tmp_path / "records" / f"{job.uuid}.calibration.json").exists()
+
+    with pytest.raises(QpuJobFailed, match="ended with the process"):
+        open_backend(name, tmp_path).resume(job.uuid).result()
 
 
 def test_a_seed_of_the_project_is_used(tmp_path, paper):
@@ -374,6 +393,135 @@ def test_a_record_of_another_project_is_taken_in(tmp_path, paper):
     path.write_text(path.read_text().replace('"sha256": "', '"sha256": "0'))
     with pytest.raises(QpuConfigError, match="altered"):
         import_result(Project(tmp_path / "b"), path)
+
+
+def measured_two():
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure([0, 1], [0, 1])
+    return circuit
+
+
+def measured_elsewhere(tmp_path, of, work=0, shots=4, **changes):
+    """A record of a work as somebody else's device would give it."""
+    sent = Project(tmp_path).read_job(of.uuid).works[work]
+    bits = np.array([[n % 2, 1] for n in range(shots)], np.uint8)
+    given = {"backend": "ibm:theirs", "hash": sent.hash, "cregs": sent.cregs, "simulated": False, "seed": None, "provider_ids": ("job-7",)}
+    path = tmp_path / "theirs.json"
+    write_record(path, record(bits, **(given | changes)))
+    return path
+
+
+def rows(tmp_path, kind):
+    found = [json.loads(line) for line in (tmp_path / "qpu-ledger.jsonl").read_text().splitlines()]
+    return [row for row in found if row["kind"] == f"qpu_{kind}"]
+
+
+def test_a_result_leaves_a_row_in_the_ledger_that_tells_it_was_taken_in_by_hand(tmp_path, job):
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[{"work": 1, "bitstrings": ["11", "01", "10", "00"]}]))
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[{"work": 0, "bitstrings": ["11", "01", "10", "00"]}]), job.uuid[:7])
+
+    history = Project(tmp_path).ledger.job(job.uuid)
+    assert [[*row["sha256"]] for row in rows(tmp_path, "imported")] == [["1"], ["0"]]
+    assert history.imported == history.sha256
+    assert (history.state, history.recorded) == ("DONE", True)
+
+
+def test_records_of_somebody_else_complete_the_job_they_are_given_for(tmp_path, job):
+    name = measured_elsewhere(tmp_path, job, 1).rename(tmp_path / f"{job.uuid}-1.json")
+    first = import_result(Project(tmp_path), name)
+    assert job.status() is JobStatus.QUEUED
+    second = import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, 0, ordered=False), job.uuid[:8])
+
+    assert first == second == Imported(job.uuid, 1, in_ledger=True)
+    samples = open_backend("outside:quafu", tmp_path).resume(job.uuid).result()
+    assert samples[1].bits.tolist() == [[0, 1], [1, 1], [0, 1], [1, 1]]
+    assert samples[0].counts() == {"01": 2, "11": 2}
+    assert not samples[0].ordered
+    assert not samples[0].meta["simulated"]
+    assert {(row["made_with"], *row["made_as"]) for row in rows(tmp_path, "imported")} == {("ibm:theirs", "job-7")}
+    assert Project(tmp_path).ledger.job(job.uuid).state == "DONE"
+
+
+@pytest.mark.parametrize("language", ["qasm2", "qasm3"])
+def test_a_record_of_the_circuit_as_it_was_exported_is_known(tmp_path, job, language):
+    text, *_ = export_job(Project(tmp_path), job.uuid, tmp_path, language)
+    exported = circuit_hash(load_qasm(text))
+    assert exported != Project(tmp_path).read_job(job.uuid).works[0].hash
+
+    taken = import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, hash=exported), job.uuid)
+
+    assert taken.in_ledger
+    assert rows(tmp_path, "imported")[0]["sha256"].keys() == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"simulated": True}, "was simulated"),
+        ({"hash": "0" * 64}, "none of the job's works"),
+        ({"shots": 3}, "none of the job's works"),
+        ({"cregs": (("d", 2),)}, "none of the job's works"),
+    ],
+)
+def test_a_record_that_does_not_fit_the_job_is_refused(tmp_path, job, changes, says):
+    with pytest.raises(QpuConfigError, match=says):
+        import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, **changes), job.uuid)
+
+    assert rows(tmp_path, "imported") == []
+    assert job.status() is JobStatus.QUEUED
+
+
+def test_a_second_record_of_one_work_and_a_result_of_another_job_are_refused(tmp_path, job):
+    import_result(Project(tmp_path), measured_elsewhere(tmp_path, job), job.uuid)
+    other = open_backend("outside:quafu", tmp_path).submit([Work(measured_two())], 4)
+
+    with pytest.raises(QpuConfigError, match="none of the job's works that still wait"):
+        import_result(Project(tmp_path), measured_elsewhere(tmp_path, job), job.uuid)
+    with pytest.raises(QpuConfigError, match="of another job"):
+        import_result(Project(tmp_path), filled(tmp_path, job), other.uuid)
+
+
+def test_a_record_of_a_dynamic_circuit_is_known_by_the_one_language_that_has_words_for_it(tmp_path, dynamic_goldens):
+    waiting = open_backend("outside:quafu", tmp_path).submit([Work(dynamic_goldens["branch"][0])], 4)
+
+    assert import_result(Project(tmp_path), measured_elsewhere(tmp_path, waiting), waiting.uuid).in_ledger
+
+
+def test_a_record_that_the_ledger_knows_is_put_back_where_it_was_lost(tmp_path, paper):
+    made = open_backend("local", tmp_path).submit([Work(paper)] * 2, 30)
+    kept = Project(tmp_path).record_path(made.uuid, 0)
+    copy = tmp_path / "copies" / kept.name
+    copy.parent.mkdir()
+    copy.write_bytes(kept.read_bytes())
+    kept.unlink()
+    with pytest.raises(QpuConfigError, match="cannot be read"):
+        open_backend("local", tmp_path).resume(made.uuid).result()
+
+    first, again = (import_result(Project(tmp_path), copy) for _ in range(2))
+
+    assert first == again == Imported(made.uuid, 1, in_ledger=True)
+    assert (open_backend("local", tmp_path).resume(made.uuid).result()[0].bits == made.result()[0].bits).all()
+    assert rows(tmp_path, "imported") == []
+
+
+def test_another_record_under_the_name_of_a_job_that_was_run_here_is_refused(tmp_path, paper):
+    made = open_backend("local", tmp_path).submit([Work(paper)], 4)
+    path = tmp_path / f"{made.uuid}-0.json"
+    write_record(path, record(np.zeros((4, 4), np.uint8)))
+
+    with pytest.raises(QpuConfigError, match="ran on local"):
+        import_result(Project(tmp_path), path)
+
+
+def test_versions_of_what_is_not_installed_are_left_out(monkeypatch):
+    monkeypatch.setattr("heliograph.protocols.qpu.records._PACKAGES", ("qiskit", "no-such-package"))
+
+    assert versions().keys() == {"qiskit"}
+
+
+def test_what_is_said_beside_cloud_runs_says_who_sees_what():
+    for words in ("operator", "hides nothing between the parties", "not signed"):
+        assert words in NOTICE
 
 
 def test_a_job_for_others_cannot_be_cancelled_from_here(job):

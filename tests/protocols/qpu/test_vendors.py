@@ -11,7 +11,7 @@ from botocore.exceptions import CredentialRetrievalError
 
 from heliograph.core.errors import QpuAuthError, QpuError
 from heliograph.protocols.qpu.braket import _secrets_of
-from heliograph.protocols.qpu.vendors import vendor_errors
+from heliograph.protocols.qpu.vendors import names_of, status_of, unclear, vendor_errors
 
 TOKEN = "tok+en/of=mine"
 
@@ -76,6 +76,15 @@ def test_arguments_that_show_nothing_stay_as_they_are():
         raise error
 
     assert error.args == (104, {"a": 1})
+
+
+def test_causes_that_go_round_in_a_circle_are_read_once_round_and_no_further():
+    first, second = ConnectionError("one"), TimeoutError("two")
+    first.__cause__, second.__cause__ = second, first
+
+    assert {"ConnectionError", "TimeoutError"} <= names_of(first)
+    assert status_of(first) is None
+    assert unclear(first)
 
 
 def of_a_role():
