@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import acquire, bench, calibrate, data, demo, doctor, instruments, keyrate, keys, learn, optimise, qot, qpu, station
+from . import acquire, bench, calibrate, data, demo, doctor, gui, instruments, keyrate, keys, learn, optimise, qot, qpu, station
 from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("demo")(demo.demo)
+app.command("gui")(gui.gui)
 app.add_typer(bench.app, name="bench")
 app.add_typer(station.app, name="station")
 app.add_typer(instruments.app, name="instruments")

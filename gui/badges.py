@@ -58,11 +58,12 @@ class Badge(QWidget):
     """One state: its shape, its word, and where there is room what stands behind it.
 
     title: what is in this state; the accessible name is "title: word, detail".  titled: the title is shown, too.
+    loud: its word is in capitals.
     """
 
-    def __init__(self, title: str, word: str = "unknown", detail: str = "", parent: QWidget | None = None, *, titled: bool = False) -> None:
+    def __init__(self, title: str, word: str = "unknown", detail: str = "", parent: QWidget | None = None, *, titled: bool = False, loud: bool = False) -> None:
         super().__init__(parent)
-        self.title, self.word, self.detail, self.titled = title, "", "", titled
+        self.title, self.word, self.detail, self.titled, self._loud = title, "", "", titled, loud
         self._stale = False
         self.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         self.set_state(word, detail)
@@ -96,7 +97,8 @@ class Badge(QWidget):
     @property
     def shown(self) -> str:
         """Return the text beside the shape."""
-        return f"{self.title}: {self.told}" if self.titled else self.told
+        told = self.told if not self._loud else self.told.replace(self.word, self.word.upper(), 1)
+        return f"{self.title}: {told}" if self.titled else told
 
     def retheme(self) -> None:
         """Take the colours of another theme."""

@@ -134,13 +134,6 @@ class Desk(QObject):
         self.events_seen += len(fresh)
         return fresh
 
-    def forget(self) -> None:
-        """Forget all states: another bench is opened."""
-        self._states.clear()
-        self._came.clear()
-        for topic in self._versions:
-            self._versions[topic] += 1
-
     # Asking
 
     def ask(

@@ -70,6 +70,9 @@ class Flow(QLayout):
         margins = self.contentsMargins()
         room = rect.marginsRemoved(margins)
         x, y, line = room.x(), room.y(), 0
+        if move:
+            # What is left over is shared by top and bottom.
+            y += max(0, (rect.height() - self._place(QRect(0, 0, rect.width(), 0), move=False)) // 2)
         for items in self._lines(room.width()):
             line = max(item.sizeHint().height() for item in items)
             x = room.x()

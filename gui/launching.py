@@ -37,6 +37,12 @@ def simulated_station(folder: Path) -> Path:
     return path
 
 
+def other_window(station: Path) -> None:
+    """Open another window, for another bench; it lives by itself."""
+    command = [sys.executable, "-m", "heliograph", "gui", "--station", str(station)]
+    subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
 class Owner:
     """The owner of a bench as a process of this window's; it goes on if the window is killed, and its watchdog sees to the light then."""
 

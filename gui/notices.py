@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QKeySequence, QPainter, QPaintEvent, QShortcut
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ..core.errors import HeliographError
 from . import theme, words
@@ -77,13 +77,14 @@ class Notices(QFrame):
         close.setAccessibleName("Dismiss the notice")
         more.clicked.connect(self.show_earlier)
         close.clicked.connect(self.hide)
-        grid = QGridLayout(self)
-        grid.addWidget(self._sign, 0, 0, 2, 1)
-        grid.addWidget(self._what, 0, 1)
-        grid.addWidget(self._remedy, 1, 1)
-        grid.addWidget(more, 0, 2, 2, 1)
-        grid.addWidget(close, 0, 3, 2, 1)
-        grid.setColumnStretch(1, 1)
+        texts = QVBoxLayout()
+        texts.addWidget(self._what)
+        texts.addWidget(self._remedy)
+        line = QHBoxLayout(self)
+        line.addWidget(self._sign)
+        line.addLayout(texts, 1)
+        line.addWidget(more)
+        line.addWidget(close)
         self.hide()
 
     def tell(self, what: object) -> None:

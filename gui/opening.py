@@ -48,14 +48,17 @@ class Opening(QObject):
         self._work(lambda: launching.simulated_station(folder), self.open)
 
     def open(self, station: Path) -> None:
-        """Attach to the bench of a station; its owner is started if there is none."""
-        self.detach()
+        """Attach to the bench of a station; its owner is started if there is none. A window is for one bench: another one opens another window."""
         station = station.resolve()
         if not station.is_file():
             self._failed(StorageError("there is no such file", where=str(station), remedy="`heliograph station new FILE` writes one."))
             return
+        if self._desk.station is not None:
+            if station != self._desk.station:
+                launching.other_window(station)
+            self.start()
+            return
         self._desk.station = station
-        self._desk.forget()
         self.began.emit(station)
         self._safety.guard = Guard(station)
         self.connection = Connection(station, self._desk.mailbox, lambda standing: self._desk.later(lambda: self._stands(standing)))

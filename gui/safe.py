@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, Signal
@@ -64,7 +65,7 @@ class SafeButton(QPushButton):
         self.setStyleSheet(
             f"QPushButton#safe {{ background: {now.trip}; color: {now.on_trip}; border: 2px solid {now.trip}; border-radius: 4px; padding: 4px 14px;"
             f" min-height: {LEAST_PX - 12}px; min-width: {LEAST_PX}px; }}"
-            f" QPushButton#safe:focus {{ border: 2px solid {now.on_trip}; outline: 2px solid {now.text}; }}"
+            f" QPushButton#safe:focus {{ outline: 2px solid {now.on_trip}; }}"
             f" QPushButton#safe:pressed {{ background: #7A0016; }}"
         )
 
@@ -214,10 +215,14 @@ class SafePanel(QFrame):
         self._desk.announce(self._title.text())
         self._desk.notice(error)
 
-    def reported(self, safety: Mapping[str, Any]) -> None:
-        """Show a safe state that the owner reports after a trip."""
-        if safety.get("state") == "TRIPPED" and not self._waits:
-            self.made({"by": "the owner", "cause": safety.get("cause", ""), "reports": safety.get("reports", ())})
+    def follow(self, safety: Mapping[str, Any]) -> None:
+        """Show the safe state that followed a trip, once; a press of this window's own is shown by its own answer."""
+        tripped = safety.get("state") == "TRIPPED"
+        reports = [one if isinstance(one, Mapping) else asdict(one) for one in safety.get("reports", ())]
+        shown = (str(safety.get("cause")), tuple((one["name"], one["state"]) for one in reports)) if tripped else None
+        if tripped and not self._waits and shown != self._shown and reports:
+            self.made({"by": "the owner", "cause": safety.get("cause", ""), "reports": reports})
+        self._shown = shown
 
     def _say(self, text: str) -> None:
         self._title.setText(text)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
 from . import words
@@ -47,8 +47,9 @@ class Strip(QFrame):
         self.interval_ms = 100
         self.setAccessibleName("Bench at a glance")
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self.mode = Badge("Bench", "unknown")
-        self.safety = Badge("Safety", "unknown")
+        self.nothing = Badge("Bench", "unknown", "no bench is open")
+        self.mode = Badge("Bench", "unknown", loud=True)
+        self.safety = Badge("Safety", "unknown", titled=True)
         self.interlocks = Badge("Interlocks", "unknown", titled=True)
         self.owner = Badge("Owner", "lost", titled=True)
         self.run = Badge("Run", "idle", "no run")
@@ -77,9 +78,8 @@ class Strip(QFrame):
 
     def items(self) -> list[QWidget]:
         """Return what stands in the strip beside the safe button, in order."""
-        return [
-            self.mode, self.safety, self.interlocks, self.owner, self.run, self.abort, self.key, self.age, self.pace, self.view_only, self.take_over
-        ]  # fmt: skip
+        bench = [self.nothing, self.mode, self.safety, self.interlocks, self.owner]
+        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.view_only, self.take_over]
 
     def abort_run(self) -> None:
         """Abort the run that is on."""
@@ -137,8 +137,10 @@ class Strip(QFrame):
         age = self._desk.age_s()
         stale = not self._desk.is_connected or age is None or age > words.STALE_S
         self.age.show_text(f"data {words.age(age)}")
+        self.nothing.setVisible(self._desk.station is None)
         self.age.setVisible(self._desk.station is not None)
         for widget in (self.mode, self.safety, self.interlocks, self.run, self.key):
+            widget.setVisible(self._desk.station is not None)
             widget.set_stale(stale)
         self.pace.setVisible(self.interval_ms > 100)
         self.pace.show_text(f"drawing every {self.interval_ms} ms")
@@ -172,7 +174,7 @@ class Gauge(QProgressBar):
         self.setFormat(text.replace("%", "%%"))
         self.setAccessibleName(f"Key store: {text}{', stale' if self._stale else ''}")
         self.setToolTip(f"Key store: {text}")
-        self.setFixedWidth(self.fontMetrics().horizontalAdvance(text) + 32)
+        self.setFixedWidth(QApplication.fontMetrics().horizontalAdvance(text) + 32)
 
     def set_stale(self, stale: bool) -> None:
         """Grey it while it may be out of date."""
@@ -204,7 +206,7 @@ class SmallStrip(QFrame):
         super().__init__()
         self._desk = desk
         self.setAccessibleName("Bench at a glance, small")
-        self.mode, self.safety, self.age = Badge("Bench"), Badge("Safety"), Value("Data age")
+        self.mode, self.safety, self.age = Badge("Bench", loud=True), Badge("Safety", titled=True), Value("Data age")
         self.safe = SafeButton(press)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
@@ -220,7 +222,7 @@ class SmallStrip(QFrame):
         if station is not None:
             self.mode.set_state(station.mode.lower())
         if safety is not None:
-            self.safety.set_state(safety["state"].lower(), safety["cause"])
+            self.safety.set_state(safety["state"].lower(), f"cause {safety['cause']}" if safety["cause"] else "")
         self.age.show_text(f"data {words.age(age)}")
         for badge in (self.mode, self.safety):
             badge.set_stale(age is None or age > words.STALE_S)

@@ -52,8 +52,10 @@ class Welcome(QWidget):
         middle = QWidget()
         middle.setLayout(column)
         middle.setMaximumWidth(900)
+        middle.setMinimumWidth(520)
         outer.addWidget(middle, 0, Qt.AlignmentFlag.AlignHCenter)
         outer.addStretch(2)
+        self.setFocusProxy(self._simulated)
         self.retheme()
         self.show_recent()
 

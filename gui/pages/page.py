@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QChildEvent, QEvent, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QDockWidget, QMainWindow, QScrollArea, QTabBar, QVBoxLayout, QWidget
 
 from .. import access
 from ..desk import Desk
+from ..plots import Chart
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
@@ -93,6 +94,22 @@ class Page(QMainWindow):
         """Say whether any of it is on the screen: the page, or a panel that was torn off."""
         return self.isVisible() or any(dock.isFloating() and dock.isVisible() for dock in self.findChildren(QDockWidget))
 
+    def enqueue(self) -> None:
+        """Put what this page starts into the queue (Ctrl+Enter); a page that starts nothing goes to the queue."""
+        self.desk.show_page("queue")
+
+    def wish(self, wanted: Any) -> None:
+        """Show what another page sent the operator here for, such as a run's path; a page that is sent to overrides this."""
+
+    def childEvent(self, event: QChildEvent) -> None:  # noqa: N802
+        """Let the tabs of panels that lie on each other keep their whole titles."""
+        super().childEvent(event)
+        tabs = event.child()
+        if event.type() == QEvent.Type.ChildPolished and isinstance(tabs, QTabBar):
+            tabs.setElideMode(Qt.TextElideMode.ElideNone)
+            tabs.setUsesScrollButtons(True)
+            tabs.setAccessibleName("Panels")
+
     def filter_field(self) -> QWidget | None:
         """Return the field that Ctrl+F goes to, if the page has one."""
         return None
@@ -120,7 +137,7 @@ class Panel(QDockWidget):
         self._inside = QWidget()
         self._layout = QVBoxLayout(self._inside)
         self._layout.setContentsMargins(4, 4, 4, 4)
-        self._layout.addWidget(widget)
+        self._layout.addWidget(widget if isinstance(widget, QAbstractScrollArea | Chart) else Scroll(widget))
         self._content = widget
         self.setWidget(self._inside)
         self.topLevelChanged.connect(self._torn_off)
@@ -132,11 +149,31 @@ class Panel(QDockWidget):
         if self._strip is not None:
             self._strip.setVisible(floating)
 
+    def retheme(self) -> None:
+        """Take the text size of now: the title of a panel has a font of its own."""
+        self.setFont(QApplication.font())
+
     def focus(self) -> None:
         """Bring the panel to the front and put the focus on the first control in it."""
         self.raise_()
         found = first_control(self._content)
         (found or self._content).setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+
+class Scroll(QScrollArea):
+    """Keeps what does not fit reachable, instead of cut off; asks for as much room as what is in it."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidgetResizable(True)
+        self.setWidget(widget)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return what the widget asks for."""
+        inside = self.widget()
+        return inside.sizeHint() + QSize(2, 2) if inside is not None else super().sizeHint()
 
 
 def first_control(inside: QWidget) -> QWidget | None:

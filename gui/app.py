@@ -1,0 +1,79 @@
+"""Starting the window, and ending it: by its own doing, Ctrl-C, or after a while."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QLocale, QTimer
+from PySide6.QtGui import QFontDatabase
+from PySide6.QtWidgets import QApplication
+
+from ..core.errors import BenchError, DependencyMissing
+from . import launching, layout
+from .desk import Desk
+from .window import Window
+
+log = logging.getLogger(__name__)
+
+
+def application() -> QApplication:
+    """Return Qt's application, made where there is none: Fusion everywhere, numbers with a point. Raises DependencyMissing without any font."""
+    QLocale.setDefault(QLocale.c())
+    found = QApplication.instance()
+    app = found if isinstance(found, QApplication) else QApplication(["heliograph"])
+    app.setApplicationName("heliograph")
+    app.setApplicationDisplayName("Heliograph")
+    app.setStyle("Fusion")
+    if not QFontDatabase.families():
+        raise DependencyMissing("no font is installed, so no text could be seen", where="window", remedy="On Debian: apt-get install fonts-dejavu-core")
+    return app
+
+
+def run(station: Path | None, *, demo: bool = False, exit_after: float | None = None, folder: Path = launching.DEMO_FOLDER) -> int:
+    """Show the window until it is closed, and return the exit code.
+
+    station: to attach to; its owner is started if it has none.  demo: the simulated bench of `folder`.  exit_after: seconds after which it closes by itself.
+    Raises DependencyMissing.
+    """
+    app = application()
+    app.setQuitOnLastWindowClosed(False)
+    desk = Desk(settings=layout.settings())
+    window = Window(desk)
+    window.closed.connect(app.quit)
+    _hear_exceptions(desk)
+    _hear_signals(window)
+    window.show()
+    if demo:
+        window.opening.simulate(folder)
+    elif station is not None:
+        window.opening.open(station)
+    if exit_after is not None:
+        QTimer.singleShot(round(exit_after * 1000), window, window.close_now)
+    try:
+        return app.exec()
+    finally:
+        window.leave()
+        sys.excepthook = sys.__excepthook__
+
+
+def _hear_exceptions(desk: Desk) -> None:
+    """Make a notice and a line in the log of what nobody caught; Qt goes on."""
+
+    def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt | SystemExit):
+            sys.__excepthook__(kind, error, trace)
+            return
+        log.error("not caught", exc_info=(kind, error, trace))
+        desk.notice(BenchError(f"the window met an error of its own ({kind.__name__}: {error})", where="window", remedy="The rest goes on; please report it."))
+
+    sys.excepthook = told
+
+
+def _hear_signals(window: Window) -> None:
+    """Close in order when the terminal or the system asks; the window's clock lets Python look ten times a second."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close_now))

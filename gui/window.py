@@ -1,0 +1,345 @@
+"""The window: strip, notices, pages, menus. It shows what the owner confirmed and sends what the operator wants."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+
+from . import announce, layout, theme, words
+from .desk import Desk
+from .menus import Menus
+from .notices import Notices
+from .opening import Opening
+from .pages import registry
+from .pages.page import Page, Panel, first_control
+from .safe import Keys, SafePanel, Safety
+from .strip import SmallStrip, Strip, bench_row
+from .tick import Tick
+from .welcome import FirstLight, Welcome, remember
+
+log = logging.getLogger(__name__)
+
+TEXT_SIZES = (100, 110, 125, 150, 175, 200)
+_GEOMETRY = f"layout/{layout.VERSION}/{layout.PROFILE}/window"
+_START = "Bench, Start the bench, starts it again."
+
+
+class Window(QMainWindow):
+    """The main window of one bench.  closed: emitted once everything has been left in order."""
+
+    closed = Signal()
+
+    def __init__(self, desk: Desk, *, pages: list[type[Page]] | None = None) -> None:
+        super().__init__()
+        self.desk = desk
+        self._classes = registry.classes() if pages is None else pages
+        self._point_size = QApplication.font().pointSizeF()
+        self._over = False
+        self.asks_before_closing = True
+        self.safety = Safety(desk)
+        self.keys = Keys()
+        self.opening = Opening(desk, self.safety)
+        self.strip = Strip(desk, self.safety.press)
+        self.safe_panel = SafePanel(desk)
+        self.notices = Notices()
+        self.first_light = FirstLight(desk)
+        self.announcer = announce.Announcer(desk)
+        self.welcome = Welcome(desk)
+        self.tabs, self.stack = QTabBar(), QStackedWidget()
+        self._shown: set[str] = set()
+        self._build()
+        self.pages = self._make_pages()
+        self.layouts = layout.Layouts(desk, self.pages)
+        self.tick = Tick(desk, self.pages, (self.strip, self.announcer, self.first_light))
+        self.menus = Menus(self)
+        self._connect()
+        self.apply_appearance()
+        self._titled()
+        self._place()
+        self.tick.start()
+
+    # Made once
+
+    def _build(self) -> None:
+        self.setObjectName("window")
+        self.setAnimated(False)
+        self.tabs.setAccessibleName("Pages")
+        self.tabs.setExpanding(False)
+        self.tabs.setDrawBase(False)
+        self.tabs.setUsesScrollButtons(True)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(4)
+        for widget in (self.strip, self.safe_panel, self.notices, self.first_light, self.tabs):
+            column.addWidget(widget)
+        column.addWidget(self.stack, 1)
+        self.setCentralWidget(inside)
+        self.stack.addWidget(self.welcome)
+        self.tabs.hide()
+
+    def _connect(self) -> None:
+        desk, safety = self.desk, self.safety
+        QApplication.instance().installEventFilter(self.keys)  # type: ignore[union-attr]
+        self.keys.safe.connect(safety.press)
+        self.keys.abort.connect(self.strip.abort_run)
+        safety.asked.connect(self.safe_panel.asked)
+        safety.made.connect(self.safe_panel.made)
+        safety.failed.connect(self.safe_panel.failed)
+        desk.noticed.connect(self._notice)
+        desk.announced.connect(lambda text: announce.say(self, text))
+        desk.page_wanted.connect(self.show_page)
+        desk.control_changed.connect(self._control_changed)
+        desk.connected.connect(self._connected)
+        desk.ticked.connect(self._ticked)
+        self.opening.began.connect(self._began)
+        self.opening.progress.connect(self._progress)
+        self.welcome.simulate.connect(self.opening.simulate)
+        self.welcome.chosen.connect(self.opening.open)
+        self.tabs.currentChanged.connect(lambda at: self._show(self.pages[at]) if 0 <= at < len(self.pages) else None)
+        Panel.strip = lambda: SmallStrip(desk, safety.press)
+
+    def _make_pages(self) -> list[Page]:
+        pages = [one(self.desk) for one in self._classes]
+        for number, page in enumerate(pages, 1):
+            page.default_layout()
+            self.stack.addWidget(page)
+            self.tabs.addTab(page.title())
+            self.tabs.setTabToolTip(number - 1, f"{page.title()} (Ctrl+{number})")
+        return pages
+
+    def _place(self) -> None:
+        """Take the place of last time."""
+        stored = self.desk.settings.value(_GEOMETRY)
+        if not (isinstance(stored, QByteArray) and self.restoreGeometry(stored)):
+            room = self.screen().availableGeometry()
+            self.resize(min(1440, room.width()), min(900, room.height()))
+        layout.move_in(self)
+
+    # The bench
+
+    def _began(self, station: Path) -> None:
+        remember(self.desk, station)
+        self.safe_panel.hide()
+        self.tabs.show()
+        self._titled()
+        if self.pages:
+            self._show(self.pages[0])
+
+    def _progress(self, text: str) -> None:
+        self.welcome.doing(text)
+        self.statusBar().showMessage(text)
+        self.statusBar().setVisible(bool(text))
+        if text:
+            self.desk.announce(text)
+
+    def _connected(self, here: bool) -> None:
+        if here:
+            self.statusBar().hide()
+            return
+        found = self.safety.guard.rescued() if self.safety.guard is not None else None
+        if found:
+            self.safe_panel.made(found)
+            self.desk.notice(
+                f"The owner of the bench is gone; the watchdog made the bench safe. Start it again with Bench, Start the bench. ({found['cause']})"
+            )
+        else:
+            self.desk.notice("The owner of the bench is gone. It is looked for; Bench, Start the bench, starts another one.")
+
+    def _control_changed(self) -> None:
+        self.menus.enable()
+
+    def _titled(self) -> None:
+        station = self.desk.latest("station")
+        named = station.name if station is not None else self.desk.station.name if self.desk.station is not None else ""
+        mode = station.mode if station is not None else ""
+        title = ", ".join(part for part in (f"{named} - Heliograph" if named else "Heliograph", mode) if part)
+        if title != self.windowTitle():
+            self.setWindowTitle(title)
+
+    def _ticked(self) -> None:
+        """Look at the clock: staleness, title, pace, layouts."""
+        age = self.desk.age_s()
+        stale = self.desk.station is not None and (not self.desk.is_connected or age is None or age > words.STALE_S)
+        for page in self.pages:
+            if page.is_stale != stale and page.can_be_seen():
+                page.stale(stale)
+        self.strip.interval_ms = self.tick.pace.interval_ms
+        self._titled()
+        safety = self.desk.latest("safety")
+        if safety is not None:
+            self.safe_panel.follow(safety)
+        self.layouts.tick()
+
+    # Pages
+
+    @property
+    def page(self) -> Page | None:
+        """Return the page that is shown."""
+        now = self.stack.currentWidget()
+        return now if isinstance(now, Page) else None
+
+    def show_page(self, name: str, wish: object = None) -> None:
+        """Show a page, and pass on what it is wanted for."""
+        for page in self.pages:
+            if name == page.NAME:
+                self._show(page)
+                if wish is not None:
+                    page.wish(wish)
+
+    def _show(self, page: Page) -> None:
+        self.stack.setCurrentWidget(page)
+        self.tabs.setCurrentIndex(self.pages.index(page))
+        if page.NAME not in self._shown:
+            self._shown.add(page.NAME)
+            page.shown_first()
+        self.menus.page_changed(page)
+        self.tick.tick()
+
+    def next_panel(self, by: int) -> None:
+        """Put the focus into the next panel of the page, the strip included."""
+        page = self.page
+        panels: list[QWidget] = [self.strip, *([dock for dock in page.panels() if dock.isVisible()] if page is not None else [self.welcome])]
+        focus = QApplication.focusWidget()
+        now = next((at for at, panel in enumerate(panels) if focus is not None and (panel is focus or panel.isAncestorOf(focus))), -1 if by > 0 else 0)
+        target = panels[(now + by) % len(panels)]
+        if isinstance(target, Panel):
+            target.focus()
+        elif (control := first_control(target)) is not None:
+            control.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    # Appearance
+
+    @property
+    def text_size(self) -> int:
+        """Return the text size, percent."""
+        stored = self.desk.settings.value("appearance/text", 100)
+        try:
+            return min(max(int(str(stored)), TEXT_SIZES[0]), TEXT_SIZES[-1])
+        except ValueError:
+            return TEXT_SIZES[0]
+
+    def set_text_size(self, percent: int) -> None:
+        """Change the text size."""
+        self.desk.settings.setValue("appearance/text", percent)
+        self.apply_appearance()
+
+    def step_text_size(self, by: int) -> None:
+        """Make the text larger or smaller by a step."""
+        now = min(range(len(TEXT_SIZES)), key=lambda at: abs(TEXT_SIZES[at] - self.text_size))
+        self.set_text_size(TEXT_SIZES[min(max(now + by, 0), len(TEXT_SIZES) - 1)])
+
+    @property
+    def theme_choice(self) -> str:
+        """Return the theme that was chosen."""
+        return str(self.desk.settings.value("appearance/theme", "system"))
+
+    def set_theme(self, choice: str) -> None:
+        """Change the theme; data and layout stay."""
+        self.desk.settings.setValue("appearance/theme", choice)
+        self.apply_appearance()
+
+    def apply_appearance(self) -> None:
+        """Give everything the colours and the text size of the preferences."""
+        app = QApplication.instance()
+        if not isinstance(app, QApplication):
+            return
+        theme.apply(app, theme.resolve(self.theme_choice))
+        font = app.font()
+        font.setPointSizeF(self._point_size * self.text_size / 100)
+        app.setFont(font)
+        for page in self.pages:
+            page.retheme()
+        for widget in self.findChildren(QWidget):
+            change = getattr(widget, "retheme", None)
+            if change is not None and not any(page.isAncestorOf(widget) for page in self.pages):
+                change()
+        self.menus.enable()
+        self.desk.theme_changed.emit()
+
+    # Acts
+
+    def ask_run(self, topic: str, **body: Any) -> None:
+        """Ask something about the run that is on the bench."""
+        row = bench_row(self.desk.latest("queue"))
+        if row is None:
+            self.desk.notice("No run is on the bench now.")
+            return
+        self.desk.ask(topic, {"job": row.job, **body})
+
+    def pause(self) -> None:
+        """Pause the run at its next checkpoint, or let it go on."""
+        row = bench_row(self.desk.latest("queue"))
+        self.ask_run("resume" if row is not None and row.state == "paused" else "pause")
+
+    def hold(self) -> None:
+        """Begin nothing more after the run that is on; or go on."""
+        queue = self.desk.latest("queue")
+        if queue is not None and queue.held:
+            self.desk.ask("go_on")
+        else:
+            self.desk.ask("hold", {"on": True, "why": "stop after this"})
+
+    def filter(self) -> None:
+        """Go to the filter of the page."""
+        field = self.page.filter_field() if self.page is not None else None
+        if field is not None:
+            field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _notice(self, what: object) -> None:
+        self.notices.tell(what)
+        announce.say(self.notices, self.notices.earlier[-1].text, urgent=True)
+
+    # The end
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Leave the bench in order; where a run is on, the operator decides."""
+        if self._over:
+            event.accept()
+            return
+        if self.asks_before_closing and self.opening.owns and bench_row(self.desk.latest("queue")) is not None:
+            event.ignore()
+            self._ask_whether_to_close()
+            return
+        self.leave()
+        event.accept()
+
+    def _ask_whether_to_close(self) -> None:
+        box = QMessageBox(
+            QMessageBox.Icon.NoIcon, "End the run?", "A run is on. Closing the window aborts it and ends the bench that was started here.", parent=self
+        )
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setOption(QMessageBox.Option.DontUseNativeDialog)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        end = box.addButton("&Abort the run and close", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton("&Keep the window", QMessageBox.ButtonRole.RejectRole))
+        end.clicked.connect(self.close_now)
+        box.open()
+
+    def close_now(self) -> None:
+        """Close without asking."""
+        self.asks_before_closing = False
+        self.close()
+
+    def leave(self) -> None:
+        """Save what is to be kept, leave the bench, end what was started here."""
+        if self._over:
+            return
+        self._over = True
+        self.tick.stop()
+        self.layouts.save()
+        self.desk.settings.setValue(_GEOMETRY, self.saveGeometry())
+        self.desk.settings.sync()
+        self.hide()
+        app = QApplication.instance()
+        if app is not None:
+            app.removeEventFilter(self.keys)
+        Panel.strip = None
+        self.opening.close()
+        self.desk.close()
+        self.closed.emit()
