@@ -313,7 +313,7 @@ class Grid(QWidget):
     def arrange(self, room: int = 0) -> None:
         """Place the cards for a width in pixels; for the same one without."""
         self._room = room or self._room
-        least = max([self.fontMetrics().averageCharWidth() * 44, *(card.minimumSizeHint().width() for card in self.cards.values())])
+        least = max([self.fontMetrics().averageCharWidth() * 54, *(card.minimumSizeHint().width() for card in self.cards.values())])
         columns = max(1, (self._room + self.GAP) // (least + self.GAP))
         wide = max(least, (self._room - (columns - 1) * self.GAP) // columns)
         ends = [0] * columns

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
-
-W = TypeVar("W", bound=QWidget)
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 
 
-def control(root: QWidget, name: str, kind: type[W] = QWidget) -> W:  # type: ignore[assignment]
+def control(root: QWidget, name: str, kind: type[QWidget] = QWidget) -> Any:
     """Return the visible widget of an accessible name."""
     found = [one for one in root.findChildren(kind) if one.accessibleName() == name and one.isVisible()]
     assert len(found) == 1, (
@@ -43,7 +41,13 @@ def clipped(root: QWidget) -> list[str]:
             wide = 0 if label.wordWrap() else QFontMetrics(label.font()).horizontalAdvance(label.text())
             if wide > label.width() + 1 or needed > label.height() + 2:
                 found.append(f"{label.text()!r}: {wide}x{needed} in {label.width()}x{label.height()}")
-    for button in root.findChildren(QAbstractButton):
-        if button.isVisible() and button.text() and QFontMetrics(button.font()).horizontalAdvance(button.text().replace("&", "")) > button.width():
-            found.append(f"button {button.text()!r} in {button.width()}")
+    buttons = [one for one in root.findChildren(QAbstractButton) if one.isVisible() and one.text()]
+    narrow = [one for one in buttons if QFontMetrics(one.font()).horizontalAdvance(one.text().replace("&", "")) > one.width()]
+    return [*found, *(f"button {one.text()!r} in {one.width()}" for one in narrow)]
+
+
+def focused() -> QWidget:
+    """Return the widget that has the focus."""
+    found = QApplication.focusWidget()
+    assert found is not None
     return found

@@ -18,7 +18,7 @@ from heliograph.gui.schematic import Schematic
 from heliograph.gui.schematic_layout import draw, joined
 
 from . import payloads
-from .finding import control
+from .finding import control, focused
 
 
 def line_of(*more: str) -> tuple[Element, ...]:
@@ -204,8 +204,8 @@ def test_arrow_keys_walk_along_the_light_and_down_to_the_detectors(qtbot, schema
     control(schematic, "Drawing: laser, laser").setFocus()
 
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_Left):
-        qtbot.keyClick(QApplication.focusWidget(), key)
-        seen.append(QApplication.focusWidget().accessibleName().removeprefix("Drawing: ").partition(",")[0])
+        qtbot.keyClick(focused(), key)
+        seen.append(focused().accessibleName().removeprefix("Drawing: ").partition(",")[0])
 
     assert seen == ["im1", "im2", "tap", "meter", "tap", "im2"]
 
@@ -217,8 +217,8 @@ def test_tab_visits_every_element_once_in_reading_order(qtbot, schematic):
     seen = ["laser"]
 
     for _ in range(len(schematic.canvas.buttons) - 1):
-        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
-        seen.append(QApplication.focusWidget().element.name)
+        qtbot.keyClick(focused(), Qt.Key.Key_Tab)
+        seen.append(focused().accessibleName().removeprefix("Drawing: ").partition(",")[0])
 
     assert seen == list(schematic.canvas.drawing.spots)
 

@@ -1,0 +1,217 @@
+"""The cards: what they show of an instrument, what they ask of the owner, and what they refuse to send."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLineEdit
+
+from heliograph.core.errors import InterlockOpen
+from heliograph.gui import hold, quantity, theme
+from heliograph.gui.cards import Cards, request
+from heliograph.instruments.roles import SafeReport
+
+from . import payloads
+from .finding import clipped, control, focused, press
+from .finding import hold as hold_down
+
+
+@pytest.fixture
+def cards(qtbot, desk, monkeypatch):
+    monkeypatch.setattr(hold, "HOLD_MS", 60)
+    made = Cards(desk)
+    qtbot.addWidget(made)
+    made.resize(900, 700)
+    made.show()
+    made.show_instruments(payloads.station_state().instruments, 0.2)
+    QApplication.processEvents()
+    return made
+
+
+def typed(qtbot, cards, name, text):
+    field = control(cards, name, QLineEdit)
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, text)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    return field
+
+
+def test_a_card_says_state_identity_and_age(cards):
+    assert control(cards, "laser: safe").isVisible()
+    assert control(cards, "laser, identity: NKT Koheras BASIK serial 42").isVisible()
+    assert control(cards, "voa_in, age: read 0.3 s ago").isVisible()
+    assert control(cards, "snspd, age: never read").isVisible()
+
+
+def test_a_lost_instrument_says_why_and_since_when(cards):
+    card = cards.grid.cards["voa_a"]
+
+    assert control(cards, "voa_a: lost").isVisible()
+    assert card.error.isVisible()
+    assert "no answer in 0.5 s. Check its cable." in card.error.text()
+    assert card.error.text()[2] == ":", "a time comes first"
+
+
+def test_a_set_point_is_sent_with_its_unit_and_shown_as_pending(qtbot, cards, desk):
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "12.5 dB")
+
+    assert desk.answers.of("set") == [{"name": "voa_in", "member": "attenuation_db", "value": 12.5}]
+    assert control(cards, "voa_in Attenuation: pending").isVisible()
+
+
+def test_pending_ends_when_the_device_reads_back_what_was_wanted(qtbot, cards, desk):
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "12.5 dB")
+    now = payloads.quantity(wanted=12.5, accepted=12.5, measured=12.49)
+    first, second, *rest = payloads.station_state().instruments
+
+    cards.show_instruments((first, replace(second, quantities=(now,)), *rest), 0.1)
+
+    assert not cards.grid.cards["voa_in"].rows["Attenuation"].pending
+    assert control(cards, "voa_in Attenuation, measured: 12.5 dB").isVisible()
+
+
+def test_pending_ends_after_two_seconds_with_what_is_read(qtbot, cards, monkeypatch):
+    monkeypatch.setattr(quantity, "PENDING_S", 0.0)
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "12.5 dB")
+
+    cards.show_instruments(payloads.station_state().instruments, 0.1)
+
+    assert control(cards, "voa_in Attenuation: suspect, reads 24.0 dB").isVisible()
+
+
+@pytest.mark.parametrize(("text", "told"), [("61 dB", "limit 60.0 dB (station)"), ("12", "unit missing"), ("1,5 dB", "is not one of dB"), ("12 mW", "mW")])
+def test_what_is_out_of_range_or_no_quantity_is_not_sent(qtbot, cards, desk, text, told):
+    field = typed(qtbot, cards, "voa_in Attenuation, wanted", text)
+
+    assert desk.answers.of("set") == []
+    assert field.text() == text, "what was typed stays there"
+    assert told in field.accessibleDescription()
+
+
+def test_a_refusal_of_the_owner_is_told_under_the_field(qtbot, cards, desk):
+    desk.answers.replies["set"] = InterlockOpen("10 mW on biased detectors need 85 dB", where="voa_in", remedy="Attenuate more. Nothing was sent.")
+
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "1 dB")
+
+    row = cards.grid.cards["voa_in"].rows["Attenuation"]
+    assert row.complaint.isVisible()
+    assert row.complaint.text() == "10 mW on biased detectors need 85 dB. Attenuate more. Nothing was sent."
+    assert not row.pending
+    assert clipped(cards.grid.cards["voa_in"]) == []
+
+
+def test_light_is_switched_on_by_holding_only_and_off_by_a_press(qtbot, cards, desk):
+    press(qtbot, cards, "laser, Emission: switch on")
+    assert desk.answers.of("set") == []
+
+    hold_down(qtbot, cards, "laser, Emission: switch on")
+    press(qtbot, cards, "laser, Emission: switch off")
+
+    assert [body["value"] for body in desk.answers.of("set")] == [True, False]
+
+
+def test_an_instrument_is_made_safe_with_one_press_also_from_a_window_that_only_looks_on(qtbot, cards, desk):
+    desk.set_control(False, "process 7 controls the bench")
+
+    press(qtbot, cards, "Make laser safe")
+
+    assert desk.answers.of("call") == [{"name": "laser", "member": "to_safe", "args": [], "kwargs": {}}]
+    assert not control(cards, "laser Power, wanted").isEnabled()
+    assert control(cards, "laser Power, wanted").toolTip() == "process 7 controls the bench"
+
+
+def test_a_device_that_could_not_be_made_safe_is_told(qtbot, cards, desk):
+    desk.answers.replies["call"] = SafeReport("laser", "FAILED", "no answer")
+
+    press(qtbot, cards, "Make laser safe")
+
+    assert "laser could not be made safe: no answer" in desk.notices[0]
+
+
+def test_paddles_are_homed_where_the_role_has_that(qtbot, cards, desk):
+    paddles = payloads.instrument_state(
+        name="mpc", role="PolarisationController", quantities=(payloads.quantity(label="Paddle 1", unit="deg", member="move:0"),)
+    )
+    cards.show_instruments((paddles,), 0.1)
+
+    press(qtbot, cards, "Home mpc")
+
+    assert desk.answers.of("call")[0]["member"] == "home"
+
+
+def test_a_member_with_numbers_is_a_call():
+    assert request("snspd", "set_bias:2", 18e-6) == ("call", {"name": "snspd", "member": "set_bias", "args": [2, 18e-6], "kwargs": {}})
+    assert request("laser", "emission", True) == ("set", {"name": "laser", "member": "emission", "value": True})
+
+
+def test_limits_of_the_station_stand_beside_the_label(cards):
+    assert cards.grid.cards["voa_in"].rows["Attenuation"].label.text() == "Attenuation, 0.800 dB to 60.0 dB"
+
+
+def test_a_new_station_has_new_cards_and_a_known_one_keeps_what_is_being_typed(qtbot, cards):
+    field = control(cards, "voa_in Attenuation, wanted", QLineEdit)
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "13")
+
+    cards.show_instruments(payloads.station_state().instruments, 0.1)
+    assert control(cards, "voa_in Attenuation, wanted", QLineEdit).text() == "13"
+
+    cards.show_instruments((payloads.laser_state(),), 0.1)
+    assert list(cards.grid.cards) == ["laser"]
+
+
+def test_going_to_a_card_marks_it_and_leads_to_its_first_field(cards):
+    assert cards.go_to("snspd")
+
+    assert focused().accessibleName() == "snspd Bias 1, wanted"
+    assert [card.name for card in cards.grid.cards.values() if card.marked] == ["snspd"]
+    assert not cards.go_to("nobody")
+
+
+@pytest.mark.parametrize("width", [420, 900, 1500])
+def test_cards_lie_beside_each_other_without_covering_or_cutting_anything(cards, width):
+    cards.resize(width, 700)
+    QApplication.processEvents()
+
+    places = [card.geometry() for card in cards.grid.cards.values()]
+
+    assert all(not one.intersects(other) for at, one in enumerate(places) for other in places[at + 1 :])
+    assert len({place.x() for place in places}) == {420: 1, 900: 2, 1500: 4}[width]
+    assert clipped(cards) == []
+
+
+@pytest.mark.parametrize("size", [1.5, 2.0])
+def test_large_text_is_not_cut(qtbot, desk, size):
+    before, font = QApplication.font(), QApplication.font()
+    font.setPointSizeF(font.pointSizeF() * size)
+    QApplication.setFont(font)
+    try:
+        made = Cards(desk)
+        qtbot.addWidget(made)
+        made.resize(1400, 900)
+        made.show()
+        made.show_instruments(payloads.station_state().instruments, 0.2)
+        QApplication.processEvents()
+
+        assert clipped(made) == []
+    finally:
+        QApplication.setFont(before)
+
+
+def test_an_error_is_red_in_the_theme_of_now(cards):
+    assert cards.grid.cards["voa_a"].error.palette().windowText().color().name().upper() == theme.current().failure.upper()
+
+
+def test_a_window_understands_the_safe_report_of_a_device_without_knowing_the_drivers():
+    report = {"object": "heliograph.instruments.roles:SafeReport", "fields": {"name": "x", "state": "SENT"}}
+    program = f"from heliograph.control.link import unpacked; print(unpacked({report}, []).state)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout.strip() == "SENT"
