@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from ...control.topics import SlotHistogram
 from .. import words
 from ..badges import Badge, Value, plain
+from ..flow import Flow
 from ..quantity import PENDING_S, QuantityEdit
 from .live import LiveChart
+from .room import with_labels
 
 _CLOSE_PS = 1.0
 """Two gates that differ by less are the same."""
@@ -26,16 +28,25 @@ class GateRow:
         self.name, self._moved = name, moved
         self._gate, self._slot_ps = (0.0, 0.0), 0.0
         self._wanted: tuple[tuple[float, float], float] | None = None
-        self.title = plain(name)
+        self.title = plain(f"Gate {name}")
         self.low, self.high = (QuantityEdit(f"Gate {name}, {end}", "s", source="slot") for end in ("from", "to"))
         self.width = Value(f"Gate {name}, width")
         self.state = Badge(f"Gate {name}", "live")
+        self.state.hide()
+        for edit in (self.low, self.high):
+            edit.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.retheme()
         self.low.entered.connect(lambda value: self.ask(value * 1e12, self._gate[1]))
         self.high.entered.connect(lambda value: self.ask(self._gate[0], value * 1e12))
 
     def widgets(self) -> tuple[QWidget, ...]:
         """Return what stands in the row."""
-        return self.title, self.low, self.high, self.width, self.state
+        return self.title, self.low, plain("to"), self.high, self.width, self.state
+
+    def retheme(self) -> None:
+        """Take another text size: seven characters fit."""
+        for edit in (self.low, self.high):
+            edit.setMinimumWidth(edit.fontMetrics().horizontalAdvance("-00000 ps ") + 8)
 
     def shown(self) -> tuple[float, float]:
         """Return the gate to draw, ps: what was asked for while the owner has not answered, else what holds."""
@@ -54,21 +65,26 @@ class GateRow:
             edit.set_limits(-slot_ps * 1e-12, 2e-12 * slot_ps)
             if not edit.hasFocus() and not edit.problem and self._wanted is None:
                 edit.setText(f"{end:.0f} ps")
-        self.width.show_text(f"{gate[1] - gate[0]:.0f} ps")
+        self.width.show_text(f"{gate[1] - gate[0]:.0f} ps wide")
         if self._wanted is not None:
-            self.state.set_state("pending")
+            self._tell("pending")
         elif self.state.word == "pending":
-            self.state.set_state("live")
+            self._tell("live")
+
+    def _tell(self, word: str, detail: str = "") -> None:
+        """Say what became of the gate that was asked for; one that holds needs no word."""
+        self.state.set_state(word, detail)
+        self.state.setVisible(word != "live")
 
     def ask(self, low: float, high: float) -> None:
         """Ask for another gate, ps, if it can be one."""
         if 0.0 < high - low <= self._slot_ps:
             self._wanted = ((low, high), time.monotonic())
-            self.state.set_state("pending")
+            self._tell("pending")
             self._moved(low, high)
         else:
             self._wanted = None
-            self.state.set_state("suspect", "not sent: it ends before it begins" if high <= low else "not sent: longer than a slot")
+            self._tell("suspect", "not sent: it ends before it begins" if high <= low else "not sent: longer than a slot")
 
     def dragged(self, low_ns: float, high_ns: float) -> None:
         """Ask for the gate that the operator has dragged."""
@@ -90,14 +106,11 @@ class Arrivals(QWidget):
         self.chart.describe_by(self._told)
         self.rows: dict[str, GateRow] = {}
         self._now: SlotHistogram | None = None
-        self._grid = QGridLayout()
-        for column, title in enumerate(("Gate", "from", "to", "width")):
-            self._grid.addWidget(plain(title), 0, column)
-        self._grid.setColumnStretch(4, 1)
+        self._gates = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.chart, 1)
-        layout.addLayout(self._grid)
+        layout.addLayout(self._gates)
 
     def show_histogram(self, now: SlotHistogram) -> None:
         """Draw what arrived lately."""
@@ -107,21 +120,30 @@ class Arrivals(QWidget):
         self.chart.drop_curves(now.names)
         for at, name in enumerate(now.names):
             self.chart.set_steps(name, edges, now.counts[at], series=at)
-        self.chart.set_ranges(x=(0.0, now.slot_ps * 1e-3))
+        # The names of the gates stand above the highest peak.
+        self.chart.set_ranges(x=(0.0, now.slot_ps * 1e-3), y=with_labels(self.chart, 0.0, max(1.0, float(now.counts.max(initial=0))), 2.0))
         for name, gate in now.gates.items():
             row = self.rows.get(name) or self._add(name)
             row.show_gate(gate, now.slot_ps)
             low, high = row.shown()
-            self.chart.set_region(f"gate {name}", low * 1e-3, high * 1e-3, row.dragged, series=self._series(name))
+            self.chart.set_region(name, low * 1e-3, high * 1e-3, row.dragged, series=self._series(name))
 
     def _series(self, name: str) -> int:
         return self._now.names.index(name) if self._now is not None and name in self._now.names else 2
 
     def _add(self, name: str) -> GateRow:
         row = self.rows[name] = GateRow(name, lambda low, high: self.gate_asked.emit(name, low, high))
-        for column, widget in enumerate(row.widgets()):
-            self._grid.addWidget(widget, len(self.rows), column)
+        line = QWidget()
+        flow = Flow(line)
+        for widget in row.widgets():
+            flow.addWidget(widget)
+        self._gates.addWidget(line)
         return row
+
+    def retheme(self) -> None:
+        """Take another text size."""
+        for row in self.rows.values():
+            row.retheme()
 
     def _told(self) -> str:
         now = self._now

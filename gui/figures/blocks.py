@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import floor, log10, sqrt
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,8 +11,8 @@ import pyqtgraph as pg
 from ...control.topics import BlockFigures, KeyProgress
 from .. import theme, words
 from .live import LiveChart
+from .room import whole_ticks, with_labels, with_names
 
-_MOST_TICKS = 8
 _MOST_PAIRS = 5
 
 
@@ -38,14 +38,12 @@ class BlockChart(LiveChart):
         self._blocks: tuple[BlockFigures, ...] = ()
         super().__init__(name, x="Block", si=False, ends_right=True, **axes)
 
-    def _number(self, blocks: tuple[BlockFigures, ...]) -> None:
-        """Mark whole block numbers on the axis, and leave half a block free on either side."""
+    def _number(self, blocks: tuple[BlockFigures, ...], names: Sequence[str]) -> None:
+        """Mark whole block numbers on the axis, and leave room for the names of the curves."""
         self._blocks = blocks
         numbers = [one.block for one in blocks] or [0]
-        stride = -(-(numbers[-1] - numbers[0] + 1) // _MOST_TICKS)
-        self.plot.getAxis("bottom").setTicks([[(one, str(one)) for one in range(numbers[0], numbers[-1] + 1, stride)]])
-        span = numbers[-1] - numbers[0] + 1
-        self.set_ranges(x=(numbers[0] - 0.5, numbers[-1] + 0.4 + 0.12 * span))
+        whole_ticks(self, numbers[0], numbers[-1])
+        self.set_ranges(x=with_names(self, numbers[0] - 0.5, numbers[-1] + 0.4, names))
 
 
 class QberChart(BlockChart):
@@ -62,7 +60,7 @@ class QberChart(BlockChart):
 
     def show_blocks(self, blocks: tuple[BlockFigures, ...], limits: Mapping[str, float]) -> None:
         """Draw the blocks of one pair."""
-        self._number(blocks)
+        self._number(blocks, "XY")
         x = np.array([one.block for one in blocks], float)
         highest = 0.0
         for series, (name, rates, bits) in enumerate(_columns(blocks)):
@@ -75,7 +73,7 @@ class QberChart(BlockChart):
             limit = 100.0 * limits.get(metric, float("nan"))
             self.set_limit_line(metric, limit, label, series=1)
             highest = max(highest, limit) if np.isfinite(limit) else highest
-        self.set_ranges(y=(0.0, 1.2 * highest or 1.0))
+        self.set_ranges(y=with_labels(self, 0.0, highest or 1.0))
 
     def retheme(self) -> None:
         """Take the colours and the text size of the present theme."""
@@ -105,9 +103,11 @@ class GainChart(BlockChart):
 
     def show_blocks(self, blocks: tuple[BlockFigures, ...]) -> None:
         """Draw the blocks of one pair."""
-        self._number(blocks)
+        name = blocks[-1].pair if blocks else ""
+        self._number(blocks, [name])
         gains = [100.0 * one.gain for one in blocks]
-        self.set_curve("gain", [one.block for one in blocks], gains, series=2, points=True)
+        self.drop_curves([name])
+        self.set_curve(name, [one.block for one in blocks], gains, series=2, points=True)
         self.set_ranges(y=(0.0, 1.3 * max(gains, default=1.0) or 1.0))
 
     def _told(self) -> str:
@@ -115,10 +115,10 @@ class GainChart(BlockChart):
 
 
 class KeyRateChart(LiveChart):
-    """Key rate of every pair, by the time when the block was made."""
+    """Key rate of every pair, by the time when the block was made; the last block of all stands at zero."""
 
     def __init__(self) -> None:
-        super().__init__("Key rate", x="Time before the last block", x_unit="min", y="Key rate", y_unit="kbit/s", si=False, ends_right=True)
+        super().__init__("Key rate", x="Time", x_unit="min", y="Key rate", y_unit="kbit/s", si=False, ends_right=True)
         self._blocks: tuple[BlockFigures, ...] = ()
         self.describe_by(self._told)
 
@@ -132,11 +132,20 @@ class KeyRateChart(LiveChart):
             self.set_curve(name, [(one.t - last) / 60.0 for one in own], [one.key_rate_bps * 1e-3 for one in own], series=series, points=True)
         first = min((one.t for one in blocks), default=0.0)
         span = max((last - first) / 60.0, 0.5)
-        self.set_ranges(x=(-1.05 * span, 0.25 * span), y=(0.0, 1.3e-3 * max((one.key_rate_bps for one in blocks), default=1e3) or 1.0))
+        self.plot.getAxis("bottom").setTicks([[(-at, f"{-at:g}" if at else "0") for at in _steps(span)]])
+        self.set_ranges(x=with_names(self, -1.05 * span, 0.02 * span, names), y=(0.0, 1.3e-3 * max((one.key_rate_bps for one in blocks), default=1e3) or 1.0))
 
     def _told(self) -> str:
         latest = {one.pair: one for one in self._blocks}
         return "; ".join(f"{pair} {words.rate(latest[pair].key_rate_bps)}" for pair in sorted(latest)) or "no block yet"
+
+
+def _steps(span: float) -> list[float]:
+    """Return 0 and up to six round numbers up to a span."""
+    least = span / 5.0
+    scale = 10.0 ** floor(log10(least))
+    step = next(scale * factor for factor in (1.0, 2.0, 5.0, 10.0) if scale * factor >= least)
+    return [step * at for at in range(int(span / step) + 1)]
 
 
 def chosen(progress: KeyProgress, pair: str) -> tuple[BlockFigures, ...]:

@@ -20,11 +20,12 @@ class CoincidenceMatrix(QWidget):
         self.chart = LiveChart("Coincidences", x="Channel", y="Channel")
         self.chart.describe_by(self._told)
         self.chart.plot.showGrid(x=False, y=False)
-        self.table = Table("Coincidences in numbers", [Column("channels", wide=True), Column("slots", number=True), Column("rate", number=True)])
+        self.table = Table("Coincidences in numbers", ["channels", Column("slots", number=True), Column("rate", number=True)])
         self._now: Payload | None = None
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.chart)
         split.addWidget(self.table)
+        split.setSizes([300, 200])
         split.setChildrenCollapsible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

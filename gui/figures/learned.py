@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QBrush, QColor
-from PySide6.QtWidgets import QFormLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFormLayout, QProgressBar, QVBoxLayout, QWidget
 
 from ...control.topics import LearningProgress
 from .. import theme, words
@@ -15,6 +17,7 @@ from ..badges import Badge, Value, plain
 from ..plots import Chart
 from ..tables import Cell, Column, Table
 from .gauge import bits
+from .room import whole_ticks, with_names
 
 Floats = NDArray[np.float64]
 SHARED = "shared model"
@@ -25,6 +28,11 @@ _PATTERNS = (
     Qt.BrushStyle.DiagCrossPattern,
     Qt.BrushStyle.HorPattern,
 )
+_CHECKED = {
+    None: ("unknown", "not compared with the plain sums"),
+    True: ("good", "equal to the plain sums, word for word"),
+    False: ("fault", "NOT equal to the plain sums"),
+}
 _MOST_CLIENTS = 4
 """Whose curves are drawn; the table has all of them. There are five looks, and sixteen curves on a page."""
 
@@ -42,7 +50,7 @@ class RoundChart(Chart):
         self.drop_curves(list(drawn))
         for series, (name, values) in enumerate(drawn.items()):
             self.set_curve(name, np.arange(1, len(values) + 1), self._scale * values, series=series, points=True)
-        _count_rounds(self, rounds, room=1.3)
+        _count_rounds(self, rounds, max(len(values) for values in drawn.values()), drawn)
         known = np.concatenate([self._scale * values[np.isfinite(values)] for values in drawn.values()])
         if known.size:
             low, high = float(known.min()), float(known.max())
@@ -57,7 +65,7 @@ class KeyBars(Chart):
         self._bars: dict[str, pg.BarGraphItem] = {}
         self._key: dict[str, NDArray[np.int64]] = {}
         super().__init__("Key by round", x="Round", y="Key", y_unit="bit", si=False)
-        self._legend = self.plot.addLegend(offset=(-4, 4))
+        self._names: dict[str, pg.TextItem] = {}
         self.describe_by(self._told)
 
     def show_key(self, key: dict[str, NDArray[np.int64]], rounds: int) -> None:
@@ -71,18 +79,22 @@ class KeyBars(Chart):
             heights = np.zeros(longest)
             heights[: len(values)] = values
             self._bars[name].setOpts(x=np.arange(1, longest + 1), y0=base, height=heights, width=0.7)
+            if longest:
+                self._names[name].setPos(longest + 0.4, float(base[-1] + heights[-1] / 2.0))
             base = base + heights
-        _count_rounds(self, rounds)
-        self.set_ranges(y=(0.0, 1.35 * float(base.max(initial=1.0)) or 1.0))
+        _count_rounds(self, rounds, longest, key)
+        self.set_ranges(y=(0.0, 1.15 * float(base.max(initial=1.0)) or 1.0))
         self._summarise()
 
     def _begin(self, names: list[str]) -> None:
         for bars in self._bars.values():
             self.plot.removeItem(bars)
-        self._legend.clear()
-        self._bars = {name: pg.BarGraphItem(x=[], y0=[], height=[], width=0.7, name=name) for name in names}
-        for bars in self._bars.values():
-            self.plot.addItem(bars)
+        for label in self._names.values():
+            self.plot.removeItem(label)
+        self._bars = {name: pg.BarGraphItem(x=[], y0=[], height=[], width=0.7) for name in names}
+        self._names = {name: pg.TextItem(f" {name}", anchor=(0, 0.5)) for name in names}
+        for item in (*self._bars.values(), *self._names.values()):
+            self.plot.addItem(item, ignoreBounds=True)
         self.retheme()
 
     def retheme(self) -> None:
@@ -92,9 +104,9 @@ class KeyBars(Chart):
         for at, bars in enumerate(self._bars.values()):
             colour = QColor(now.muted if self._stale else now.series[at % 5])
             bars.setOpts(brush=QBrush(colour, _PATTERNS[at % 5]), pen=pg.mkPen(colour))
-        if self._bars:
-            self._legend.setLabelTextColor(now.text)
-            self._legend.setLabelTextSize(f"{self.font().pointSizeF():g}pt")
+        for at, label in enumerate(self._names.values()):
+            label.setColor(QColor(now.muted if self._stale else now.series[at % 5]))
+            label.setFont(QApplication.font())
 
     def _told(self) -> str:
         parts = [
@@ -109,11 +121,11 @@ class KeyBars(Chart):
         return ["round", *(f"{pair} (bit)" for pair in self._key)], [[str(at + 1), *row] for at, row in enumerate(cells)]
 
 
-def _count_rounds(chart: Chart, rounds: int, room: float = 1.0) -> None:
-    """Mark whole rounds on the axis, with room for all that are to come and for the names of the curves."""
-    stride = max(1, -(-rounds // 8))
-    chart.plot.getAxis("bottom").setTicks([[(one, str(one)) for one in range(stride, rounds + 1, stride)]])
-    chart.set_ranges(x=(0.4, room * max(rounds, 1) + 0.6))
+def _count_rounds(chart: Chart, rounds: int, done: int, names: Iterable[str]) -> None:
+    """Mark whole rounds on the axis, with room for all that are to come, and for the names of the curves after the last one that is over."""
+    whole_ticks(chart, 1, max(1, rounds))
+    needed = with_names(chart, 0.4, done + 0.4, names)[1]
+    chart.set_ranges(x=(0.4, max(rounds + 0.6, needed)))
 
 
 class Task(QWidget):
@@ -127,16 +139,18 @@ class Task(QWidget):
         self.bar = QProgressBar()
         self.bar.setMinimumHeight(24)
         self.bar.setAccessibleName("Progress of the rounds")
-        self.why = plain(wrap=True)
+        self.compared, self.why = Value("Masked sums compared"), plain(wrap=True)
+        self.compared.setWordWrap(True)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         lines = (
             ("Task", self.task), ("State", self.state), ("Round", self.rounds), ("Progress", self.bar), ("Accuracy", self.accuracy), ("Loss", self.loss),
-            ("Rounds left in the store", self.left), ("Masked sums", self.masks), ("Keys", self.origin),
+            ("Rounds left in the store", self.left), ("Keys", self.origin), ("Masked sums", self.masks),
         )  # fmt: skip
         for label, widget in lines:
             form.addRow(plain(label), widget)
+        form.addRow(self.compared)
         form.addRow(self.why)
 
     def show_progress(self, now: LearningProgress) -> None:
@@ -149,8 +163,9 @@ class Task(QWidget):
         self.accuracy.show_text(words.percent(_last(now.accuracy)))
         self.loss.show_text(words.quantity(_last(now.loss)))
         self.left.show_text(words.UNKNOWN if now.rounds_left is None else words.count(now.rounds_left))
-        checked = {None: ("unknown", "not compared with plain sums"), True: ("good", "equal to the plain sums, word for word"), False: ("fault", "NOT equal")}
-        self.masks.set_state(*checked[now.unmasked_equal])
+        word, text = _CHECKED[now.unmasked_equal]
+        self.masks.set_state(word)
+        self.compared.show_text(text)
         self.origin.set_state("simulated" if now.simulated else "real")
         self.why.setText(now.why)
         self.why.setVisible(bool(now.why))
@@ -166,7 +181,7 @@ class Clients(QWidget):
     def __init__(self) -> None:
         super().__init__()
         number = [Column(one, number=True) for one in ("samples", "loss", "accuracy")]
-        self.table = Table("Clients", [Column("client", wide=True), "present", *number])
+        self.table = Table("Clients", ["client", "present", *number])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)

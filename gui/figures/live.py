@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtWidgets import QApplication
+
 from ...control.topics import Source
 from ..plots import Chart
 from ..theme import current
@@ -35,7 +37,8 @@ class LiveChart(Chart):
 
     def _entitle(self) -> None:
         words = (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
-        self.plot.setTitle(", ".join(words) or None, color=current().muted if self._stale else current().series[3], size=f"{self.font().pointSizeF():g}pt")
+        colour = current().muted if self._stale else current().series[3]
+        self.plot.setTitle(", ".join(words) or None, color=colour, size=f"{QApplication.font().pointSizeF():g}pt")
 
     def summary(self) -> str:
         """Return what the chart shows, and whether it is a replay."""

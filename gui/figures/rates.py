@@ -6,12 +6,13 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QVBoxLayout, QWidget
 
 from ...control.topics import CountRates
 from .. import theme, words
 from .history import STRIP_S, History
 from .live import LiveChart
+from .room import with_labels
 
 _FLOOR_HZ = 10.0
 """Where bars begin: their axis is logarithmic."""
@@ -29,7 +30,7 @@ class RateBars(LiveChart):
         self._dark, self._limit = pg.PlotDataItem(connect="pairs"), pg.PlotDataItem(connect="pairs")
         super().__init__("Count rates", x="Channel", y="Rate", y_unit="Hz", log_y=True, si=False)
         self._labels_of_marks = {name: pg.TextItem(name, anchor=(0.5, 1)) for name in ("dark", "limit")}
-        self.plot.getAxis("left").setTicks([[(at, words.scaled(10.0**at, "").strip()) for at in range(1, 12)]])
+        self.plot.getAxis("left").setTicks([[(at, words.scaled(10.0**at, "", 1).strip()) for at in range(1, 12)]])
         for item in (self._bars, self._dark, self._limit):
             self.plot.addItem(item)
         for label in self._labels_of_marks.values():
@@ -52,7 +53,7 @@ class RateBars(LiveChart):
             if known.size:
                 self._labels_of_marks[name].setPos(known.size / 2.0 - 0.5, float(np.log10(known.max())))
         highest = np.nanmax(np.concatenate([now.rates_hz, now.limit_hz, [1e3]]))
-        self.plot.setYRange(low, float(np.log10(2.0 * highest)), padding=0)
+        self.set_ranges(y=with_labels(self, low, float(np.log10(highest))))
         self._summarise()
 
     def retheme(self) -> None:
@@ -64,7 +65,8 @@ class RateBars(LiveChart):
         for name, item, series in (("dark", self._dark, 2), ("limit", self._limit, 1)):
             item.setPen(theme.pen(series))
             self._labels_of_marks[name].setColor(now.series[series])
-            self._labels_of_marks[name].setFont(self.font())
+            self._labels_of_marks[name].setFont(QApplication.font())
+            self._labels_of_marks[name].fill = pg.mkBrush(now.ground)
 
     def _told(self) -> str:
         return "; ".join(" ".join(cells) for cells in _rows(self._shown)) if self._shown else "no data yet"
@@ -129,7 +131,7 @@ class RateStrip(QWidget):
             room = max(0.1 * (high - low), 0.005 * high, 1.0)
             low, high = low - room, high + room
         else:
-            low, high = 0.0, 1.1 * limit if limit < _FAR * high else max(1.3 * high, 1.0)
+            low, high = with_labels(self.chart, 0.0, limit if limit < _FAR * high else max(1.2 * high, 1.0))
         self.chart.set_ranges(x=(-max(10.0, self._history.seconds()), 0.0), y=(low, high))
 
     def _told(self) -> str:

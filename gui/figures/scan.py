@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from ...control.topics import ScanRows
 from .. import theme, words
-from ..tables import Column, Table
+from .areas import scrolled
+from .facts import Facts
 from .found import found, text
 from .live import LiveChart
 
@@ -61,25 +62,26 @@ def _shown(name: str) -> str:
 
 
 class Scan(QWidget):
-    """The chart of a scan, and a table of what it found."""
+    """The chart of a scan, and a list of what it found."""
 
     def __init__(self) -> None:
         super().__init__()
         self.chart = LiveChart("Scan", x="Setting", y="Value")
-        self.result = Table("Result of the scan", [Column("what", wide=True), Column("value", number=True)])
+        self.result = Facts("Result of the scan")
+        self._below = scrolled(self.result)
         self._errors: dict[str, pg.ErrorBarItem] = {}
         self._now: ScanRows | None = None
         self._series: list[Series] = []
         self.chart.describe_by(self._told)
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.chart)
-        split.addWidget(self.result)
+        split.addWidget(self._below)
         split.setSizes([300, 120])
         split.setChildrenCollapsible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(split)
-        self.result.hide()
+        self._below.hide()
 
     def show_scan(self, now: ScanRows) -> None:
         """Draw the rows that there are."""
@@ -93,8 +95,8 @@ class Scan(QWidget):
             if one.sigma is not None and len(now.rows):
                 self._errors[one.name].setData(x=now.rows[:, 0], y=now.rows[:, one.at], height=2.0 * now.rows[:, one.sigma])
         results = found(now.result) if now.over else []
-        self.result.setVisible(bool(results))
-        self.result.set_rows([[one.label, text(one)] for one in results])
+        self._below.setVisible(bool(results))
+        self.result.show_facts([(one.label, text(one)) for one in results])
 
     def _begin(self, now: ScanRows) -> None:
         """Take the axes of another scan."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFormLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFormLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
 from ...control.topics import BlockFigures, KeyProgress
 from .. import words
 from ..badges import Badge, Value, plain
 from ..tables import Column, Table
+from .areas import scrolled
 from .blocks import percent
+from .facts import Facts
 from .gauge import bits
 
 _ENDS = ("idle", "done", "failed")
@@ -20,12 +23,15 @@ class Stage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.state, self.source = Badge("Key exchange", "idle"), Badge("Data", "unknown")
+        self.why = Value("What is done", "")
+        self.why.setWordWrap(True)
         self.bar, self.have = _bar("Progress of the stage"), _bar("Sifted bits of those needed")
         self.pair, self.events, self.budget = Value("Pair"), Value("Events"), Value("Sifted X bits")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow(plain("Stage"), self.state)
+        form.addRow(self.why)
         form.addRow(plain("Data"), self.source)
         form.addRow(plain("Pair"), self.pair)
         form.addRow(plain("Progress"), self.bar)
@@ -35,7 +41,8 @@ class Stage(QWidget):
 
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        self.state.set_state(now.stage if now.stage in _ENDS else "running", now.why if now.stage in _ENDS else now.stage)
+        self.state.set_state(now.stage if now.stage in _ENDS else "running")
+        self.why.show_text(f"{now.stage}: {now.why}" if now.why else now.stage)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
         self.bar.setValue(round(100 * now.progress))
@@ -64,33 +71,37 @@ class BlockTables(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.figures = Table("Last block", [Column("figure", wide=True), Column("value", number=True)])
-        self.epsilons = Table("Failure probability of the last block", [Column("part", wide=True), Column("epsilon", number=True)])
+        self.figures = Facts("Last block")
+        self.epsilons = Table("Failure probability of the last block", ["part", Column("epsilon", number=True)])
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(scrolled(self.figures))
+        split.addWidget(self.epsilons)
+        split.setSizes([300, 180])
+        split.setChildrenCollapsible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.figures, 3)
-        layout.addWidget(self.epsilons, 2)
+        layout.addWidget(split)
 
     def show_block(self, block: BlockFigures | None) -> None:
         """Show a block; None while there is none."""
-        self.figures.set_rows(figures_of(block) if block is not None else [])
+        self.figures.show_facts(figures_of(block) if block is not None else [])
         self.epsilons.set_rows([[name, f"{value:.3g}"] for name, value in block.epsilons.items()] if block is not None else [])
 
 
-def figures_of(block: BlockFigures) -> list[list[str]]:
+def figures_of(block: BlockFigures) -> list[tuple[str, str]]:
     """Return what a block was made of, and what was found, in words."""
     return [
-        ["pair and block", f"{block.pair}, {block.block}"],
-        ["run", block.run],
-        ["made at", words.clock(block.t)],
-        ["light", words.duration(block.seconds)],
-        ["QBER X", percent(block.qber_x, block.sifted_bits)],
-        ["QBER Y", percent(block.qber_y, block.y_bits)],
-        ["gain", words.percent(block.gain)],
-        ["sifted X bits", bits(block.sifted_bits)],
-        ["leak of error correction", bits(block.leak_bits)],
-        ["f of error correction", words.UNKNOWN if block.f_ec is None else f"{block.f_ec:.3f}"],
-        ["final length", bits(block.key_bits)],
-        ["key rate", words.rate(block.key_rate_bps)],
-        ["provenance", block.provenance],
+        ("Pair and block", f"{block.pair}, {block.block}"),
+        ("Key rate", words.rate(block.key_rate_bps)),
+        ("Final length", bits(block.key_bits)),
+        ("QBER X", percent(block.qber_x, block.sifted_bits)),
+        ("QBER Y", percent(block.qber_y, block.y_bits)),
+        ("Gain", words.percent(block.gain)),
+        ("Sifted X bits", bits(block.sifted_bits)),
+        ("Leak of error correction", bits(block.leak_bits)),
+        ("f of error correction", words.UNKNOWN if block.f_ec is None else f"{block.f_ec:.3f}"),
+        ("Light", words.duration(block.seconds)),
+        ("Made at", words.clock(block.t)),
+        ("Run", block.run),
+        ("Provenance", block.provenance),
     ]

@@ -44,7 +44,8 @@ class StartPanel(QWidget):
         self.purpose.setPlaceholderText("why, in a few words")
         self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop &early"), HoldButton("A&bort", "Abort the run")
         self.pause = QPushButton("&Pause") if pausing else None
-        self.state, self.bar, self.left = Badge("Run", "idle"), QProgressBar(), Value("Time left")
+        self.state, self.which, self.bar, self.left = Badge("Run", "idle"), Value("Job", "nothing runs"), QProgressBar(), Value("Time left")
+        self.which.setWordWrap(True)
         self._lay_out()
         self.start.clicked.connect(self.enqueue)
         self.stop.clicked.connect(self.stop_early)
@@ -69,17 +70,19 @@ class StartPanel(QWidget):
         why.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         why.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
         acts = QGridLayout()
-        acts.addWidget(self.start, 0, 0, 1, 2)
-        acts.addWidget(self.stop, 1, 0)
-        acts.addWidget(self.abort, 1, 1)
-        if self.pause is not None:
+        if self.pause is None:
+            acts.addWidget(self.start, 0, 0, 1, 2)
+        else:
             self.pause.setMinimumHeight(24)
             self.pause.setAccessibleName("Pause")
             self.pause.clicked.connect(self.pause_or_resume)
             acts.addWidget(self.start, 0, 0)
             acts.addWidget(self.pause, 0, 1)
+        acts.addWidget(self.stop, 1, 0)
+        acts.addWidget(self.abort, 1, 1)
         follow = QFormLayout()
         follow.addRow(self.state)
+        follow.addRow(self.which)
         follow.addRow(self.bar)
         follow.addRow(plain("Time left"), self.left)
         layout = QVBoxLayout(self)
@@ -187,10 +190,12 @@ class StartPanel(QWidget):
     def _show_row(self, row: QueueRow | None) -> None:
         if row is None:
             self.state.set_state("idle")
+            self.which.show_text("nothing runs")
             self.bar.setValue(0)
             self.left.show_text(words.UNKNOWN)
             return
-        self.state.set_state(row.state, f"{row.procedure}, job {row.job}" + (f": {row.why}" if row.why else ""))
+        self.state.set_state(row.state)
+        self.which.show_text(f"{row.procedure}, job {row.job}" + (f": {row.why}" if row.why else ""))
         self.bar.setValue(round(100 * row.progress))
         over = row.state in ("done", "aborted", "failed")
         self.left.show_text(words.UNKNOWN if over else words.duration(row.eta_s))

@@ -58,7 +58,7 @@ class Stores(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.gauges = Gauges()
-        columns = [Column(one, number=one in (*_NUMBERS, "epsilon"), wide=one == "last keys") for one in (*_WHOSE, *_NUMBERS, "epsilon", *_FROM)]
+        columns = [Column(one, number=one in (*_NUMBERS, "epsilon")) for one in (*_WHOSE, *_NUMBERS, "epsilon", *_FROM)]
         self.table = Table("Key stores", columns)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

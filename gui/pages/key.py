@@ -20,7 +20,7 @@ from ..figures.stores import Debits, Stores
 from .page import Page
 
 _STARTED_HERE = ("KeyExchange", "Distil")
-_LAST = "the pair of the last block"
+_LAST = "latest"
 
 
 class MorePanel(Protocol):
@@ -108,7 +108,7 @@ class Key(Page):
         """Start and stage on the left; charts above the last block, the stores and the debits on the right."""
         docks = self._docks
         rows = [[docks["QBER"], docks["Key rate"], docks["Gain"]], [docks["Last block"], docks["Key stores"]]]
-        arrange(self, [docks["Start"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[360, 540])
+        arrange(self, [docks["Start"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580])
         for name in ("Debits", *(one.NAME for one in self.more)):
             docks[name].setFloating(False)
             docks[name].show()
