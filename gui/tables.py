@@ -107,12 +107,12 @@ class Rows(QAbstractTableModel):
 
 def _icon(word: str) -> Any:
     from PySide6.QtCore import QRectF
-    from PySide6.QtGui import QPainter, QPixmap
+    from PySide6.QtGui import QFontMetrics, QPainter, QPixmap
 
     from .badges import draw_shape
 
     seen, now = words.look(word), theme.current()
-    side = QApplication.fontMetrics().height()
+    side = QFontMetrics(QApplication.font()).height()
     image = QPixmap(side, side)
     image.fill(QColor(0, 0, 0, 0))
     painter = QPainter(image)
