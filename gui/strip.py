@@ -47,7 +47,7 @@ class Strip(QFrame):
         self.interval_ms = 100
         self.setAccessibleName("Bench at a glance")
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self.nothing = Badge("Bench", "unknown", "no bench is open")
+        self.nothing = Value("Bench", "No bench is open")
         self.mode = Badge("Bench", "unknown", loud=True)
         self.safety = Badge("Safety", "unknown", titled=True)
         self.interlocks = Badge("Interlocks", "unknown", titled=True)

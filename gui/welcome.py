@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QApplication, QFileDialog, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ..control.topics import StationState
 from ..core.errors import HeliographError
@@ -47,13 +47,13 @@ class Welcome(QWidget):
             column.addWidget(widget)
         column.addLayout(self._recent_box)
         column.addWidget(self._doing)
+        across = QHBoxLayout()
+        across.addStretch(1)
+        across.addLayout(column, 2)
+        across.addStretch(1)
         outer = QVBoxLayout(self)
         outer.addStretch(1)
-        middle = QWidget()
-        middle.setLayout(column)
-        middle.setMaximumWidth(900)
-        middle.setMinimumWidth(520)
-        outer.addWidget(middle, 0, Qt.AlignmentFlag.AlignHCenter)
+        outer.addLayout(across)
         outer.addStretch(2)
         self.setFocusProxy(self._simulated)
         self.retheme()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from PySide6.QtCore import QChildEvent, QEvent, QSize, Qt
+from PySide6.QtCore import QChildEvent, QEvent, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QDockWidget, QMainWindow, QScrollArea, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from .. import access
 from ..desk import Desk
-from ..plots import Chart
+from .panel import Panel, first_control
+
+__all__ = ["BOTTOM", "LEFT", "RIGHT", "TOP", "Page", "Panel", "first_control"]
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
@@ -47,7 +49,7 @@ class Page(QMainWindow):
 
     def panel(self, name: str, widget: QWidget, area: Qt.DockWidgetArea = TOP) -> QDockWidget:
         """Put a widget into a panel that can be moved, torn off and hidden.  name: its title, which is also its key in the stored layout."""
-        dock = Panel(name, widget, self)
+        dock = Panel(name, self.NAME, widget, self)
         self.addDockWidget(area, dock)
         return dock
 
@@ -119,64 +121,3 @@ class Page(QMainWindow):
 
     def shown_first(self) -> None:
         """Ask for what the page needs besides its topics; called when it is shown for the first time."""
-
-
-class Panel(QDockWidget):
-    """A movable panel; torn off it carries a small strip of its own, so that the safe button is in every window.
-
-    strip: makes that strip; set by the window.
-    """
-
-    strip: ClassVar[Callable[[], QWidget] | None] = None
-
-    def __init__(self, name: str, widget: QWidget, page: Page) -> None:
-        super().__init__(name, page)
-        self.setObjectName(f"{page.NAME}-{name}")
-        self.setAccessibleName(name)
-        self._strip: QWidget | None = None
-        self._inside = QWidget()
-        self._layout = QVBoxLayout(self._inside)
-        self._layout.setContentsMargins(4, 4, 4, 4)
-        self._layout.addWidget(widget if isinstance(widget, QAbstractScrollArea | Chart) else Scroll(widget))
-        self._content = widget
-        self.setWidget(self._inside)
-        self.topLevelChanged.connect(self._torn_off)
-
-    def _torn_off(self, floating: bool) -> None:
-        if floating and self._strip is None and Panel.strip is not None:
-            self._strip = Panel.strip()
-            self._layout.insertWidget(0, self._strip)
-        if self._strip is not None:
-            self._strip.setVisible(floating)
-
-    def retheme(self) -> None:
-        """Take the text size of now: the title of a panel has a font of its own."""
-        self.setFont(QApplication.font())
-
-    def focus(self) -> None:
-        """Bring the panel to the front and put the focus on the first control in it."""
-        self.raise_()
-        found = first_control(self._content)
-        (found or self._content).setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-
-class Scroll(QScrollArea):
-    """Keeps what does not fit reachable, instead of cut off; asks for as much room as what is in it."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__()
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWidgetResizable(True)
-        self.setWidget(widget)
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Return what the widget asks for."""
-        inside = self.widget()
-        return inside.sizeHint() + QSize(2, 2) if inside is not None else super().sizeHint()
-
-
-def first_control(inside: QWidget) -> QWidget | None:
-    """Return the first widget that takes the focus by Tab."""
-    candidates: Sequence[QWidget] = [inside, *inside.findChildren(QWidget)]
-    return next((one for one in candidates if one.focusPolicy() & Qt.FocusPolicy.TabFocus and one.isVisible() and one.isEnabled()), None)

@@ -1,0 +1,43 @@
+"""The edges of controls. Fusion derives them from the ground, by less than 3:1 on white and not at all on black; here they have a colour of the theme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .theme import Theme
+
+_SHEET = """
+QPushButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 3px; padding: 3px 10px; min-height: 16px; }}
+QPushButton:hover {{ border-color: {ok}; }}
+QPushButton:pressed, QPushButton:checked {{ background: {selection}; color: {on_selection}; }}
+QPushButton:disabled {{ color: {muted}; border-style: dashed; }}
+QPushButton:focus {{ border: 2px solid {ok}; padding: 2px 9px; }}
+QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {base}; }}
+QLineEdit:focus, QAbstractSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {ok}; padding: 0px 3px; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0px; }}
+QTableView, QListView, QTreeView {{ border: 1px solid {line}; background: {base}; gridline-color: {line}; }}
+QTableView:focus, QListView:focus, QTreeView:focus {{ border: 2px solid {ok}; }}
+QComboBox {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {raised}; color: {text}; }}
+QComboBox:focus {{ border: 2px solid {ok}; padding: 0px 3px; }}
+QComboBox:disabled {{ color: {muted}; }}
+QComboBox::drop-down {{ border: none; width: 18px; }}
+QComboBox::down-arrow {{ image: url({arrow}); width: 11px; height: 11px; }}
+QHeaderView::section {{ background: {raised}; color: {text}; border: none; border-right: 1px solid {line}; border-bottom: 1px solid {line}; padding: 3px 6px; }}
+QCheckBox::indicator {{ width: {side}px; height: {side}px; border: 1px solid {line}; border-radius: 2px; background: {base}; }}
+QCheckBox::indicator:checked {{ background: {selection}; image: url({tick}); }}
+QCheckBox:focus {{ color: {ok}; }}
+QTabBar::tab {{ background: {raised}; color: {text}; border: 1px solid {line}; border-bottom: none; padding: 5px 12px; margin-right: 2px; }}
+QTabBar::tab:selected {{ background: {ground}; border-top: 3px solid {ok}; padding-top: 3px; }}
+QTabBar::tab:focus {{ border-color: {ok}; }}
+Strip, SafePanel, Notices, FirstLight, SmallStrip {{ border: 1px solid {line}; border-radius: 3px; }}
+"""
+
+
+def sheet(theme: Theme, side: int) -> str:
+    """Return the style sheet of a theme.  side: of a check box, pixels."""
+    here = Path(__file__).parent
+    dark_tick = theme.on_selection == "#000000"
+    colours = {name: getattr(theme, name) for name in ("text", "muted", "ground", "base", "raised", "line", "selection", "on_selection", "ok")}
+    tick = here / ("tick-black.svg" if dark_tick else "tick-white.svg")
+    arrow = here / ("arrow-dark.svg" if theme.name == "light" else "arrow-light.svg")
+    return _SHEET.format(**colours, side=side, tick=tick.as_posix(), arrow=arrow.as_posix())
