@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..protocols.qot.characterise import Characterised, Sweep
     from ..protocols.qot.inference import Inference, Plan
+    from ..protocols.qot.sealed_inference import Role, SealedImages
     from ..protocols.qot.tasks import Images
     from ..protocols.qot.tasks import Task as QotTask
     from ..protocols.qot.training import Trained
@@ -118,6 +119,10 @@ def infer(
     adapt: Annotated[bool, typer.Option("--adapt", help="Train the linear layers anew for the noise that this back-end leaves.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Train networks as wide as published; hours on a small machine.")] = False,
     plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw accuracy by epoch and confusion into this folder.")] = None,
+    store: Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Key stores: some images then go between machines under their key.")] = None,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Images that do, with --store; 1 by default.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", metavar="A-B", help="Alice and Bob; by default the first two parties of the stores.")] = None,
+    aggregator: Annotated[str | None, typer.Option("--aggregator", metavar="NAME", help="Who counts, by default another party of the stores.")] = None,
     project: ProjectOption = None,
     seed: SeedOption = 0,
     json_output: JsonOption = False,
@@ -125,7 +130,8 @@ def infer(
     """Classify images by a network whose last layers are evaluated by oblivious transfer.
 
     The network is trained on first use and kept. Block, repetitions and scale are chosen from the measured error, and what it will take is said before it
-    starts.
+    starts. Key is only computed, unless --store names stores: then some images go between Alice, Bob and the aggregator over sealed lines, and their key is
+    spent and booked.
     """
     with command(json_output) as out:
         from ..protocols.qot.characterise import open_states
@@ -136,6 +142,7 @@ def infer(
         if plots is not None:
             _check_folder(plots, "--plots")
         # A wrong name is said before anything is trained.
+        roles = _roles(store, samples, pair, aggregator, opening)
         where, chosen = open_states(backend, project), find_task(task.value, full=full)
         _tell_cloud(out, where.cloud)
         data = chosen.load(seed)
@@ -150,6 +157,7 @@ def infer(
             found = _adapted(out, found, data, plan)
             plan = planned(plan.device)
         _tell_plan(out, plan)
+        sealed = None if store is None else _sealed(out, store, roles, plan, data, samples or 1, seed)
         with out.progress("Inferring", total=plan.prediction.images) as bar:
             result = evaluate(plan, data, seed=seed, check=check, progress=lambda done, _: bar.to(done))
         _tell(out, result)
@@ -158,7 +166,35 @@ def infer(
 
             _draw(out, plots / f"{task.value}-accuracy.svg", accuracy_figure(found))
             _draw(out, plots / f"{task.value}-confusion.svg", confusion_figure(result))
-        out.result(result.as_dict(), simulated=True, security=result.statement)
+        told = {**result.as_dict(), "sealed": None if sealed is None else sealed.as_dict()}
+        out.result(told, simulated=True, security=result.statement if sealed is None else sealed.statement)
+
+
+def _roles(store: Path | None, samples: int | None, pair: str | None, aggregator: str | None, opening: OpeningName) -> dict[Role, str]:
+    from ..control.lines import choose_roles
+
+    if store is not None:
+        return choose_roles(store, pair, aggregator, counted=opening is OpeningName.counted)
+    for option, value in (("--samples", samples), ("--pair", pair), ("--aggregator", aggregator)):
+        if value is not None:
+            raise typer.BadParameter("it says how key of stores is used: name them with --store", param_hint=option)
+    return {}
+
+
+def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: Images, n: int, seed: int) -> SealedImages:
+    """Let some images go between machines, with states of Trent from a seed, and all that is secret from the operating system."""
+    from ..control.lines import sealed_lines
+    from ..core.entropy import SimRandom
+    from ..protocols.qot.sealed_inference import Sources, infer_sealed
+
+    with sealed_lines(store, roles) as (keys, lines), out.progress("Between machines", total=1.0) as bar:
+        found = infer_sealed(
+            plan, data, n, lines, sources=Sources(trent=SimRandom(seed)), statements=keys.statements(), progress=lambda done, total: bar.to(done / total)
+        )
+    drawn, foreseen = found.sealing.drawn_bits, found.sealing.predicted_bits
+    out.table(f"Key spent on {n} images between machines (bits)", ["pair", "foreseen", "spent"], [(one, foreseen[one], drawn[one]) for one in drawn])
+    out.say(f"All {len(data.test):,} images would take {found.task_bits:,} bits of pads this way. Right among these: {found.correct:.0%}.")
+    return found
 
 
 def _trained(out: Output, task: QotTask, data: Images, seed: int) -> Trained:

@@ -13,6 +13,7 @@ from .gates import Bits
 
 _HEADER = struct.Struct("<4sBBHQII")
 _MAGIC = b"QOT1"
+HEADER_BYTES = _HEADER.size
 
 
 class Kind(IntEnum):

@@ -25,15 +25,13 @@ from .accuracy import MOST_REPETITIONS, Knobs, best_block, deviation_bound, repe
 from .characterise import Characterised
 from .layer import SecureLayer, evaluate_binomial, evaluate_joint, refuse_without_signal
 from .networks import SecureNetwork, features, secure_layers, through
-from .opening import SEED_BYTES, hidden_to
+from .opening import DUMMIES_PER_BIT, SEED_BYTES, hidden_to
 from .parties import Opening
 from .states import DrawnStates
 from .tasks import Images, Noise
 from .training import Trained
 
 BITS_OF_TRANSFER = 3
-DUMMIES_PER_BIT = 9
-"""Dummies of a counted opening for each real bit: the aggregator's count then tells at most 1/9 in total variation."""
 SHOT_S = 250e-6
 """Seconds a shot takes on a superconducting device with its usual pause between shots."""
 TRANSFERS_PER_S = 1e7
@@ -338,8 +336,11 @@ def _checked(plan: Plan, x: NDArray[np.float32], seed: int) -> Checked:
     return Checked(len(x), states.cursor.used, float(agree.mean()), float(sqrt((z**2).mean())))
 
 
-def statement(plan: Plan) -> SecurityStatement:
-    """Return what an inference claims, and what it does not."""
+def statement(plan: Plan, *, sealed_images: int = 0, drawn_bits: int = 0) -> SecurityStatement:
+    """Return what an inference claims, and what it does not.
+
+    sealed_images, drawn_bits: how many went between machines over sealed lines, and the key that was spent on them.
+    """
     counted = plan.opening == "counted"
     bits = max(2 * layer.blocks * layer.knobs.shots for layer in plan.layers)
     opened = (
@@ -357,6 +358,7 @@ def statement(plan: Plan) -> SecurityStatement:
         "the layers before the secure ones are disclosed to Alice; between two secure layers she sees the pre-activations",
         "who may ask often reads the weights off exact answers: queries must be limited",
         *opened,
+        *_keyed(sealed_images, drawn_bits),
     )
     reasons = ["both parties are played in one process", "counts of most images are drawn from the law that transfers have"]
     if plan.device.simulated:
@@ -364,6 +366,15 @@ def statement(plan: Plan) -> SecurityStatement:
     else:
         reasons.append("one processor measured all four qubits: dealer, Alice and Bob in one")
     return SecurityStatement(claims, assumptions, 0.0, 0, Provenance(True, tuple(reasons)))
+
+
+def _keyed(images: int, bits: int) -> tuple[str, ...]:
+    if not bits:
+        return ("no key was drawn from a store: key bits are computed only, and no message was hidden under them",)
+    return (
+        f"{images} of the images went between machines under {bits:,} bits of one-time pads of the key stores; of all others the key bits are computed only",
+        "what the dealer announces of his decoys came by no authenticated line",
+    )
 
 
 def more_states(device: Characterised, layers: Sequence[SecureLayer]) -> int:

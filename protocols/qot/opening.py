@@ -17,6 +17,8 @@ from ...core.errors import FrameError, ParameterError, RunRepeated
 from .gates import Bits
 
 SEED_BYTES = 32
+DUMMIES_PER_BIT = 9
+"""Dummies of a counted opening for each real bit, usually: the aggregator's count then tells at most 1/9 in total variation."""
 _LABEL = b"heliograph-qot-open"
 
 

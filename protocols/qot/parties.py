@@ -150,6 +150,11 @@ class _Party(_Machine):
         return self._turn == len(self._groups)
 
     @property
+    def groups_done(self) -> int:
+        """Return how many groups of outputs have been dealt with."""
+        return self._turn
+
+    @property
     def _group(self) -> range:
         return self._groups[self._turn]
 

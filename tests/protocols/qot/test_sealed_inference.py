@@ -1,25 +1,66 @@
-"""The whole protocol at once: states from Trent, decoys, validation, and a layer evaluated over one-time pads of two real key stores."""
+"""The whole protocol at once: states from Trent, decoys, validation, and layers evaluated over one-time pads of real key stores."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from heliograph.core.entropy import SimRandom
-from heliograph.core.errors import FrameError, InsufficientKey
+from heliograph.core.entropy import Origin, SimRandom
+from heliograph.core.errors import FrameError, InsufficientKey, KeyStoreError, NoSignal, ParameterError, ValidationAbort
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.channel.sealed import Sealed
-from heliograph.postprocess.keystore import KeyBlock, link, open_party
+from heliograph.postprocess.keystore import KeyBlock, PartyKeys, SplitPolicy, link, open_party
 from heliograph.postprocess.keystore.tags import StoreTags
 from heliograph.protocols.qot.accuracy import Knobs
 from heliograph.protocols.qot.dealing import Trent, Validator, receive
-from heliograph.protocols.qot.laws import iid
-from heliograph.protocols.qot.layer import SecureLayer
-from heliograph.protocols.qot.parties import Agreement, Alice, Bob
+from heliograph.protocols.qot.laws import ideal, iid, preset
+from heliograph.protocols.qot.layer import SecureLayer, evaluate_joint
+from heliograph.protocols.qot.parties import Agreement, Alice, Bob, Opening
+from heliograph.protocols.qot.sealed_inference import Dealt, Lines, Role, Sources, agreements, evaluate_sealed, message_sizes, pad_bits
+from heliograph.protocols.qot.states import DrawnStates
 from heliograph.protocols.qot.validation import DecoyRule
 
 ERROR, X = 0.02, np.array([[1.0, 0.5], [0.2, 2.0]])
 SIMULATED = Provenance(True, ("a test",))
+PURPOSE = "qot infer test"
+NAMES: dict[Role, str] = {"alice": "A", "bob": "B", "aggregator": "C"}
+
+
+@contextmanager
+def stores(folder: Path, names: str = "AB", *, size: int = 30_000, policy: SplitPolicy | None = None) -> Iterator[tuple[dict[str, PartyKeys], Lines]]:
+    """Open the stores of some parties, every pair with so many bytes of common key."""
+    with ExitStack() as stack:
+        parties = {name: open_party(folder, name, policy=policy) for name in names}
+        tags = {}
+        for a, b in combinations(parties, 2):
+            joined = stack.enter_context(link(parties[a], parties[b]))
+            material = np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8)
+            statement = SecurityStatement(("a claim",), (), 1e-10, 0, SIMULATED)
+            block = KeyBlock(f"{a}-{b}", 0, material, 8 * size, statement, SIMULATED)
+            joined.ingest(block, block)
+            tags |= {(a, b): StoreTags(joined.ends[0].store, joined.lock), (b, a): StoreTags(joined.ends[1].store, joined.lock)}
+        roles = {role: name for role, name in NAMES.items() if name in names}
+        yield parties, Lines(roles, parties, tags, session=5)
+
+
+def spent(parties: dict[str, PartyKeys], purpose: str) -> dict[str, int]:
+    """Return what the ledgers of either end of every pair say, which is the same: the bits spent on a purpose."""
+    found = {}
+    for a, b in combinations(parties, 2):
+        ends = [sum(entry.bits for entry in parties[mine].ledger(peer).spendings if entry.purpose == purpose) for mine, peer in ((a, b), (b, a))]
+        assert ends[0] == ends[1]
+        if ends[0]:
+            found[f"{a}-{b}"] = ends[0]
+    return found
+
+
+def spendable(parties: dict[str, PartyKeys]) -> list[int]:
+    return [parties[a].available_bits(b) for a in parties for b in parties if a != b]
 
 
 @pytest.fixture
@@ -98,3 +139,135 @@ def test_a_bit_flipped_on_the_line_ends_it_before_a_weight_is_used(channels, mac
 def test_too_little_key_is_told_before_a_message_leaves(channels):
     with pytest.raises(InsufficientKey):
         channels[1].seal(bytes(1_000_000))
+
+
+def two_layers(shots: int = 100, repetitions: int = 1) -> list[SecureLayer]:
+    rng = np.random.default_rng(3)
+    first = SecureLayer.of(rng.standard_normal((3, 2)), rng.standard_normal(3), Knobs(2, repetitions, shots))
+    return [first, SecureLayer.of(rng.standard_normal((2, 3)), None, Knobs(3, 1, shots))]
+
+
+class Taped:
+    """A source that draws what has the size of a draw of inputs or weights apart from everything else."""
+
+    origin: Origin = "simulated"
+
+    def __init__(self, seed: int, shots: int = 100) -> None:
+        self._draws, self._others, self._size = SimRandom(seed), SimRandom(seed, 1), 8 * shots
+
+    def take(self, n: int) -> bytes:
+        return (self._draws if n == self._size else self._others).take(n)
+
+
+class Untouched:
+    """A source of which nothing may be taken: no state has been dealt."""
+
+    origin: Origin = "simulated"
+
+    def take(self, n: int) -> bytes:
+        raise AssertionError(f"{n} bytes were taken")
+
+
+def sim(seed: int = 1) -> Sources:
+    return Sources(SimRandom(seed), SimRandom(seed, 1), SimRandom(seed, 2))
+
+
+@pytest.mark.parametrize(("opening", "names"), [("shots", "AB"), ("counted", "ABC")])
+def test_machines_over_sealed_lines_give_what_the_batched_tier_gives_for_the_same_draws_and_spend_what_was_predicted(tmp_path, opening, names):
+    layers = two_layers()
+    sources = Sources(Taped(1), Taped(2), SimRandom(3))
+    with stores(tmp_path, names) as (parties, lines):
+        before = tagged(parties)
+        found, sealing = evaluate_sealed(layers, X, Dealt(ideal(), 0.0, 0.0), lines, opening=opening, purpose=PURPOSE, sources=sources)
+        booked, tags = spent(parties, PURPOSE), tagged(parties) - before
+
+    alice, bob, states = Taped(1), Taped(2), DrawnStates(ideal(), SimRandom(4))
+    between = evaluate_joint(layers[0], X, 0.0, states, alice, bob)
+    wanted = evaluate_joint(layers[1], np.maximum(between, 0.0), 0.0, states, alice, bob)
+    np.testing.assert_allclose(found, wanted)
+    assert sealing.transfers == states.cursor.used
+    assert sealing.tested.error == 0.0
+    assert sealing.tested.x_pass == pytest.approx(5 / 16, abs=0.05)
+    assert sealing.states > sealing.transfers + sealing.tested.states + sealing.tested.x_states
+    assert sealing.drawn_bits == sealing.predicted_bits == booked
+    assert set(booked) == ({"A-B"} if opening == "shots" else {"A-B", "A-C", "B-C"})
+    assert sum(booked.values()) == pad_bits(layers, len(X), opening)
+    # A tag has 128 bits and is booked at both ends.
+    assert tags == 2 * 128 * sealing.tags
+
+
+def tagged(parties: dict[str, PartyKeys]) -> int:
+    """Return the bits that all ends have spent on tags."""
+    return sum(parties[a].ledger(b).authentication for a in parties for b in parties if a != b)
+
+
+def test_what_is_predicted_is_three_bits_a_transfer_the_openings_and_the_headers():
+    layers = two_layers()
+    gates, bits = 2 * sum(one.transfers for one in layers), sum(2 * 2 * one.outputs * one.blocks * 100 for one in layers)
+
+    shots, counted = (message_sizes(agreements(layers, 2, opening)) for opening in ("shots", "counted"))
+
+    assert 8 * sum(map(sum, shots.values())) == 3 * gates + bits + 8 * 24 * (2 * 3)
+    assert 8 * sum(map(sum, counted.values())) == 3 * gates + 2 * 10 * bits + 64 * 2 * 5 + 8 * 32 + 8 * 24 * (2 * 5)
+    with pytest.raises(ParameterError, match="restarts"):
+        message_sizes([Agreement.of(layers[0], 1, n=8)])
+
+
+def test_too_little_key_is_told_before_a_state_is_dealt_and_none_is_spent(tmp_path):
+    layers = two_layers()
+    sources = Sources(Untouched(), Untouched(), Untouched())
+    with stores(tmp_path, size=2000) as (parties, lines):
+        before = spendable(parties)
+        with pytest.raises(InsufficientKey, match="qot infer test") as caught:
+            evaluate_sealed(layers, X, Dealt(iid(ERROR), ERROR, ERROR), lines, opening="shots", purpose=PURPOSE, sources=sources)
+        assert spendable(parties) == before
+        assert spent(parties, PURPOSE) == {}
+
+    sizes = message_sizes(agreements(layers, len(X), "shots"))
+    assert (caught.value.pair, caught.value.need_bits, caught.value.have_bits) == ("A-B", 8 * sum(sizes["alice", "bob"]), before[0])
+
+
+def test_too_few_tags_are_told_before_a_state_is_dealt(tmp_path):
+    sources = Sources(Untouched(), Untouched(), Untouched())
+    with stores(tmp_path, policy=SplitPolicy(auth_share=0.0)) as (parties, lines):
+        before = spendable(parties)
+        with pytest.raises(KeyStoreError, match="authentication pads are left"):
+            evaluate_sealed(two_layers() * 16, X, Dealt(ideal(), 0.0, 0.0), lines, opening="shots", purpose=PURPOSE, sources=sources)
+        assert spendable(parties) == before
+
+
+def test_what_cannot_be_evaluated_costs_neither_states_nor_key(tmp_path):
+    """Negative inputs, an error that leaves nothing, and a counted opening where nobody counts."""
+    good, lost = Dealt(ideal(), 0.0, 0.0), Dealt(ideal(), 0.49, 0.49)
+    rows: list[tuple[np.ndarray, Dealt, Opening, type[Exception]]] = [
+        (-X, good, "shots", ParameterError),
+        (X, lost, "shots", NoSignal),
+        (X, good, "counted", ParameterError),
+    ]
+    with stores(tmp_path) as (parties, lines):
+        before = spendable(parties)
+        for inputs, dealt, opening, error in rows:
+            with pytest.raises(error):
+                evaluate_sealed(two_layers(), inputs, dealt, lines, opening=opening, purpose=PURPOSE, sources=Sources(Untouched(), Untouched(), Untouched()))
+        assert spendable(parties) == before
+
+
+def test_states_that_are_worse_than_measured_are_dropped_and_the_key_is_given_back(tmp_path):
+    with stores(tmp_path) as (parties, lines):
+        before = spendable(parties)
+        with pytest.raises(ValidationAbort):
+            evaluate_sealed(two_layers(), X, Dealt(preset("paper_device"), ERROR, ERROR), lines, opening="shots", purpose=PURPOSE, sources=sim())
+        assert spendable(parties) == before
+        assert spent(parties, PURPOSE) == {}
+
+
+def test_progress_is_told_by_groups_and_noise_is_divided_out(tmp_path):
+    layer, told = SecureLayer.of([[0.8, -0.7], [-0.8, 0.7]], None, Knobs(2, 3, 1000)), []
+    with stores(tmp_path, size=60_000) as (_, lines):
+        found, _ = evaluate_sealed(
+            [layer], X, Dealt(iid(0.0868), 0.0868, 0.09), lines, opening="shots", purpose=PURPOSE, sources=sim(), progress=lambda *done: told.append(done)
+        )
+
+    assert told == [(1, 1)]
+    sums = layer.draws(X)[1]
+    assert (np.abs(found - X @ np.array([[0.8, -0.7], [-0.8, 0.7]]).T) < 5 * sums[:, None] * layer.deviation(0.0868)).all()

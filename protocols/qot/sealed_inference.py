@@ -1,0 +1,361 @@
+"""Layers evaluated between separate machines over one-time pads of the key stores: what the key accounting predicts is set aside first, then spent.
+
+Trent deals states, both parties test them, in the open and under tags; then Alice and Bob, and the aggregator of counted openings, exchange everything else
+through `channel.Sealed`. Here the three are played in one process, but one hears of another only what the lines carry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import isqrt
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...core.entropy import OsRandom, RandomSource
+from ...core.errors import ParameterError
+from ...core.statement import SecurityStatement, combined
+from ...postprocess.channel.sealed import Sealed
+from ...postprocess.keystore.source import KeySource, pair_name
+from ...postprocess.keystore.tags import StoreTags
+from .announced import Announced
+from .dealing import Trent, Validator, receive
+from .frames import HEADER_BYTES
+from .laws import Law
+from .layer import Matrix, SecureLayer
+from .leases import Leased, give_back, lease_all
+from .opening import DUMMIES_PER_BIT, SEED_BYTES, Masks
+from .parties import Aggregator, Agreement, Alice, Bob, Opening
+from .states import MeasuredStates
+from .validation import DecoyRule, Tested
+
+if TYPE_CHECKING:
+    from .inference import Plan
+    from .tasks import Images
+
+Role = Literal["alice", "bob", "aggregator"]
+Route = tuple[Role, Role]
+TESTED = 4000
+"""States tested in each basis, at least; one in 500 where there are more."""
+SEALED_GATES = 1 << 19
+"""Transfers of a message, about: its pads fit into the key ids of one frame, whatever pool they come from."""
+_DELTA = 1e-6
+_ANNOUNCEMENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What the parties have of their lines.
+
+    names: of the parties, by role; the aggregator may be missing where every shot is opened.  keys: by party.  tags: by party and peer.  session: a number
+    larger than any before on these lines; the next one is used as well.
+    """
+
+    names: Mapping[Role, str]
+    keys: Mapping[str, KeySource]
+    tags: Mapping[tuple[str, str], StoreTags]
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where each party's secrets come from, and Trent's states."""
+
+    alice: RandomSource = field(default_factory=OsRandom)
+    bob: RandomSource = field(default_factory=OsRandom)
+    trent: RandomSource = field(default_factory=OsRandom)
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """States as the parties expect them.  law: that Trent's have.  error: by which counts are corrected.  error_limit: above which states are dropped."""
+
+    law: Law
+    error: float
+    error_limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What an evaluation over sealed lines took.
+
+    drawn_bits: of key, by pair.  predicted_bits: by pair, computed before.  tags: pads of authentication, all directions.  transfers.  states: dealt, those of
+    the tests included.  tested: what the tests showed.  seconds.
+    """
+
+    drawn_bits: dict[str, int]
+    predicted_bits: dict[str, int]
+    tags: int
+    transfers: int
+    states: int
+    tested: Tested
+    seconds: float
+
+
+def agreements(layers: Sequence[SecureLayer], batch: int, opening: Opening, error: float | None = None) -> list[Agreement]:
+    """Return what the parties agree on for each layer, one run each. Raises NoSignal where the noise would drown the outputs."""
+    found = []
+    for run, layer in enumerate(layers):
+        dummies = DUMMIES_PER_BIT * 2 * layer.blocks * layer.knobs.shots if opening == "counted" else 0
+        found.append(Agreement.of(layer, batch, error=error, opening=opening, dummies=dummies, most_gates=SEALED_GATES, run=run))
+    return found
+
+
+def message_sizes(agreed: Sequence[Agreement]) -> dict[Route, list[int]]:
+    """Return the bytes of every sealed message of these evaluations, by sender and receiver, in order.
+
+    Raises ParameterError for the mode of the paper.
+    """
+    if any(one.n for one in agreed):
+        raise ParameterError("restarts of the mode of the paper cannot be foreseen", where="agreement", remedy="Take the derandomised mode.")
+    sizes: dict[Route, list[int]] = {("alice", "bob"): [], ("bob", "alice"): []}
+    if any(one.opening == "counted" for one in agreed):
+        sizes = {**sizes, ("alice", "aggregator"): [], ("bob", "aggregator"): [], ("aggregator", "alice"): []}
+        sizes["alice", "bob"].append(SEED_BYTES)
+    for one in agreed:
+        for group in one.groups:
+            for route, bits in _group_bits(one, len(group)):
+                sizes[route].append(HEADER_BYTES + (bits + 7) // 8)
+    return sizes
+
+
+def _group_bits(agreed: Agreement, outputs: int) -> Iterator[tuple[Route, int]]:
+    gates = outputs * agreed.gates
+    yield ("bob", "alice"), gates
+    yield ("alice", "bob"), 2 * gates
+    if agreed.opening == "shots":
+        yield ("bob", "alice"), outputs * agreed.bits
+        return
+    for party in ("alice", "bob"):
+        yield (party, "aggregator"), outputs * (agreed.bits + agreed.dummies)
+    yield ("aggregator", "alice"), 64 * outputs
+
+
+def pad_bits(layers: Sequence[SecureLayer], batch: int, opening: Opening) -> int:
+    """Return the bits of one-time pads that so many inputs take over sealed lines, headers included."""
+    return 8 * sum(map(sum, message_sizes(agreements(layers, batch, opening)).values()))
+
+
+def evaluate_sealed(
+    layers: Sequence[SecureLayer],
+    inputs: ArrayLike,
+    dealt: Dealt,
+    lines: Lines,
+    *,
+    opening: Opening,
+    purpose: str,
+    sources: Sources | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Matrix, Sealing]:
+    """Return the outputs of the last layer, (batch, outputs), and what it took; a ReLU stands between two layers.
+
+    inputs: of the first, float64 (batch, inputs), not negative.  purpose: of the key, written into the ledgers.  progress: called with groups of outputs that
+    are done, and all of them.
+    Raises ParameterError, InsufficientKey, KeyStoreError or NoSignal before a state is dealt; ValidationAbort for bad states; the errors of lines and machines.
+    """
+    begun = perf_counter()
+    x = np.asarray(inputs, np.float64)
+    layers[0].draws(x)
+    agreed = agreements(layers, len(x), opening, dealt.error)
+    sizes = message_sizes(agreed)
+    _require_tags(lines, sizes)
+    leases = lease_all(lines.keys, {(_name(lines, a), _name(lines, b)): bodies for (a, b), bodies in sizes.items()}, purpose)
+    try:
+        chosen = sources or Sources()
+        halves, tested, states = _tested_states(sum(one.batch * one.outputs * one.gates for one in agreed), dealt, lines, chosen)
+        wires = _Wires(lines, leases, sizes, purpose)
+        machines = _Machines(wires, halves, chosen, opening, progress, sum(len(one.groups) for one in agreed))
+        for place, (layer, one) in enumerate(zip(layers, agreed, strict=True)):
+            x = machines.evaluate(layer, x if place == 0 else np.maximum(x, 0.0), one, dealt.error)
+    finally:
+        give_back(leases)
+    predicted: dict[str, int] = {}
+    for (a, b), bodies in sizes.items():
+        pair = pair_name(_name(lines, a), _name(lines, b))
+        predicted[pair] = predicted.get(pair, 0) + 8 * sum(bodies)
+    tags = sum(map(len, sizes.values())) + 2 * _ANNOUNCEMENTS
+    transfers = sum(one.batch * one.outputs * one.gates for one in agreed)
+    return x, Sealing(wires.drawn_bits, predicted, tags, transfers, states, tested, perf_counter() - begun)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedImages:
+    """Test images that went through the machines.
+
+    names: of the parties, by role.  images.  classes: int64 (images,), as found.  correct, agree: share in the true class, and in that of the same network
+    without noise.  task_bits: pads that all test images of the task would take the same way.
+    """
+
+    names: Mapping[Role, str]
+
+    images: int
+    classes: NDArray[np.int64]
+    correct: float
+    agree: float
+    task_bits: int
+    sealing: Sealing
+    statement: SecurityStatement
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints under `sealed`."""
+        took = self.sealing
+        own = {name: getattr(self, name) for name in ("images", "classes", "correct", "agree", "task_bits")}
+        bits = {"drawn_bits": sum(took.drawn_bits.values()), "predicted_bits": sum(took.predicted_bits.values()), "by_pair": took.drawn_bits}
+        used = {name: getattr(took, name) for name in ("tags", "transfers", "states", "seconds")}
+        return {**{str(role): name for role, name in self.names.items()}, **own, **bits, **used, "error": took.tested.error, "x_pass": took.tested.x_pass}
+
+
+def infer_sealed(
+    plan: Plan,
+    images: Images,
+    n: int,
+    lines: Lines,
+    *,
+    sources: Sources | None = None,
+    statements: Sequence[SecurityStatement] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> SealedImages:
+    """Classify the first n test images by the machines of a plan's parties, over sealed lines.
+
+    statements: of the key in the stores, which becomes part of what is claimed.  Raises what `evaluate_sealed` raises; ParameterError.
+    """
+    from .inference import statement
+    from .networks import features, through
+
+    if not 1 <= n <= len(images.test):
+        raise ParameterError(f"{n} of {len(images.test)} test images", where="samples")
+    network, task = plan.trained.aware_network(), plan.trained.task.name
+    x, y = images.test.x[:n], np.asarray(images.test.y[:n])
+    dealt = Dealt(plan.device.law, plan.device.error, plan.device.error_high)
+    scores, sealing = evaluate_sealed(
+        plan.layers, features(network, x), dealt, lines, opening=plan.opening, purpose=f"qot infer {task}", sources=sources, progress=progress
+    )
+    found = scores.argmax(axis=1)
+    same = float((found == through(network, x).argmax(axis=1)).mean())
+    own = statement(plan, sealed_images=n, drawn_bits=sum(sealing.drawn_bits.values()))
+    whole = combined([own, *statements], claims=own.claims)
+    return SealedImages(lines.names, n, found, float((found == y).mean()), same, pad_bits(plan.layers, len(images.test), plan.opening), sealing, whole)
+
+
+def _name(lines: Lines, role: Role) -> str:
+    if role not in lines.names:
+        raise ParameterError("a counted opening needs a third party, who counts", where="opening", remedy="Name one, or open every shot to Alice.")
+    return lines.names[role]
+
+
+def _require_tags(lines: Lines, sizes: Mapping[Route, Sequence[int]]) -> None:
+    """Raise KeyStoreError unless every line has tags for its messages."""
+    for (a, b), bodies in sizes.items():
+        announcements = _ANNOUNCEMENTS if "aggregator" not in (a, b) else 0
+        lines.tags[_name(lines, a), _name(lines, b)].require(len(bodies) + announcements)
+
+
+def _tested_states(needed: int, dealt: Dealt, lines: Lines, sources: Sources) -> tuple[tuple[MeasuredStates, MeasuredStates], Tested, int]:
+    """Let Trent deal states, and both parties test some of them; return their halves of the others, at least as many as are needed."""
+    tests = max(TESTED, needed // 500)
+    # Both coins together take 2 tests states on average, with a standard deviation below the root of that.
+    n = needed + 2 * tests + 8 * (isqrt(2 * tests) + 1)
+    rule = DecoyRule.of(0.0, _DELTA)
+    trent = Trent(dealt.law, sources.trent, rule)
+    arrived = [receive(shipment, trent.announce(name), rule) for name, shipment in zip(("alice", "bob"), trent.deal(n), strict=True)]
+    share, x_share = tests / n, tests / (n - tests)
+    parties = [
+        Validator(half, alice=alice, share=share, x_share=x_share, error_limit=dealt.error_limit, delta=_DELTA, source=source)
+        for half, alice, source in zip(arrived, (True, False), (sources.alice, sources.bob), strict=True)
+    ]
+    _announce(parties, (lines.names["alice"], lines.names["bob"]), lines)
+    tested = parties[0].found
+    if tested is None:
+        raise ParameterError("the tests of the states did not come to an end", where="validation")
+    return (parties[0].states, parties[1].states), tested, n
+
+
+def _announce(parties: Sequence[Validator], names: tuple[str, str], lines: Lines) -> None:
+    """Let both sides test, each message tagged."""
+    ends = [Announced(mine, peer, lines.tags[mine, peer], session=lines.session) for mine, peer in (names, names[::-1])]
+    messages: list[bytes | None] = [one.start() for one in parties]
+    while all(message is not None for message in messages):
+        sent = [end.send(message or b"") for end, message in zip(ends, messages, strict=True)]
+        messages = [party.feed(body) for party, end, data in zip(parties, ends, reversed(sent), strict=True) for body in end.open(data)]
+
+
+class _Wires:
+    """The sealed lines among the parties: what goes in at one end comes out at the other."""
+
+    def __init__(self, lines: Lines, leases: Mapping[tuple[str, str], Leased], sizes: Mapping[Route, Sequence[int]], purpose: str) -> None:
+        self._ends: dict[Route, Sealed] = {}
+        for a, b in dict.fromkeys(chain.from_iterable(((a, b), (b, a)) for a, b in sizes)):
+            mine, peer = _name(lines, a), _name(lines, b)
+            # Bob only listens to the aggregator's line, and has no key set aside there.
+            keys: KeySource = leases.get((mine, peer)) or lines.keys[mine]
+            self._ends[a, b] = Sealed(keys, peer, session=lines.session + 1, purpose=purpose, tags=lines.tags[mine, peer])
+        self._names = {route: pair_name(_name(lines, route[0]), _name(lines, route[1])) for route in self._ends}
+
+    def carry(self, sender: Role, receiver: Role, body: bytes) -> list[bytes]:
+        """Return what arrives of a message."""
+        return self._ends[receiver, sender].open(self._ends[sender, receiver].seal(body))
+
+    @property
+    def drawn_bits(self) -> dict[str, int]:
+        """Return the key bits spent on each pair, as the ends counted them."""
+        return {self._names[route]: end.spent_bits for route, end in self._ends.items()}
+
+
+class _Machines:
+    """The parties of one evaluation after the other, joined by the lines."""
+
+    def __init__(
+        self,
+        wires: _Wires,
+        halves: tuple[MeasuredStates, MeasuredStates],
+        sources: Sources,
+        opening: Opening,
+        progress: Callable[[int, int], None] | None,
+        groups: int,
+    ) -> None:
+        self._wires, self._halves, self._sources = wires, halves, sources
+        self._masks: tuple[Masks, Masks] | None = self._common_masks() if opening == "counted" else None
+        self._progress, self._groups, self._done = progress, groups, 0
+
+    def _common_masks(self) -> tuple[Masks, Masks]:
+        """Return both parties' copies of the key of shuffles, which Alice draws and sends under a pad."""
+        seed = self._sources.alice.take(SEED_BYTES)
+        (arrived,) = self._wires.carry("alice", "bob", seed)
+        return Masks(seed), Masks(arrived)
+
+    def evaluate(self, layer: SecureLayer, inputs: Matrix, agreed: Agreement, error: float) -> Matrix:
+        """Return the outputs of one layer."""
+        draws, sums = layer.draws(inputs)
+        mine, theirs = self._masks or (None, None)
+        alice = Alice(draws, agreed, self._halves[0], self._sources.alice, mine)
+        bob = Bob(layer, agreed, self._halves[1], self._sources.bob, theirs)
+        aggregator = Aggregator(agreed)
+        waiting: deque[tuple[Role, Role, bytes]] = deque(_addressed("bob", bob.start()))
+        before = 0
+        while waiting:
+            sender, receiver, data = waiting.popleft()
+            for body in self._wires.carry(sender, receiver, data):
+                if receiver == "alice":
+                    waiting += _addressed("alice", alice.feed(body))
+                elif receiver == "bob":
+                    waiting += _addressed("bob", bob.feed(body))
+                elif (counts := aggregator.feed("alice" if sender == "alice" else "bob", body)) is not None:
+                    waiting.append(("aggregator", "alice", counts))
+            self._tell(alice.groups_done - before)
+            before = alice.groups_done
+        return layer.outputs_of(alice.counts, sums, error)
+
+    def _tell(self, more: int) -> None:
+        self._done += more
+        if more and self._progress is not None:
+            self._progress(self._done, self._groups)
+
+
+def _addressed(sender: Literal["alice", "bob"], sent: Sequence[tuple[str, bytes]]) -> list[tuple[Role, Role, bytes]]:
+    peer: Role = "bob" if sender == "alice" else "alice"
+    return [(sender, "aggregator" if to == "aggregator" else peer, data) for to, data in sent]
