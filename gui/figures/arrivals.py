@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ...control.topics import SlotHistogram
 from .. import words
@@ -33,8 +33,6 @@ class GateRow:
         self.width = Value(f"Gate {name}, width")
         self.state = Badge(f"Gate {name}", "live")
         self.state.hide()
-        for edit in (self.low, self.high):
-            edit.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.retheme()
         self.low.entered.connect(lambda value: self.ask(value * 1e12, self._gate[1]))
         self.high.entered.connect(lambda value: self.ask(self._gate[0], value * 1e12))
@@ -46,7 +44,7 @@ class GateRow:
     def retheme(self) -> None:
         """Take another text size: seven characters fit."""
         for edit in (self.low, self.high):
-            edit.setMinimumWidth(edit.fontMetrics().horizontalAdvance("-00000 ps ") + 8)
+            edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("-00000 ps ") + 8)
 
     def shown(self) -> tuple[float, float]:
         """Return the gate to draw, ps: what was asked for while the owner has not answered, else what holds."""

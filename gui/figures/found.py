@@ -10,7 +10,7 @@ from .. import words
 
 _UNITS = {"v": "V", "s": "s", "hz": "Hz", "db": "dB", "deg": "deg", "degc": "°C", "w": "W", "ps": "ps", "ns": "ns", "bit": "bit"}
 _LABELS = {
-    "chi2": "Chi² per degree of freedom",
+    "chi2": "Reduced chi²",
     "clockwise": "Clockwise train",
     "counter": "Counter-clockwise train",
     "d1": "D1",
@@ -20,7 +20,7 @@ _LABELS = {
     "duration": "Measured for",
     "er": "Extinction ratio",
     "null": "Darkest at",
-    "offset": "Bright fringe of D1 at",
+    "offset": "Bright fringe of D1",
     "v_pi": "Half-wave voltage",
     "worst": "Largest deviation",
 }

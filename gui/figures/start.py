@@ -15,6 +15,7 @@ from ..desk import Desk
 from ..forms import Form
 from ..hold import HoldButton
 from ..pages.page import Page
+from .areas import scrolled
 
 _ON = ("starting", "running", "suspended", "paused", "stopping")
 _STOPPABLE = ("running", "suspended", "paused")
@@ -85,15 +86,20 @@ class StartPanel(QWidget):
         follow.addRow(self.which)
         follow.addRow(self.bar)
         follow.addRow(plain("Time left"), self.left)
+        asked = QWidget()
+        above = QVBoxLayout(asked)
+        above.setContentsMargins(0, 0, 0, 0)
+        above.addLayout(head)
+        above.addWidget(self.about)
+        above.addLayout(self._place)
+        above.addLayout(why)
+        above.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(head)
-        layout.addWidget(self.about)
-        layout.addLayout(self._place)
-        layout.addLayout(why)
+        # The buttons stay in sight however long the form is.
+        layout.addWidget(scrolled(asked), 1)
         layout.addLayout(acts)
         layout.addLayout(follow)
-        layout.addStretch(1)
 
     def add_actions(self, page: Page) -> None:
         """Give a page the acts of this panel, with their shortcuts."""

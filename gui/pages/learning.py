@@ -30,7 +30,7 @@ class Learning(Page):
         self.qpu = QpuTable()
         self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning")
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", scrolled(self.start)),
+            "Start": self.panel("Start", self.start),
             "Task": self.panel("Task", scrolled(self.task)),
             "Accuracy": self.panel("Accuracy", self.accuracy),
             "Loss": self.panel("Loss", self.loss),
