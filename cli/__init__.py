@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from . import acquire, bench, calibrate, data, demo, doctor, gui, instruments, keyrate, keys, learn, optimise, qot, qpu, station
+from . import acquire, bench, calibrate, data, demo, doctor, gui, instruments, keyrate, keys, learn, optimise, qot, qpu, runs, station
 from .output import INTERRUPTED, Output, unheard
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -29,6 +29,7 @@ app.command("optimise")(optimise.optimise)
 app.add_typer(qpu.app, name="qpu")
 app.add_typer(qot.app, name="qot")
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 app.command("doctor")(doctor.doctor)
 
 

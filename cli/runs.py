@@ -1,0 +1,201 @@
+"""`heliograph runs`: the run files of a folder: to be listed, looked into, exported, replayed, salvaged, and summed up at the end of a day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import ConfigError, RunFileError
+from .output import Bar, JsonOption, Output, command
+
+if TYPE_CHECKING:
+    from ..control.topics import RunDetails, RunSummary
+
+app = typer.Typer(no_args_is_help=True, help="Run files: list, look into, export, replay, salvage, report.")
+
+RUNS = Path("runs")
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run files.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run file, run id, the beginning of one, or `last`.")]
+
+
+class ExportKind(StrEnum):
+    """What a run is exported as."""
+
+    csv = "csv"
+    png = "png"
+
+
+@app.command("list")
+def listed(
+    out_folder: OutOption = RUNS,
+    procedure: Annotated[str, typer.Option(help="Only runs of this procedure.")] = "",
+    day: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Only runs begun on this day.")] = "",
+    text: Annotated[str, typer.Option(help="Only runs in which this is said: operator, purpose, state, results.")] = "",
+    json_output: JsonOption = False,
+) -> None:
+    """List run files, the newest last; damaged ones are named."""
+    with command(json_output) as out:
+        from ..control.day_report import checked_day
+        from ..control.run_catalogue import summaries
+
+        wanted = checked_day(day) if day else ""
+        with out.progress("Reading run files") as bar:
+            found = summaries(out_folder, procedure=procedure, day=wanted, text=text, told=lambda share: bar.to(100.0 * share))
+        heads = ["run", "begun", "procedure", "state", "seconds", "tags", "gaps", "data"]
+        out.table(f"Runs in {out_folder}", heads, [_row(one) for one in found])
+        for one in found:
+            if one.state == "damaged":
+                out.warn(f"{one.path}: {one.why}")
+        out.result({"folder": out_folder, "runs": found}, simulated=any(one.simulated for one in found))
+
+
+def _row(one: RunSummary) -> tuple[object, ...]:
+    begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if one.begun else "-"
+    seconds = "-" if one.seconds is None else f"{one.seconds:.1f}"
+    return one.run, begun, one.procedure or "-", one.state, seconds, one.tags, one.gaps, "simulated" if one.simulated else "real"
+
+
+@app.command("show")
+def show(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOption = False) -> None:
+    """Show what a run is: parameters, results, provenance, what happened, and which arrays it holds."""
+    with command(json_output) as out:
+        from ..control.run_catalogue import details, find
+
+        found = details(find(out_folder, run))
+        _tell_details(out, found)
+        told = {name: getattr(found, name) for name in found.__slots__ if name != "finals"}
+        out.result({**told, "last": _last(found)}, simulated=found.summary.simulated)
+
+
+def _tell_details(out: Output, found: RunDetails) -> None:
+    one = found.summary
+    about = [("state", one.state + (f": {one.why}" if one.why else "")), ("provenance", found.provenance), ("operator", one.operator), ("purpose", one.purpose)]
+    out.table(f"{one.procedure} {one.run}", ["what", "is"], [*about, ("station", one.station), ("file", one.path)])
+    out.table("Parameters", ["name", "value"], sorted(found.parameters.items()))
+    if one.numbers:
+        out.table("Found", ["name", "value"], [(name, "-" if value is None else value) for name, value in one.numbers.items()])
+    if found.events:
+        rows = [(datetime.fromtimestamp(event.t, UTC).astimezone().strftime("%H:%M:%S"), event.severity, event.source, event.text) for event in found.events]
+        out.table("What happened", ["time", "kind", "from", "what"], rows)
+    out.table("Arrays", ["name", "unit", "shape"], found.arrays)
+
+
+def _last(found: RunDetails) -> dict[str, Any]:
+    """Return the last rates and the light of the run, where it has them; histograms and scans are in its arrays."""
+    return {topic: found.finals[topic] for topic in ("counts", "key") if topic in found.finals}
+
+
+@app.command("export")
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="Folder, or name of the file.")],
+    kind: Annotated[ExportKind, typer.Option(help="csv: one file a group of arrays.  png: the figure of the run.")] = ExportKind.csv,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    out_folder: OutOption = RUNS,
+    json_output: JsonOption = False,
+) -> None:
+    """Write a run as CSV, or its figure as PNG; simulated data say so."""
+    with command(json_output) as out:
+        from ..control import run_catalogue
+
+        path = run_catalogue.find(out_folder, run)
+        if not (to if to.is_dir() else to.parent).is_dir():
+            raise ConfigError("there is no such folder", where=str(to), remedy="Make it, or name another for --to.")
+        with out.progress("Exporting") as bar:
+            files = run_catalogue.export(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
+        for file in files:
+            out.say(f"Wrote {file}")
+        out.result({"run": path, "kind": kind.value, "files": files}, simulated=run_catalogue.summary_of(path).simulated)
+
+
+@app.command("replay")
+def replay(
+    run: RunArgument,
+    speed: Annotated[float, typer.Option(help="1 to 100 times as fast as it was.")] = 1.0,
+    begin: Annotated[float, typer.Option("--from", metavar="SECONDS", help="Time in the run from which to play.")] = 0.0,
+    out_folder: OutOption = RUNS,
+    json_output: JsonOption = False,
+) -> None:
+    """Play a run again: its figures in words as they were then, and its last state."""
+    with command(json_output) as out:
+        from ..control.replay import Replay
+        from ..control.run_catalogue import find, summary_of
+
+        path, last = find(out_folder, run), dict[str, Any]()
+        with out.progress(f"Replaying {path.name}") as bar:
+            one = Replay(path, lambda topic, body: _heard(out, bar, last, topic, body), speed=speed)
+            try:
+                if begin:
+                    one.seek(begin)
+                while not one.wait(0.2):
+                    pass
+            finally:
+                one.close()
+        if one.state.why:
+            raise RunFileError(one.state.why, where=str(path), remedy="Try to salvage it.")
+        shown = {topic: body for topic, body in last.items() if topic in ("counts", "coincidences", "key")}
+        out.result({"run": path, "duration_s": one.state.duration_s, "last": shown}, simulated=summary_of(path).simulated)
+
+
+def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -> None:
+    """Show what is replayed."""
+    last[topic] = body
+    if topic == "replay":
+        bar.to(100.0 * body.t_s / body.duration_s if body.duration_s else 100.0)
+    elif topic == "counts" and body.t_s > 0.0:
+        rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in zip(body.names, body.rates_hz, strict=True))
+        out.note(f"{body.t_s:9.2f} s  {rates}")
+
+
+@app.command("salvage")
+def salvage(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOption = False) -> None:
+    """Copy what is whole of a run that was killed into an ordinary run file beside it; the run file itself stays as it is."""
+    with command(json_output) as out:
+        from ..control.run_catalogue import find, salvaged, summary_of
+
+        path = find(out_folder, run)
+        made = salvaged(path)
+        found = summary_of(made)
+        out.say(f"Wrote {made}: {found.tags:,} tags")
+        out.result({"run": path, "salvaged": made, "tags": found.tags}, simulated=found.simulated)
+
+
+@app.command("report")
+def report(
+    day: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Which day; by default today.")] = "",
+    store: Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Folder of the key stores; by default `store` beside the run files.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there instead of printing it.")] = None,
+    out_folder: OutOption = RUNS,
+    json_output: JsonOption = False,
+) -> None:
+    """Sum a day up in Markdown: runs, key made and spent, alarms, notes."""
+    with command(json_output) as out:
+        from ..control.day_report import checked_day
+        from ..control.day_report import report as written
+        from ..control.run_catalogue import run_files
+
+        run_files(out_folder)
+        text = written(out_folder, store or out_folder.resolve().parent / "store", day)
+        if to is not None:
+            to.write_text(text)
+            out.say(f"Wrote {to}")
+        else:
+            out.say(text)
+        out.result({"day": checked_day(day), "text": text, "file": to}, simulated=False)
+
+
+@app.command("desk", hidden=True)
+def desk(
+    descriptor: Annotated[int, typer.Option("--socket", help="Open socket at which to answer.")],
+    out_folder: OutOption = RUNS,
+    json_output: JsonOption = False,
+) -> None:
+    """Answer the owner of a bench about its run files."""
+    with command(json_output):
+        from ..control.run_desk import serve
+
+        serve(out_folder, descriptor)

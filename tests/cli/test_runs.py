@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.acquisition.runs import RunLayout, RunWriter
+from heliograph.instruments.roles import Counts
+from heliograph.instruments.station import Station, default_text
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with one finished run of count rates, and one that was killed."""
+    station = Station.parse(default_text(), Path("demo.toml"))
+    for folder in (tmp_path / "runs", tmp_path / "killed"):
+        run = RunWriter.create(folder, "CountRates", {"pair": "A-B"}, station, {}, layout=RunLayout(counts={"snspd": 2}), operator="Ada")
+        for k in range(10):
+            run.counts("snspd", Counts(k, np.array([100, 200]), 0.1))
+        run.flush()
+        if folder.name == "runs":
+            run.close("done", {"d1_hz": 1000.0})
+        else:
+            run.path.rename(tmp_path / "runs" / run.path.name)
+    return tmp_path / "runs"
+
+
+def said(heliograph: Any, *words: str, code: int = 0) -> Any:
+    ended = heliograph("runs", *words, "--json")
+    assert ended.code == code
+    return ended.json
+
+
+def finished(runs: Path, heliograph: Any) -> str:
+    (one,) = [one for one in said(heliograph, "list", "--out", str(runs))["runs"] if one["state"] == "done"]
+    return str(one["run"])
+
+
+def test_runs_are_listed_and_filtered(runs, heliograph):
+    found = said(heliograph, "list", "--out", str(runs))
+
+    assert sorted(one["state"] for one in found["runs"]) == ["done", "unfinished"]
+    assert found["simulated"]
+    assert said(heliograph, "list", "--out", str(runs), "--procedure", "Phase")["runs"] == []
+    assert len(said(heliograph, "list", "--out", str(runs), "--text", "ada")["runs"]) == 2
+    assert said(heliograph, "list", "--out", str(runs), "--day", "soon", code=3)["error"]["type"] == "ParameterError"
+    assert said(heliograph, "list", "--out", str(runs / "no"), code=3)["error"]["where"].endswith("no")
+
+
+def test_a_run_is_shown_exported_and_replayed(runs, heliograph, tmp_path):
+    name = finished(runs, heliograph)
+
+    shown = said(heliograph, "show", name, "--out", str(runs))
+    assert shown["summary"]["numbers"] == {"d1_hz": 1000.0}
+    assert shown["last"]["counts"]["rates_hz"] == [1000.0, 2000.0]
+    (png,) = said(heliograph, "export", name, "--kind", "png", "--to", str(tmp_path), "--out", str(runs))["files"]
+    assert Path(png).exists()
+    assert said(heliograph, "export", name, "--to", str(tmp_path / "no" / "x.csv"), "--out", str(runs), code=3)["error"]["type"] == "ConfigError"
+    replayed = said(heliograph, "replay", name, "--speed", "100", "--from", "0.55", "--out", str(runs))
+    assert replayed["last"]["counts"]["rates_hz"] == [1000.0, 2000.0]
+    assert replayed["duration_s"] == pytest.approx(1.0)
+    assert said(heliograph, "show", "nothing", "--out", str(runs), code=3)["error"]["type"] == "RunFileError"
+
+
+def test_people_read_tables_and_the_rates_of_a_replay(runs, heliograph):
+    name = finished(runs, heliograph)
+
+    listed, shown, replayed = (heliograph("runs", *words, "--out", runs) for words in (["list"], ["show", name], ["replay", name, "--speed", "100"]))
+
+    assert "unfinished" in listed.out
+    assert "snspd/counts" in shown.out
+    assert "D1 1,000/s, D2 2,000/s" in replayed.err
+
+
+def test_a_killed_run_is_salvaged_once(runs, heliograph):
+    (killed,) = [one["run"] for one in said(heliograph, "list", "--out", str(runs))["runs"] if one["state"] == "unfinished"]
+
+    made = said(heliograph, "salvage", killed, "--out", str(runs))["salvaged"]
+
+    assert said(heliograph, "show", made, "--out", str(runs))["summary"]["state"] == "crash"
+    assert said(heliograph, "salvage", finished(runs, heliograph), "--out", str(runs), code=3)["error"]["type"] == "RunFileError"
+
+
+def test_a_day_is_summed_up_on_paper(runs, heliograph, tmp_path):
+    text = said(heliograph, "report", "--out", str(runs), "--to", str(tmp_path / "today.md"))["text"]
+
+    assert text.count("| CountRates |") == 2
+    assert (tmp_path / "today.md").read_text() == text
+    assert said(heliograph, "report", "--out", str(runs), "--day", "2001-01-01")["text"].startswith("# 2001-01-01")
