@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import logging
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +24,7 @@ from braket.task_result import AdditionalMetadata, GateModelTaskResult, TaskMeta
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.classical import expr
+from qiskit.quantum_info import Statevector
 
 from heliograph.core.errors import (
     QpuAuthError,
@@ -36,6 +39,7 @@ from heliograph.core.errors import (
     QpuUnsupported,
 )
 from heliograph.protocols.qpu import JobStatus, Project, Work, open_backend
+from heliograph.protocols.qpu.aer import AerBackend
 from heliograph.protocols.qpu.bit_order import from_bit_array, from_measured_qubits, from_used_clbits
 from heliograph.protocols.qpu.braket import BraketBackend
 from heliograph.protocols.qpu.budget import spent
@@ -91,20 +95,23 @@ def test_a_dynamic_golden_circuit(sv, dynamic_goldens, name):
 
 def test_the_published_circuit(sv, dm, paper, ideal, follows, in_order):
     np.testing.assert_allclose(sv.probabilities(Work(paper)), ideal, atol=1e-12)
-    for backend, shots in ((sv, 100_000), (dm, 20_000)):
-        codes = backend.run([Work(paper)], shots)[0].codes()
+    for backend in (sv, dm):
+        codes = backend.run([Work(paper)], 100_000)[0].codes()
         follows(codes, ideal)
         in_order(codes)
 
 
-def test_laws_are_those_of_the_local_simulator(sv):
+def test_laws_are_those_of_qiskit_and_of_the_local_simulator(sv):
     from qiskit.circuit.random import random_circuit
 
     local = LocalBackend()
     for seed in range(60):
-        circuit = random_circuit(4, 4, max_operands=3, seed=seed)
-        circuit.measure_all()
-        np.testing.assert_allclose(sv.probabilities(Work(circuit)), local.probabilities(Work(circuit)), atol=1e-12)
+        bare = random_circuit(4, 4, max_operands=3, seed=seed)
+        circuit = bare.measure_all(inplace=False)
+        # Qiskit's most significant bit is the last qubit.
+        law = np.asarray(Statevector(bare).probabilities()).reshape([2] * 4).transpose(3, 2, 1, 0).reshape(-1)
+        np.testing.assert_allclose(sv.probabilities(Work(circuit)), law, atol=1e-12)
+        np.testing.assert_allclose(local.probabilities(Work(circuit)), law, atol=1e-12)
 
 
 def test_seeds(sv):
@@ -150,9 +157,9 @@ def test_dynamic_circuits_translate_with_their_law(sv):
     circuit.measure([0, 1, 2], [1, 2, 3])
 
     found = np.bincount(sv.run([Work(circuit)], 20_000)[0].codes(), minlength=16) / 20_000
-    expected = np.bincount(LocalBackend().run([Work(circuit)], 200_000, seed=1)[0].codes(), minlength=16) / 200_000
-
-    assert abs(found - expected).sum() / 2 <= 0.02
+    for other in (LocalBackend(), AerBackend()):
+        expected = np.bincount(other.run([Work(circuit)], 200_000, seed=1)[0].codes(), minlength=16) / 200_000
+        assert abs(found - expected).sum() / 2 <= 0.02
 
 
 def test_the_xor_free_form_runs_where_expressions_do_not(sv):
@@ -827,6 +834,22 @@ def test_however_often_the_client_asks_there_is_one_task_at_most_and_one_token(d
     assert len(disk.tasks) == tasks
     assert len(disk.tokens) > 1
     assert len(set(disk.tokens)) == 1
+
+
+def test_no_secret_is_in_any_file_or_log_down_to_the_transport(disk, home, patience, aws_keys, caplog):
+    caplog.set_level(logging.DEBUG)
+    secret, key = aws_keys["AWS_SECRET_ACCESS_KEY"], aws_keys["AWS_ACCESS_KEY_ID"]
+    disk.script(CreateQuantumTask=[None, ["AccessDeniedException", 403]], GetQuantumTask=[["InternalServiceException", 500]])
+    backend = open_backend(f"braket:{ARN}", home, client=disk.session, patience=patience)
+
+    backend.run([Work(bell())], 4)
+    with pytest.raises(QpuAuthError) as caught:
+        backend.submit([Work(bell())], 4)
+
+    shown = "".join(traceback.format_exception(caught.value)) + "".join(path.read_text() for path in home.rglob("*") if path.is_file())
+    assert "AWS4-HMAC-SHA256" in caplog.text
+    assert secret not in caplog.text + shown
+    assert key not in shown
 
 
 KILLED = """

@@ -230,7 +230,7 @@ print(sent)
 """
 
 
-def test_the_budget_holds_across_processes_that_run_at_the_same_time(tmp_path):
+def test_the_budget_holds_across_processes_that_run_at_the_same_time_and_across_restarts(tmp_path, paper):
     (tmp_path / "qpu.toml").write_text("[budget]\nmax_jobs = 9\nmax_shots = 1000\n")
     racing = [subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
@@ -240,6 +240,10 @@ def test_the_budget_holds_across_processes_that_run_at_the_same_time(tmp_path):
     assert sum(sent) == 9
     assert sum(job.counts for job in jobs.values()) == 9
     assert sum(job.refused for job in jobs.values()) == 7
+    restarted = Cloud(tmp_path)
+    with pytest.raises(QpuBudgetExceeded, match="jobs: 1 asked, 0 left"):
+        restarted.submit([Work(paper)], 1)
+    assert restarted.sent == []
 
 
 class Cloud(ProviderBackend):
