@@ -19,12 +19,12 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the line is.  controls: this window controls the bench; if not, `why`.  folder: of its runs."""
+    """How the line is.  controls: this window controls the bench; if not, `why`.  locked: it must not, whoever else does."""
 
     connected: bool
     controls: bool = False
     why: str = ""
-    folder: Path | None = None
+    locked: bool = False
 
 
 class Connection:
@@ -37,7 +37,6 @@ class Connection:
         self.station, self._mailbox, self._told = station, mailbox, told
         self._link: Link | None = None
         self._sha256 = ""
-        self._folder: Path | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="connection", daemon=True)
         self._thread.start()
@@ -93,15 +92,14 @@ class Connection:
     def _stand(self, link: Link, hello: dict[str, Any] | None = None) -> Standing:
         """Ask for control, unless the owner that came back has another station file than before."""
         if hello is not None:
-            self._folder = Path(hello["folder"])
             if self._sha256 and hello["sha256"] != self._sha256:
-                return Standing(True, False, "the station file is another one than this window began with; open it again", self._folder)
+                return Standing(True, False, "the station file is another one than this window began with; open it again", locked=True)
             self._sha256 = hello["sha256"]
         try:
             link.ask("control")
         except InstrumentLocked as error:
-            return Standing(True, False, error.message, self._folder)
-        return Standing(True, True, folder=self._folder)
+            return Standing(True, False, error.message)
+        return Standing(True, True)
 
     def close(self) -> None:
         """Leave; an owner makes the bench safe that is not to be left alone."""

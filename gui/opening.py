@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ class Opening(QObject):
         self.owner: launching.Owner | None = None
         self._workers: list[threading.Thread] = []
         self._over = False
+        self._locked = False
 
     @property
     def owns(self) -> bool:
@@ -99,12 +101,28 @@ class Opening(QObject):
     def _stands(self, standing: Standing) -> None:
         if self._over:
             return
-        if self._safety.guard is not None:
-            self._safety.guard.attend(standing.controls)
-        self._desk.set_control(standing.controls, standing.why)
+        self._locked = standing.locked
+        self._control(standing.controls, standing.why)
         self._desk.set_connected(standing.connected)
         if standing.connected:
             self.progress.emit("")
+
+    def tick(self, changed: frozenset[str]) -> None:
+        """Follow what the owner says about who controls the bench; a window that does keeps it lit by its heartbeat."""
+        safety = self._desk.latest("safety")
+        if "safety" not in changed or safety is None or not self._desk.is_connected or self._locked:
+            return
+        controller = safety.get("controller")
+        if controller == os.getpid():
+            self._control(True, "")
+        else:
+            holder = f"process {controller} controls the bench" if controller is not None else "nobody controls the bench"
+            self._control(False, holder)
+
+    def _control(self, controls: bool, why: str) -> None:
+        if self._safety.guard is not None:
+            self._safety.guard.attend(controls)
+        self._desk.set_control(controls, why)
 
     def detach(self) -> None:
         """Leave the bench; one that may not be left alone becomes safe, and an owner that was started here ends."""

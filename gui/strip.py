@@ -44,6 +44,7 @@ class Strip(QFrame):
         self._desk = desk
         self._eta: float | None = None
         self._eta_job = -1
+        self._asked: int | None = None
         self.interval_ms = 100
         self.setAccessibleName("Bench at a glance")
         self.setFrameShape(QFrame.Shape.StyledPanel)
@@ -59,12 +60,14 @@ class Strip(QFrame):
         self.pace = Value("Drawing")
         self.view_only = Badge("Control", "suspect", titled=True)
         self.take_over = HoldButton("Take over (hold)", "Take over control")
+        self.hand_over = HoldButton("Hand over (hold)", "Hand over control")
+        self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
         self.safe = SafeButton(press)
         inside = QWidget()
         flow = Flow(inside, 10)
         for widget in self.items():
             flow.addWidget(widget)
-        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over):
+        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over, self.hand_over, self.watchdog):
             widget.hide()
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -74,18 +77,23 @@ class Strip(QFrame):
         layout.addWidget(inside, 1)
         layout.addWidget(self.safe, 0, Qt.AlignmentFlag.AlignTop)
         self.abort.held.connect(self.abort_run)
-        self.take_over.held.connect(lambda: desk.ask("take_over", {"who": operator()}))
+        self.take_over.held.connect(self._ask_for_control)
+        self.hand_over.held.connect(lambda: desk.ask("yield_control", {"to": self._asked}))
 
     def items(self) -> list[QWidget]:
         """Return what stands in the strip beside the safe button, in order."""
         bench = [self.nothing, self.mode, self.safety, self.interlocks, self.owner]
-        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.view_only, self.take_over]
+        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.watchdog, self.view_only, self.take_over, self.hand_over]
 
     def abort_run(self) -> None:
         """Abort the run that is on."""
         row = bench_row(self._desk.latest("queue"))
         if row is not None:
             self._desk.ask("abort", {"job": row.job}, timeout_s=15.0)
+
+    def _ask_for_control(self) -> None:
+        """Ask the controller to hand over; it has to agree."""
+        self._desk.ask("take_over", then=lambda asked: self._desk.notice(f"Process {asked} was asked for control of the bench." if asked else "Control taken."))
 
     def tick(self, changed: frozenset[str]) -> None:
         """Show what changed, and how old it all is."""
@@ -112,6 +120,11 @@ class Strip(QFrame):
     def _safety(self, safety: dict[str, object]) -> None:
         cause = str(safety.get("cause") or "")
         self.safety.set_state(str(safety["state"]).lower(), f"cause {cause}" if cause else "")
+        self.watchdog.setVisible(safety.get("watchdog") is None)
+        asked = safety.get("asked")
+        if asked != self._asked and isinstance(asked, int) and self._desk.controls:
+            self._desk.notice(f"Process {asked} asks for control of the bench. Hold Hand over in the strip if it may have it.")
+        self._asked = asked if isinstance(asked, int) else None
 
     def _queue(self, queue: QueueState) -> None:
         row = bench_row(queue)
@@ -154,6 +167,7 @@ class Strip(QFrame):
         watching = desk.is_connected and not desk.controls
         self.view_only.setVisible(watching)
         self.take_over.setVisible(watching)
+        self.hand_over.setVisible(desk.controls and desk.is_connected and self._asked is not None)
         if watching:
             self.view_only.set_state("suspect", f"view only, {desk.view_only_why}")
 

@@ -55,7 +55,7 @@ class Window(QMainWindow):
         self._build()
         self.pages = self._make_pages()
         self.layouts = layout.Layouts(desk, self.pages)
-        self.tick = Tick(desk, self.pages, (self.strip, self.announcer, self.first_light))
+        self.tick = Tick(desk, self.pages, (self.opening, self.strip, self.announcer, self.first_light))
         self.menus = Menus(self)
         self._connect()
         self.apply_appearance()
