@@ -192,7 +192,7 @@ def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: 
             plan, data, n, lines, sources=Sources(trent=SimRandom(seed)), statements=keys.statements(), progress=lambda done, total: bar.to(done / total)
         )
     drawn, foreseen = found.sealing.drawn_bits, found.sealing.predicted_bits
-    out.table(f"Key spent on {n} images between machines (bits)", ["pair", "foreseen", "spent"], [(one, foreseen[one], drawn[one]) for one in drawn])
+    out.table(f"Key spent on images between machines: {n} (bits)", ["pair", "foreseen", "spent"], [(one, foreseen[one], drawn[one]) for one in drawn])
     out.say(f"All {len(data.test):,} images would take {found.task_bits:,} bits of pads this way. Right among these: {found.correct:.0%}.")
     return found
 
@@ -330,7 +330,7 @@ def _tell(out: Output, result: Inference) -> None:
     out.table("Confusion, by transfers", ["true", *task.classes], [(name, *row) for name, row in zip(task.classes, result.confusion.tolist(), strict=True)])
     if (checked := result.checked) is not None:
         out.say(f"Gate by gate: {checked.images} images, {checked.agree:.0%} in the class of exact evaluation, errors {checked.z_rms:.2f} of their bound.")
-    out.say(f"{result.qot_count:,} transfers, {result.states_used:,} states, {result.key_bits:,} key bits, {result.seconds:.1f} s")
+    out.say(f"{result.qot_count:,} transfers, {result.states_used:,} states, {result.key_bits:,} key bits computed, {result.seconds:.1f} s")
 
 
 def _check_folder(path: Path, option: str) -> None:

@@ -16,7 +16,7 @@ from heliograph.core.errors import FrameError, ParameterError, RunRepeated, Stat
 from heliograph.protocols.qot.accuracy import Knobs
 from heliograph.protocols.qot.frames import Flags, Kind, Message
 from heliograph.protocols.qot.laws import Codes, halves, iid
-from heliograph.protocols.qot.layer import SecureLayer
+from heliograph.protocols.qot.layer import SecureLayer, evaluate_joint
 from heliograph.protocols.qot.opening import Masks, Shuffle, count_ones, hidden_to
 from heliograph.protocols.qot.parties import Aggregator, Agreement, Alice, Bob
 from heliograph.protocols.qot.states import DrawnStates, MeasuredStates
@@ -45,9 +45,19 @@ class Tapes:
 class Run:
     """Both parties and an aggregator, each with its own halves of common states."""
 
-    def __init__(self, *, error: float = 0.0, shots: int = 4000, seed: int = 1, counts_last: bool = False, taped: bool = False, **agreed: Any) -> None:
+    def __init__(
+        self,
+        *,
+        error: float = 0.0,
+        shots: int = 4000,
+        seed: int = 1,
+        counts_last: bool = False,
+        taped: bool = False,
+        repetitions: int | None = None,
+        **agreed: Any,
+    ) -> None:
         self.counts_last = counts_last
-        self.layer = SecureLayer.of(W, [0.1, -0.1], Knobs(2, 3 if error else 1, shots))
+        self.layer = SecureLayer.of(W, [0.1, -0.1], Knobs(2, repetitions or (3 if error else 1), shots))
         self.error = error
         draws, self.sums = self.layer.draws(X)
         self.agreed = Agreement.of(self.layer, len(X), **agreed)
@@ -96,6 +106,16 @@ def test_machines_give_the_outputs_of_the_layer(agreed, error):
     assert run.bob.finished
     tolerance = 5 * run.sums[:, None] * run.layer.deviation(error) + 1e-12
     assert (np.abs(found - exact()) < tolerance).all()
+
+
+@pytest.mark.parametrize("agreed", [{}, {"most_gates": 1}, {"opening": "counted", "dummies": 50}])
+def test_machines_give_what_the_batched_tier_gives_for_the_same_draws_and_noisy_states(agreed):
+    run = Run(shots=200, taped=True, repetitions=1, error=0.1, **agreed)
+    codes = (run.states[0] << 2 | run.states[1]).astype(np.uint8)
+
+    wanted = evaluate_joint(run.layer, X, 0.1, MeasuredStates(codes), Tapes(SimRandom(8), 1600), Tapes(SimRandom(9), 1600))
+
+    np.testing.assert_allclose(run.go(), wanted)
 
 
 def test_both_ways_of_opening_give_the_same_count():
