@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from textwrap import fill
 from typing import Any
 
 from pymeasure.display.widgets import InputsWidget
@@ -18,6 +19,8 @@ from .badges import plain
 _PREFIX = "asked_"
 """Before the names of parameters: PyMeasure makes them attributes of a widget, which has a `size` and a `width` of its own."""
 _WIDEST = 1e15
+_LINE = 24
+"""Characters after which the text of a check box is broken."""
 
 
 def procedure_class(form: ProcedureForm) -> type[Procedure]:
@@ -110,9 +113,11 @@ class Form(QWidget):
         if title is not None:
             title.setTextFormat(plain().textFormat())
             title.setText(label)
+            title.setWordWrap(True)
             title.setBuddy(field)
         elif isinstance(field, QCheckBox):
-            field.setText(label.rstrip(":"))
+            # Qt breaks the texts of labels alone.
+            field.setText(fill(label.rstrip(":"), _LINE))
         changed = _change_of(field)
         if changed is not None:
             changed.connect(lambda *_: self._edited(asked.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,13 +26,23 @@ class StartPanel(QWidget):
     """Choose a procedure, fill its form, start it; stop it early or abort it.
 
     offered: which of the owner's procedures are started here.  followed: which rows of the queue are shown and ended here.
-    pausing: with a button that pauses and resumes.
+    bench: these are runs on the bench, which can be stopped early; work of other processes can only be aborted.  pausing: runs can also be paused.
+    proposed: parameters that a form should begin with, by the name of its procedure.
     """
 
     def __init__(
-        self, desk: Desk, offered: Callable[[ProcedureForm], bool], followed: Callable[[QueueRow], bool], *, start: str = "Start", pausing: bool = False
+        self,
+        desk: Desk,
+        offered: Callable[[ProcedureForm], bool],
+        followed: Callable[[QueueRow], bool],
+        *,
+        start: str = "Start",
+        bench: bool = True,
+        pausing: bool = False,
+        proposed: Callable[[str], dict[str, str]] = lambda _name: {},
     ) -> None:
         super().__init__()
+        self._bench, self._proposed = bench, proposed
         self.desk, self._offered, self._followed = desk, offered, followed
         self._forms: dict[str, ProcedureForm] = {}
         self._kept: dict[str, dict[str, str]] = {}
@@ -40,6 +51,8 @@ class StartPanel(QWidget):
         self.form: Form | None = None
         self.choice, self.purpose, self.about = QComboBox(), QLineEdit(), plain(wrap=True)
         self.choice.setAccessibleName("Procedure")
+        self.choice.setMinimumContentsLength(12)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.choice.currentIndexChanged.connect(lambda _: self._choose())
         self.purpose.setAccessibleName("Purpose")
         self.purpose.setPlaceholderText("why, in a few words")
@@ -79,8 +92,12 @@ class StartPanel(QWidget):
             self.pause.clicked.connect(self.pause_or_resume)
             acts.addWidget(self.start, 0, 0)
             acts.addWidget(self.pause, 0, 1)
-        acts.addWidget(self.stop, 1, 0)
-        acts.addWidget(self.abort, 1, 1)
+        if self._bench:
+            acts.addWidget(self.stop, 1, 0)
+            acts.addWidget(self.abort, 1, 1)
+        else:
+            self.stop.hide()
+            acts.addWidget(self.abort, 1, 0, 1, 2)
         follow = QFormLayout()
         follow.addRow(self.state)
         follow.addRow(self.which)
@@ -104,7 +121,8 @@ class StartPanel(QWidget):
     def add_actions(self, page: Page) -> None:
         """Give a page the acts of this panel, with their shortcuts."""
         page.action(f"{self.start.accessibleName()}: put it into the queue", self.enqueue, "Ctrl+Return")
-        page.action("Stop early", self.stop_early)
+        if self._bench:
+            page.action("Stop early", self.stop_early)
         if self.pause is not None:
             page.action("Pause or resume", self.pause_or_resume, "Ctrl+Shift+P")
 
@@ -123,7 +141,7 @@ class StartPanel(QWidget):
         self.choice.blockSignals(True)
         self.choice.clear()
         for form in offered.values():
-            self.choice.addItem(form.title or form.name, form.name)
+            self.choice.addItem(spoken(form.name), form.name)
         self.choice.setCurrentIndex(max(0, self.choice.findData(before)))
         self.choice.blockSignals(False)
         self._choose()
@@ -148,9 +166,10 @@ class StartPanel(QWidget):
                 widget.deleteLater()
         self.form = None
         chosen = self._forms.get(self.choice.currentData())
-        self.about.setText(chosen.text if chosen is not None else "Nothing can be started while no bench is open.")
+        self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else "Nothing can be started while no bench is open.")
+        self.about.setToolTip(chosen.text if chosen is not None else "")
         if chosen is not None:
-            self.form = Form(chosen, self._kept.get(chosen.name))
+            self.form = Form(chosen, self._kept.get(chosen.name) or self._proposed(chosen.name))
             self._place.addWidget(self.form)
         self._enable()
 
@@ -211,17 +230,23 @@ class StartPanel(QWidget):
         state = self._row.state if self._row is not None else ""
         why = "" if self.desk.controls else self.desk.view_only_why
         self._offer(self.start, self.form is not None, why or ("no bench is open" if self.form is None else ""))
-        self._offer(self.stop, state in _STOPPABLE, why or "nothing is running")
+        on_bench = self._row is not None and self._row.lane == "bench"
+        self._offer(self.stop, on_bench and state in _STOPPABLE, why or "nothing is running that can be stopped early")
         self._offer(self.abort, state in (*_ON, "queued"), why or "nothing is running", "Hold for one second, by mouse or with Space.")
         if self.pause is not None:
             self.pause.setText("&Go on" if state == "paused" else "&Pause")
             self.pause.setAccessibleName("Go on" if state == "paused" else "Pause")
-            self._offer(self.pause, state in ("running", "paused"), why or "nothing is running")
+            self._offer(self.pause, on_bench and state in ("running", "suspended", "paused"), why or "nothing is running that can be paused")
 
     def _offer(self, button: QPushButton, possible: bool, why: str, about: str = "") -> None:
         offered = possible and self.desk.controls
         button.setEnabled(offered)
         button.setToolTip(about if offered else f"Not now: {why}")
+
+
+def spoken(name: str) -> str:
+    """Return the name of a procedure as people say it: "Phase scan"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()
 
 
 def operator(desk: Desk) -> str:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Protocol
 
 from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ...control.topics import KeyProgress, StationState, StoreStates
+from ...control.topics import KeyProgress, ProcedureForm, QueueState, StationState, StoreStates
 from ..badges import plain
 from ..desk import Desk
 from ..figures.areas import arrange, scrolled
 from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
 from ..figures.key_report import report
+from ..figures.room import Refit
 from ..figures.saving import ask_and_write
 from ..figures.stage import BlockTables, Stage
 from ..figures.start import StartPanel
@@ -57,8 +58,10 @@ class Key(Page):
         self.stage, self.tables = Stage(), BlockTables()
         self.qber, self.gain, self.rate = QberChart(), GainChart(), KeyRateChart()
         self.stores, self.debits = Stores(), Debits()
-        self.start = StartPanel(desk, lambda form: form.name in _STARTED_HERE, lambda row: row.procedure in _STARTED_HERE, pausing=True)
+        self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, proposed=self._proposed)
+        self._refit = Refit(desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
+        self._drawn: Any = None
         self.more = [make(desk) for make in self.MORE]
         self.TOPICS = frozenset().union(type(self).TOPICS, *(one.TOPICS for one in self.more))  # type: ignore[misc]
         self._lay_out()
@@ -115,6 +118,12 @@ class Key(Page):
             self.tabifyDockWidget(docks["Key stores"], docks[name])
         docks["Key stores"].raise_()
 
+    def _proposed(self, procedure: str) -> dict[str, str]:
+        """Return the last light that key could be made of, for the form of the distillation."""
+        queue: QueueState | None = self.desk.latest("queue")
+        runs = [row.path for row in queue.rows if row.procedure == "KeyExchange" and row.path] if queue is not None else []
+        return {"run": runs[-1]} if procedure == "Distil" and runs else {}
+
     def shown_first(self) -> None:
         """Ask what can be started."""
         self.start.reread()
@@ -149,12 +158,20 @@ class Key(Page):
         if now is None:
             return
         blocks = chosen(now, self.pair.currentData() or "")
+        drawn = (now.blocks, now.source, now.limits, blocks[-1:])
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
         for chart in (self.qber, self.gain, self.rate):
             chart.set_source(now.source)
         self.qber.show_blocks(blocks, now.limits)
         self.gain.show_blocks(blocks)
         self.rate.show_blocks(now.blocks)
         self.tables.show_block(blocks[-1] if blocks else None)
+
+    def _draw_again(self) -> None:
+        self._drawn = None
+        self._draw_blocks(self.desk.latest("key"))
 
     def export_report(self) -> None:
         """Write what this page shows into a file that is asked for."""
@@ -175,3 +192,7 @@ def _stacked(line: QHBoxLayout, below: QWidget) -> QWidget:
     layout.addLayout(line)
     layout.addWidget(below, 1)
     return whole
+
+
+def _started_here(form: ProcedureForm) -> bool:
+    return form.name in _STARTED_HERE

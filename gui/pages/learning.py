@@ -12,6 +12,7 @@ from ..desk import Desk
 from ..figures.areas import arrange, scrolled
 from ..figures.learned import Clients, KeyBars, RoundChart, Task
 from ..figures.qpu import QpuTable
+from ..figures.room import Refit
 from ..figures.start import StartPanel
 from .page import Page
 
@@ -28,7 +29,8 @@ class Learning(Page):
         self.task, self.clients = Task(), Clients()
         self.accuracy, self.loss, self.key = RoundChart("Accuracy", "%"), RoundChart("Loss"), KeyBars()
         self.qpu = QpuTable()
-        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning")
+        self._refit = Refit(desk, (self.accuracy, self.loss, self.key), self._draw_again)
+        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", bench=False)
         self._docks: dict[str, QDockWidget] = {
             "Start": self.panel("Start", self.start),
             "Task": self.panel("Task", scrolled(self.task)),
@@ -55,6 +57,11 @@ class Learning(Page):
         """Draw what a topic says now."""
         draw: dict[str, Callable[[Any], None]] = {"learning": self._draw_learning, "qpu": self.qpu.show_jobs, "queue": self.start.show_queue}
         draw[topic](payload)
+
+    def _draw_again(self) -> None:
+        now: LearningProgress | None = self.desk.latest("learning")
+        if now is not None:
+            self._draw_learning(now)
 
     def _draw_learning(self, now: LearningProgress) -> None:
         self.task.show_progress(now)
