@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from ..instruments.connect import Instruments
     from ..instruments.guard.arbiter import Event
     from .follow_up import StoreReader
+    from .interlock_rows import Guards
     from .jobs import Entry
+    from .station_watch import StationWatch
     from .tasks import Task, Workers
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Owner:
         self.controllers = Controllers(station.path, shared=shared)
         self.workers: Workers
         self.stores: StoreReader
+        self.watch: StationWatch
         self.tether = -1
         self._watchdog: DeadMan | None = None
         self._addresses: Mapping[str, Mapping[str, str]] = {}
@@ -89,6 +92,7 @@ class Owner:
             one.share()
         self.runner = Runner(instruments, self.topics, self.queue)
         self._open_queue()
+        self._open_watch()
         address(self.station.path, "rescue").unlink(missing_ok=True)
         instruments.arbiter.before_hazard = self._before_hazard
         instruments.arbiter.subscribe(self._heard)
@@ -110,6 +114,19 @@ class Owner:
         if self.controllers.shared:
             self.workers.start()
             self.stores.read_soon()
+
+    def _open_watch(self) -> None:
+        from .station_watch import StationWatch
+
+        self.watch = StationWatch(self.instruments, self.calibrations, self.topics, self._guards)
+        self.watch.start()
+
+    def _guards(self) -> Guards:
+        from .interlock_rows import Guards
+
+        watchdog, arbiter = self._watchdog, self.instruments.arbiter
+        cause = arbiter.cause if arbiter.state == "TRIPPED" else ""
+        return Guards(cause, watchdog.pid if watchdog is not None and watchdog.alive else None, begun=watchdog is not None)
 
     @property
     def store(self) -> Path:
@@ -159,6 +176,7 @@ class Owner:
         if task is not None:
             self.abort(task, "the owner of the bench is closing")
         self.workers.close()
+        self.watch.close()
         for thread in self._looking:
             thread.join(_LONGEST_RUN_END_S)
 
@@ -368,6 +386,7 @@ class Owner:
     def _publish(self) -> None:
         told = self.status()
         self.topics.publish("safety", told)
+        self.watch.soon()
         if self._watchdog is not None:
             self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "run", "unattended")})
 

@@ -112,13 +112,20 @@ class Session:
     def _set(self, body: Mapping[str, Any]) -> None:
         one, member, _ = self._instrument(body, "settable")
         self._take_control()
-        setattr(one, member, body["value"])
+        try:
+            setattr(one, member, body["value"])
+        finally:
+            self._owner.watch.soon()
 
     def _call(self, body: Mapping[str, Any]) -> Any:
         one, member, known = self._instrument(body, "methods")
         if known.needs_control(member):
             self._take_control()
-        return getattr(one, member)(*body["args"], **body["kwargs"])
+        try:
+            return getattr(one, member)(*body["args"], **body["kwargs"])
+        finally:
+            if known.needs_control(member):
+                self._owner.watch.soon()
 
     def _open(self, body: Mapping[str, Any]) -> int:
         one, member, _ = self._instrument(body, "streams")
@@ -168,9 +175,11 @@ class Session:
 
     def _reread(self) -> None:
         self._owner.stores.read_soon()
+        self._owner.watch.soon()
 
     def _subscribe(self, body: Mapping[str, Any]) -> tuple[str, ...]:
         if self._client.mailbox is not None:
             self._owner.topics.unsubscribe(self._client.mailbox)
         self._client.mailbox = self._owner.topics.subscribe(body.get("topics") or TOPICS)
+        self._owner.watch.soon()
         return TOPICS

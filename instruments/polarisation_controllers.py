@@ -50,10 +50,12 @@ class Mpc320Controller(RoleAdapter):
         paddle, asked = self._paddle(i), self.within(deg, self.range_deg, "deg")
         self._angle_deg(paddle)
         self._enable()
+        self.noted(f"move:{i}", asked)
         paddle.angle = asked
         paddle.wait()
         if abs((reached := self._angle_deg(paddle)) - asked) > TOLERANCE_DEG:
             raise DeviceFault(f"paddle {i} was sent to {asked:.2f} deg and is at {reached:.2f} deg", where=self.place, remedy="Is the fibre caught?")
+        self.noted(f"move:{i}", asked, reached)
 
     def moving(self, i: int) -> bool:
         """Say whether a paddle (0 to 2) turns now."""

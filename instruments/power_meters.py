@@ -75,8 +75,10 @@ class Pm100Meter(RoleAdapter):
     @wavelength_m.setter
     def wavelength_m(self, wavelength_m: float) -> None:
         asked = self.within(wavelength_m, self.wavelength_range_m, "m", whose="limit of the sensor")
+        self.noted("wavelength_m", asked)
         self._driver.wavelength = asked * 1e9
         found = self.wavelength_m
+        self.noted("wavelength_m", asked, found)
         if abs(found - asked) > TOLERANCE_M:
             raise DeviceFault(f"{asked * 1e9:.3f} nm were asked for, {found * 1e9:.3f} nm read back", where=self.place, remedy="Check the sensor.")
 

@@ -39,6 +39,8 @@ class RoleAdapter:
         self._driver = driver
         self._station = station
         self._last_up: dict[str, float] = {}
+        self._wanted: dict[str, float] = {}
+        self._accepted: dict[str, float] = {}
         self._identity: Identity | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -121,6 +123,34 @@ class RoleAdapter:
         return found
 
     @property
+    def known_identity(self) -> Identity | None:
+        """Return who answered last, without asking; None before anybody did."""
+        return self._identity
+
+    @property
+    def wanted(self) -> dict[str, float]:
+        """Return what was last asked of the device since it was made safe, by quantity as the arbiter knows it."""
+        return dict(self._wanted)
+
+    @property
+    def accepted(self) -> dict[str, float]:
+        """Return what the device took of that, as it was read back."""
+        return dict(self._accepted)
+
+    def noted(self, quantity: str, asked: float, found: float | None = None) -> None:
+        """Note what is asked of the device, and, once it is read back, what it took."""
+        self._wanted[quantity] = asked
+        if found is not None:
+            self._accepted[quantity] = found
+
+    @property
+    def busy(self) -> bool:
+        """Say whether somebody speaks with the device just now."""
+        from .guard.turns import busy
+
+        return busy(self._driver)
+
+    @property
     def place(self) -> str:
         """Return instrument and address, for messages."""
         return str(getattr(self._driver.adapter, "where", self._name))
@@ -128,6 +158,8 @@ class RoleAdapter:
     def to_safe(self) -> SafeReport:
         """Make the device safe and read it back; a device that fails is reported, not raised."""
         self.arbiter.parked(self._name)
+        self._wanted.clear()
+        self._accepted.clear()
         try:
             self._make_safe()
             confirmed = self.is_safe()
@@ -173,6 +205,7 @@ class RoleAdapter:
         # Before the permit: what makes the bench safe between the two must be noticed.
         generation = self.arbiter.generation
         permit = self.arbiter.permit(self._name, quantity, target)
+        self._wanted[quantity] = target
         path = [target]
         if now is not None and (permit.walk or quantity.startswith("bias:")):
             start = now()
@@ -185,6 +218,7 @@ class RoleAdapter:
             if self.arbiter.generation != generation:
                 raise InterlockOpen(f"the bench was made safe on the way to {quantity} = {target:g}", where=self._name, remedy="Arm it again.")
             send(level)
+            self._accepted[quantity] = level
             self._last_up[quantity] = time.monotonic()
             self.arbiter.done(self._name, quantity, level)
             if permit.watch:

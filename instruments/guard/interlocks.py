@@ -6,7 +6,7 @@ fixed loss whose date is valid; a set-point never is. Modulators count as open, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from math import inf, log10
@@ -110,26 +110,44 @@ def verified(station: Station, now: Readings, today: date) -> Verified:
     return Verified(sum(parts.values()), ", ".join(f"{name} {loss_db:.2f} dB" for name, loss_db in parts.items()) or "nothing")
 
 
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Light on detectors: what of it is needed and what is there.  power_w: of all lasers.  rate_hz: that the weakest detector endures."""
+
+    power_w: float
+    rate_hz: float
+    need_db: float
+    have: Verified
+
+    @property
+    def holds(self) -> bool:
+        """Say whether there is enough attenuation."""
+        return self.have.total_db >= self.need_db - _ROUNDING_DB
+
+    def __str__(self) -> str:
+        needs = f"{show(self.power_w, 'W')} on biased detectors need {self.need_db:.2f} dB of verified attenuation for {show(self.rate_hz, 'Hz')}"
+        return f"{needs}, there are {self.have.total_db:.2f} dB ({self.have.parts})"
+
+
 def forbidden(station: Station, now: Readings, today: date) -> str:
     """Return why light and bias may not be on together in a state, in words; empty where they may."""
     lasers = [one for one in now.values() if isinstance(one, LaserNow) and one.emission]
     detectors = [name for name, one in now.items() if isinstance(one, DetectorNow) and one.biased]
     if not lasers or not detectors:
         return ""
-    limits = [_flux_hz(station, name) for name in detectors]
-    unlimited = [name for name, limit in zip(detectors, limits, strict=True) if limit is None]
+    found = balance(station, now, today, lasers, detectors)
+    return found if isinstance(found, str) else "" if found.holds else str(found)
+
+
+def balance(station: Station, now: Readings, today: date, lasers: Collection[LaserNow], detectors: Collection[str]) -> Balance | str:
+    """Return what the light of lasers needs before detectors, and what there is; in words where the station does not say what a detector endures."""
+    limits = {name: _flux_hz(station, name) for name in detectors}
+    unlimited = [name for name, limit in limits.items() if limit is None]
     if unlimited:
         return f"the station names no photon rate that {unlimited[0]} endures (limits.flux or limits.rate)"
-    rate_hz = min(limit for limit in limits if limit is not None)
+    rate_hz = min(limit for limit in limits.values() if limit is not None)
     power_w, wavelength_m = sum(one.power_w for one in lasers), max(one.wavelength_m for one in lasers)
-    need = needed_db(power_w, wavelength_m, max(station.optics.site.eta), rate_hz)
-    have = verified(station, now, today)
-    if have.total_db >= need - _ROUNDING_DB:
-        return ""
-    return (
-        f"{show(power_w, 'W')} on biased detectors need {need:.2f} dB of verified attenuation for {show(rate_hz, 'Hz')}, "
-        f"there are {have.total_db:.2f} dB ({have.parts})"
-    )
+    return Balance(power_w, rate_hz, needed_db(power_w, wavelength_m, max(station.optics.site.eta), rate_hz), verified(station, now, today))
 
 
 def _flux_hz(station: Station, detector: str) -> float | None:

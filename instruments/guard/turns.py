@@ -76,6 +76,17 @@ class OneAtATime:
         return in_turn
 
 
+def busy(driver: Any) -> bool:
+    """Say whether another thread has its turn with a driver just now; never for one that is not shared."""
+    if not isinstance(driver, OneAtATime):
+        return False
+    turn = object.__getattribute__(driver, "_turn")
+    if not turn.acquire(blocking=False):
+        return True
+    turn.release()
+    return False
+
+
 def _turn_of(driver: Any) -> Any:
     """Return the lock of the line that a driver speaks on; two drivers on one line, as those of the parts of one unit, take turns with each other."""
     line = getattr(driver, "adapter", driver)
