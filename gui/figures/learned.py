@@ -9,13 +9,14 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QBrush, QColor
-from PySide6.QtWidgets import QApplication, QFormLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QProgressBar, QVBoxLayout, QWidget
 
 from ...control.topics import LearningProgress
 from .. import theme, words
 from ..badges import Badge, Value, plain
 from ..plots import Chart
 from ..tables import Cell, Column, Table
+from .facts import Lines
 from .gauge import bits
 from .room import whole_ticks, with_names
 
@@ -128,11 +129,11 @@ def _count_rounds(chart: Chart, rounds: int, done: int, names: Iterable[str]) ->
     chart.set_ranges(x=(0.4, max(rounds + 0.6, needed)))
 
 
-class Task(QWidget):
+class Task(Lines):
     """What is learnt, how far it is, what the stores still pay for, and whether the masks were checked."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Learning task")
         self.state, self.origin, self.masks = Badge("Learning", "idle"), Badge("Keys and data", "unknown"), Badge("Masked sums", "unknown")
         self.task, self.rounds, self.left = Value("Task"), Value("Round"), Value("Rounds left in the store")
         self.accuracy, self.loss = Value("Accuracy of the shared model"), Value("Loss of the shared model")
@@ -141,17 +142,14 @@ class Task(QWidget):
         self.bar.setAccessibleName("Progress of the rounds")
         self.compared, self.why = Value("Masked sums compared"), plain(wrap=True)
         self.compared.setWordWrap(True)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         lines = (
             ("Task", self.task), ("State", self.state), ("Round", self.rounds), ("Progress", self.bar), ("Accuracy", self.accuracy), ("Loss", self.loss),
-            ("Rounds left in the store", self.left), ("Keys", self.origin), ("Masked sums", self.masks),
+            ("Rounds left", self.left), ("Keys", self.origin), ("Masked sums", self.masks),
         )  # fmt: skip
-        for label, widget in lines:
-            form.addRow(plain(label), widget)
-        form.addRow(self.compared)
-        form.addRow(self.why)
+        for name, widget in lines:
+            self.add_line(name, widget)
+        self.add_wide(self.compared)
+        self.add_wide(self.why)
 
     def show_progress(self, now: LearningProgress) -> None:
         """Show where it stands."""
@@ -162,7 +160,7 @@ class Task(QWidget):
         self.bar.setValue(now.round)
         self.accuracy.show_text(words.percent(_last(now.accuracy)))
         self.loss.show_text(words.quantity(_last(now.loss)))
-        self.left.show_text(words.UNKNOWN if now.rounds_left is None else words.count(now.rounds_left))
+        self.left.show_text(words.UNKNOWN if now.rounds_left is None else f"{words.count(now.rounds_left)} in the store")
         word, text = _CHECKED[now.unmasked_equal]
         self.masks.set_state(word)
         self.compared.show_text(text)

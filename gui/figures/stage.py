@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFormLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QSplitter, QVBoxLayout, QWidget
 
 from ...control.topics import BlockFigures, KeyProgress
 from .. import words
@@ -11,33 +11,30 @@ from ..badges import Badge, Value, plain
 from ..tables import Column, Table
 from .areas import scrolled
 from .blocks import percent
-from .facts import Facts
+from .facts import Facts, Lines
 from .gauge import bits
 
 _ENDS = ("idle", "done", "failed")
 
 
-class Stage(QWidget):
+class Stage(Lines):
     """The stage in words with its progress, and how many sifted bits there are of those that a key needs."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Stage of the key exchange")
         self.state, self.source = Badge("Key exchange", "idle"), Badge("Data", "unknown")
         self.why = Value("What is done", "")
         self.why.setWordWrap(True)
         self.bar, self.have = _bar("Progress of the stage"), _bar("Sifted bits of those needed")
         self.pair, self.events, self.budget = Value("Pair"), Value("Events"), Value("Sifted X bits")
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.addRow(plain("Stage"), self.state)
-        form.addRow(self.why)
-        form.addRow(plain("Data"), self.source)
-        form.addRow(plain("Pair"), self.pair)
-        form.addRow(plain("Progress"), self.bar)
-        form.addRow(plain("Events"), self.events)
-        form.addRow(plain("Sifted"), self.budget)
-        form.addRow(plain("Have / need"), self.have)
+        self.budget.setWordWrap(True)
+        self.add_line("Stage", self.state)
+        self.add_wide(self.why)
+        for name, widget in (("Data", self.source), ("Pair", self.pair), ("Progress", self.bar), ("Events", self.events)):
+            self.add_line(name, widget)
+        self.add_wide(plain("Sifted X bits, have and need"))
+        self.add_wide(self.budget)
+        self.add_wide(self.have)
 
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""

@@ -19,6 +19,8 @@ from ..pages.page import Page
 from .areas import scrolled
 
 _ON = ("starting", "running", "suspended", "paused", "stopping")
+_FIRST = "CountRates"
+"""What is offered first, where it is there: it needs nothing else to be known."""
 _STOPPABLE = ("running", "suspended", "paused")
 
 
@@ -136,7 +138,7 @@ class StartPanel(QWidget):
         offered = {one.name: one for one in forms if self._offered(one)}
         if offered == self._forms:
             return
-        before = self.choice.currentData()
+        before = self.choice.currentData() or _FIRST
         self._forms = offered
         self.choice.blockSignals(True)
         self.choice.clear()

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFormLayout, QWidget
-
 from ...control.topics import CountRates
 from .. import words
 from ..badges import Badge, Value, plain
+from .facts import Lines
 
-_LINES = ("Run", "Time in the run", "Tags recorded", "Tag rate", "Gaps", "Tags missed")
+_RUN = "Run"
+_LINES = (_RUN, "Time in the run", "Tags recorded", "Tag rate", "Gaps", "Tags missed")
 
 
-class Throughput(QWidget):
+class Throughput(Lines):
     """The state of the recording in words."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Recording")
         self.source = Badge("Data", "unknown")
         self._values = {name: Value(name) for name in _LINES}
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.addRow(plain("Data"), self.source)
+        self.add_line("Data", self.source)
         for name, value in self._values.items():
-            form.addRow(plain(name), value)
+            if name == _RUN:
+                self.add_wide(plain(name))
+                self.add_wide(value)
+            else:
+                self.add_line(name, value)
 
     def values(self) -> tuple[Value, ...]:
         """Return the labels that grey when they are old."""

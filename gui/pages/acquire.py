@@ -51,7 +51,7 @@ class Acquire(Page):
 
     def _lay_out(self) -> None:
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", self.start),
+            "Start": self.panel("Start", scrolled(self.start)),
             "Recording": self.panel("Recording", scrolled(self.throughput)),
             "Count rates": self.panel("Count rates", self.bars),
             "Rates over time": self.panel("Rates over time", self.strip),

@@ -78,7 +78,7 @@ class Key(Page):
         self.export.setMinimumHeight(24)
         self.export.clicked.connect(self.export_report)
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", self.start),
+            "Start": self.panel("Start", scrolled(self.start)),
             "Stage": self.panel("Stage", scrolled(self.stage)),
             "QBER": self.panel("QBER", self._with_choice()),
             "Gain": self.panel("Gain", self.gain),

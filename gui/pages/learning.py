@@ -32,7 +32,7 @@ class Learning(Page):
         self._refit = Refit(desk, (self.accuracy, self.loss, self.key), self._draw_again)
         self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", bench=False)
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", self.start),
+            "Start": self.panel("Start", scrolled(self.start)),
             "Task": self.panel("Task", scrolled(self.task)),
             "Accuracy": self.panel("Accuracy", self.accuracy),
             "Loss": self.panel("Loss", self.loss),
