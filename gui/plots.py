@@ -91,7 +91,8 @@ class Chart(QWidget):
         layout.addWidget(self.view)
         table = QShortcut(QKeySequence("Ctrl+T"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         table.activated.connect(self.show_table)
-        self.retheme()
+        # A subclass that has more to colour is not made yet.
+        Chart.retheme(self)
 
     # What is drawn
 
@@ -110,7 +111,9 @@ class Chart(QWidget):
             taken = {one.series for one in self._curves.values()}
             number = series if series is not None else next(at for at in range(len(taken) + 1) if at not in taken)
             item = self.plot.plot(pen=theme.pen(number), stepMode="center" if steps else None, connect="finite")
-            end = pg.TextItem(name, color=theme.current().series[number % 5], anchor=(0, 0.5) if self._ends_right else (1, 1))
+            end = pg.TextItem(
+                f" {name}" if self._ends_right else name, color=theme.current().series[number % 5], anchor=(0, 0.5) if self._ends_right else (1, 1)
+            )
             self.plot.addItem(end, ignoreBounds=True)
             curve = self._curves[name] = _Curve(item, number, x, y, steps, end)
             self._dress(curve)
@@ -199,6 +202,7 @@ class Chart(QWidget):
             self.plot.setXRange(*x, padding=0)
         if y is not None:
             self.plot.setYRange(*y, padding=0)
+            self._place_ends()
 
     def clear(self) -> None:
         """Take everything away."""
