@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from ..protocols.qot.characterise import Characterised, Sweep
     from ..protocols.qot.inference import Inference, Plan
-    from ..protocols.qot.sealed_inference import Role, SealedImages
+    from ..protocols.qot.sealed_images import SealedImages
+    from ..protocols.qot.sealed_inference import Role
     from ..protocols.qot.tasks import Images
     from ..protocols.qot.tasks import Task as QotTask
     from ..protocols.qot.training import Trained
@@ -185,7 +186,8 @@ def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: 
     """Let some images go between machines, with states of Trent from a seed, and all that is secret from the operating system."""
     from ..control.lines import sealed_lines
     from ..core.entropy import SimRandom
-    from ..protocols.qot.sealed_inference import Sources, infer_sealed
+    from ..protocols.qot.sealed_images import infer_sealed
+    from ..protocols.qot.sealed_inference import Sources
 
     with sealed_lines(store, roles) as (keys, lines), out.progress("Between machines", total=1.0) as bar:
         found = infer_sealed(

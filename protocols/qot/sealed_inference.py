@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from math import isqrt
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...core.entropy import OsRandom, RandomSource
-from ...core.errors import ParameterError
-from ...core.statement import SecurityStatement, combined
+from ...core.errors import DesyncError, ParameterError
 from ...postprocess.channel.sealed import Sealed
 from ...postprocess.keystore.source import KeySource, pair_name
 from ...postprocess.keystore.tags import StoreTags
@@ -33,10 +32,6 @@ from .opening import DUMMIES_PER_BIT, SEED_BYTES, Masks
 from .parties import Aggregator, Agreement, Alice, Bob, Opening
 from .states import MeasuredStates
 from .validation import DecoyRule, Tested
-
-if TYPE_CHECKING:
-    from .inference import Plan
-    from .tasks import Images
 
 Role = Literal["alice", "bob", "aggregator"]
 Route = tuple[Role, Role]
@@ -165,81 +160,27 @@ def evaluate_sealed(
     sizes = message_sizes(agreed)
     _require_tags(lines, sizes)
     leases = lease_all(lines.keys, {(_name(lines, a), _name(lines, b)): bodies for (a, b), bodies in sizes.items()}, purpose)
+    transfers = sum(one.batch * one.outputs * one.gates for one in agreed)
     try:
         chosen = sources or Sources()
-        halves, tested, states = _tested_states(sum(one.batch * one.outputs * one.gates for one in agreed), dealt, lines, chosen)
+        halves, tested, states = _tested_states(transfers, dealt, lines, chosen)
         wires = _Wires(lines, leases, sizes, purpose)
         machines = _Machines(wires, halves, chosen, opening, progress, sum(len(one.groups) for one in agreed))
         for place, (layer, one) in enumerate(zip(layers, agreed, strict=True)):
             x = machines.evaluate(layer, x if place == 0 else np.maximum(x, 0.0), one, dealt.error)
     finally:
         give_back(leases)
-    predicted: dict[str, int] = {}
+    tags = sum(map(len, sizes.values())) + 2 * _ANNOUNCEMENTS
+    return x, Sealing(wires.drawn_bits, _by_pair(lines, sizes), tags, transfers, states, tested, perf_counter() - begun)
+
+
+def _by_pair(lines: Lines, sizes: Mapping[Route, Sequence[int]]) -> dict[str, int]:
+    """Return the bits of messages by pair."""
+    found: dict[str, int] = {}
     for (a, b), bodies in sizes.items():
         pair = pair_name(_name(lines, a), _name(lines, b))
-        predicted[pair] = predicted.get(pair, 0) + 8 * sum(bodies)
-    tags = sum(map(len, sizes.values())) + 2 * _ANNOUNCEMENTS
-    transfers = sum(one.batch * one.outputs * one.gates for one in agreed)
-    return x, Sealing(wires.drawn_bits, predicted, tags, transfers, states, tested, perf_counter() - begun)
-
-
-@dataclass(frozen=True, slots=True)
-class SealedImages:
-    """Test images that went through the machines.
-
-    names: of the parties, by role.  images.  classes: int64 (images,), as found.  correct, agree: share in the true class, and in that of the same network
-    without noise.  task_bits: pads that all test images of the task would take the same way.
-    """
-
-    names: Mapping[Role, str]
-
-    images: int
-    classes: NDArray[np.int64]
-    correct: float
-    agree: float
-    task_bits: int
-    sealing: Sealing
-    statement: SecurityStatement
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints under `sealed`."""
-        took = self.sealing
-        own = {name: getattr(self, name) for name in ("images", "classes", "correct", "agree", "task_bits")}
-        bits = {"drawn_bits": sum(took.drawn_bits.values()), "predicted_bits": sum(took.predicted_bits.values()), "by_pair": took.drawn_bits}
-        used = {name: getattr(took, name) for name in ("tags", "transfers", "states", "seconds")}
-        return {**{str(role): name for role, name in self.names.items()}, **own, **bits, **used, "error": took.tested.error, "x_pass": took.tested.x_pass}
-
-
-def infer_sealed(
-    plan: Plan,
-    images: Images,
-    n: int,
-    lines: Lines,
-    *,
-    sources: Sources | None = None,
-    statements: Sequence[SecurityStatement] = (),
-    progress: Callable[[int, int], None] | None = None,
-) -> SealedImages:
-    """Classify the first n test images by the machines of a plan's parties, over sealed lines.
-
-    statements: of the key in the stores, which becomes part of what is claimed.  Raises what `evaluate_sealed` raises; ParameterError.
-    """
-    from .inference import statement
-    from .networks import features, through
-
-    if not 1 <= n <= len(images.test):
-        raise ParameterError(f"{n} of {len(images.test)} test images", where="samples")
-    network, task = plan.trained.aware_network(), plan.trained.task.name
-    x, y = images.test.x[:n], np.asarray(images.test.y[:n])
-    dealt = Dealt(plan.device.law, plan.device.error, plan.device.error_high)
-    scores, sealing = evaluate_sealed(
-        plan.layers, features(network, x), dealt, lines, opening=plan.opening, purpose=f"qot infer {task}", sources=sources, progress=progress
-    )
-    found = scores.argmax(axis=1)
-    same = float((found == through(network, x).argmax(axis=1)).mean())
-    own = statement(plan, sealed_images=n, drawn_bits=sum(sealing.drawn_bits.values()))
-    whole = combined([own, *statements], claims=own.claims)
-    return SealedImages(lines.names, n, found, float((found == y).mean()), same, pad_bits(plan.layers, len(images.test), plan.opening), sealing, whole)
+        found[pair] = found.get(pair, 0) + 8 * sum(bodies)
+    return found
 
 
 def _name(lines: Lines, role: Role) -> str:
@@ -271,7 +212,7 @@ def _tested_states(needed: int, dealt: Dealt, lines: Lines, sources: Sources) ->
     _announce(parties, (lines.names["alice"], lines.names["bob"]), lines)
     tested = parties[0].found
     if tested is None:
-        raise ParameterError("the tests of the states did not come to an end", where="validation")
+        raise DesyncError("the tests of the states did not come to an end", where="validation")
     return (parties[0].states, parties[1].states), tested, n
 
 

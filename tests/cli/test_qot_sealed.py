@@ -102,6 +102,13 @@ def test_wrong_names_are_told_before_anything_is_trained(heliograph, three, tmp_
     assert "What it will take" not in ended.err
 
 
+def test_more_samples_than_images_are_refused(heliograph, three):
+    ended = heliograph(*INFER, "--store", three, "--samples", 21)
+
+    assert ended.code == 3
+    assert "21 of 20 test images" in ended.json["error"]["message"]
+
+
 def test_two_parties_alone_open_every_shot_or_nothing(heliograph, tmp_path):
     ended = heliograph(*INFER, "--store", filled(tmp_path, "AB", 2000))
 
