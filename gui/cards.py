@@ -202,7 +202,7 @@ class Card(QWidget):
     def _row(self, one: Quantity) -> Row:
         if not one.member or isinstance(one.measured, str):
             return Reading(self.name, one.label)
-        if isinstance(one.measured if one.measured is not None else one.wanted, bool):
+        if isinstance(one.measured, bool) or (one.unit == "" and one.measured is None):
             switch = Switch(self.name, one.label)
             switch.asked.connect(lambda on: self._set(switch, one.member, on))
             return switch

@@ -14,14 +14,17 @@ from . import schematic_layout, schematic_text, symbols, theme, words
 from .badges import draw_shape
 from .guarded import guarded
 from .schematic_layout import Drawing, Spot, Wire
-from .schematic_text import Told, told
+from .schematic_text import LIGHT, NO_LIGHT, UNKNOWN_LIGHT, Told, told
 
 _WIDEST = ("-99.9 dBm", "loss 60.0 dB", "999 kHz")
 _WIDEST_BESIDE = ("-99.9 dBm", "999 kHz", "18.0 µA")
 _LINES = 4
 _STRETCH = 1.5
 _ARROWS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
-_LEGEND = (("light", "lit"), ("no light", "dark"), ("signal", "signal"))
+_SIGNAL = "signal"
+_LEGEND = (LIGHT, NO_LIGHT, UNKNOWN_LIGHT, _SIGNAL)
+_WIDTHS = {LIGHT: 2.2}
+_DASHES = {_SIGNAL: [5.0, 4.0], UNKNOWN_LIGHT: [1.0, 3.0]}
 
 
 class Scale:
@@ -40,19 +43,18 @@ class Scale:
 
     def cell_width(self, spots: Mapping[str, Spot]) -> float:
         """Return the least pitch at which no text is cut."""
-        above = self._widest([spot.element for spot in spots.values() if not spot.beside], _WIDEST)
+        above = max((self._widest(spot.element, _WIDEST) for spot in spots.values() if not spot.beside), default=0)
         hung = [spot.element for spot in spots.values() if spot.beside]
-        beside = self._widest(hung, _WIDEST_BESIDE) + max((self.symbol_width(one.kind) for one in hung), default=0.0)
+        beside = max((self.symbol_width(one.kind) + self._widest(one, _WIDEST_BESIDE) for one in hung if one.kind != "tagger"), default=0.0)
         return max(above + 2 * self.pad, beside + 3 * self.pad, 2.6 * self.unit)
 
     def symbol_width(self, kind: str) -> float:
         """Return the width of a kind's symbol."""
         return 2 * symbols.half(kind)[0] * self.unit
 
-    def _widest(self, elements: list[Element], values: tuple[str, ...]) -> int:
-        names = [schematic_text.label(one) for one in elements]
+    def _widest(self, element: Element, values: tuple[str, ...]) -> int:
         marked = self.metrics.horizontalAdvance("arming") + self.line
-        return max([marked, *map(self.bold_metrics.horizontalAdvance, names), *map(self.metrics.horizontalAdvance, values)]) if names else 0
+        return max(marked, self.bold_metrics.horizontalAdvance(schematic_text.label(element)), *map(self.metrics.horizontalAdvance, values))
 
 
 class ElementButton(QAbstractButton):
@@ -106,10 +108,10 @@ class ElementButton(QAbstractButton):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(QColor(now.ok), 2.0 if self.hasFocus() else 1.0))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5), 5, 5)
-        shown = self.told or Told("", (), "", False)
+        shown = self.told or Told("", (), "")
         ink = symbols.Ink.of(
             now,
-            lit=shown.lit and not self.canvas.is_stale,
+            lit=shown.light == LIGHT and not self.canvas.is_stale,
             width=scale.stroke,
             letters=schematic_text.letters(self.element),
             variable=bool(self.element.driven_by),
@@ -129,7 +131,7 @@ class ElementButton(QAbstractButton):
     def _paint_text(self, painter: QPainter, shown: Told, scale: Scale, now: theme.Theme) -> None:
         left = scale.pad * 2 + scale.symbol_width(self.element.kind) if self.beside else 0.0
         lines = 1 + bool(shown.state) + len(shown.values)
-        top = (self.height() - lines * scale.line) / 2 if self.beside else scale.text_height + scale.pad - lines * scale.line
+        top = (self.height() - lines * scale.line) / 2 if self.beside else self.height() - scale.pad - 1.5 * scale.unit - lines * scale.line
         row = QRectF(left, top, self.width() - left, scale.line)
         across = Qt.AlignmentFlag.AlignLeft if self.beside else Qt.AlignmentFlag.AlignHCenter
         painter.setPen(QColor(now.muted if self.canvas.is_stale else now.text))
@@ -174,7 +176,8 @@ class Canvas(QWidget):
         self._elements = dict(elements)
         if not same:
             self._rebuild()
-        changed = [self.buttons[name].show_told(element, told(element, instruments, counts)) for name, element in elements.items()]
+        light = schematic_text.light(elements)
+        changed = [self.buttons[name].show_told(element, told(element, instruments, counts, light[name])) for name, element in elements.items()]
         if any(changed):
             self.update()
 
@@ -226,7 +229,7 @@ class Canvas(QWidget):
         else:
             width, height = (
                 min(self._cell[0] - 4, max(self._text_width(button), 2 * scale.unit) + 3 * scale.pad),
-                scale.text_height + 2 * scale.pad + 1.5 * scale.unit,
+                schematic_text.most_lines(spot.element) * scale.line + 2 * scale.pad + 1.5 * scale.unit,
             )
             button.setGeometry(round(middle.x() - width / 2), round(middle.y() + scale.pad + 0.75 * scale.unit - height), round(width), round(height))
         button.show()
@@ -254,26 +257,27 @@ class Canvas(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         # Lit ones last: where lines cross, light runs over the dark.
-        for wire in sorted(self.drawing.wires, key=self._lit):
+        for wire in sorted(self.drawing.wires, key=lambda wire: self._carries(wire) == LIGHT):
             self._paint_wire(painter, wire)
         self._paint_legend(painter)
         painter.end()
 
-    def _lit(self, wire: Wire) -> bool:
+    def _carries(self, wire: Wire) -> str:
+        """Return what a line carries: a word of the legend."""
         shown = self.buttons[wire.source].told
-        return bool(shown and shown.lit) and not wire.electrical and not self.is_stale
+        return _SIGNAL if wire.electrical else UNKNOWN_LIGHT if shown is None or self.is_stale else shown.light
 
-    def _pen(self, kind: str) -> QPen:
+    def _pen(self, carries: str) -> QPen:
         now, stroke = theme.current(), self.scale.stroke
-        colour = {"lit": now.warning, "dark": now.line, "signal": now.series[2]}[kind]
-        pen = QPen(QColor(now.line if self.is_stale else colour), stroke * {"lit": 2.2, "dark": 0.9, "signal": 0.9}[kind])
+        colour = {LIGHT: now.warning, _SIGNAL: now.series[2]}.get(carries, now.line)
+        pen = QPen(QColor(now.line if self.is_stale else colour), stroke * _WIDTHS.get(carries, 0.9))
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-        if kind == "signal":
-            pen.setDashPattern([5.0, 4.0])
+        if carries in _DASHES:
+            pen.setDashPattern(_DASHES[carries])
         return pen
 
     def _paint_wire(self, painter: QPainter, wire: Wire) -> None:
-        pen = self._pen("lit" if self._lit(wire) else "signal" if wire.electrical else "dark")
+        pen = self._pen(self._carries(wire))
         painter.setPen(pen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         points = [self.at(x, y) for x, y in wire.points]
@@ -300,8 +304,8 @@ class Canvas(QWidget):
     def _paint_legend(self, painter: QPainter) -> None:
         scale, now = self.scale, theme.current()
         x, y = float(scale.pad), self.height() - scale.pad - scale.line / 2
-        for word, kind in _LEGEND:
-            painter.setPen(self._pen(kind))
+        for word in _LEGEND:
+            painter.setPen(self._pen(word))
             painter.drawLine(QPointF(x, y), QPointF(x + 2 * scale.line, y))
             x += 2 * scale.line + scale.pad
             painter.setPen(QColor(now.muted))

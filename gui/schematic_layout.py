@@ -80,16 +80,19 @@ class _Drawing:
     """One drawing while it grows."""
 
     def __init__(self, elements: dict[str, Element], columns: float) -> None:
-        self.elements, self.columns = elements, columns
         ring = [name for kind in ("user", "loop") for name, one in elements.items() if one.kind == kind]
         feeds = {name: [t for t in one.feeds if not (name in ring and t in ring)] for name, one in elements.items()}
-        self.splitter = next((name for name, targets in feeds.items() if name not in ring and any(t in ring for t in targets)), "")
+        self.elements, self.columns = elements, columns
+        self.splitter = next((name for name, targets in feeds.items() if name not in ring and not self._signal(name) and any(t in ring for t in targets)), "")
         # What nothing feeds is no loop, whatever it is called.
         self.ring = ring if self.splitter else []
         self.users = [name for name in self.ring if elements[name].kind == "user"]
         self.loop = [name for name in self.ring if elements[name].kind == "loop"]
         self.feeds = feeds if self.splitter else {name: list(one.feeds) for name, one in elements.items()}
         self.fed_by: dict[str, list[str]] = {name: [source for source, targets in self.feeds.items() if name in targets] for name in elements}
+        drivers = {name: [target for target in self.feeds[name] if target in self.ring] for name in elements if self._signal(name)}
+        # What drives a user alone stands inside the loop; its other targets, if any, are reached by lines.
+        self.drivers = {name: targets[0] for name, targets in drivers.items() if targets and len(targets) == len(self.feeds[name])}
         self.returns = set(self._returns())
         self.line = self._main_line()
         self.places: dict[str, tuple[int, int]] = {}
@@ -148,11 +151,16 @@ class _Drawing:
 
     @property
     def _ring_width(self) -> float:
-        return _RING_GAP + max(map(len, self._slots)) + _RING_END - 0.5 if self.ring else 0.0
+        return _RING_GAP + max(map(len, self._slots)) - 0.5 + self._ring_margin if self.ring else 0.0
+
+    @property
+    def _ring_margin(self) -> float:
+        """Return the room to the right of the last user on the loop: that of a text, where something with a text stands below it."""
+        return _HUNG_SIDE if self.drivers else _RING_END
 
     def _rows(self) -> list[list[str]]:
         """Return the main line in rows; what belongs to the loop's site stays together."""
-        if len(self.line) + self._ring_width <= self.columns:
+        if len(self.line) - 0.4 + self._ring_width <= self.columns:
             return [self.line]
         site = next((k for k, name in enumerate(self.line) if self.elements[name].kind == "circulator"), len(self.line) - 1) if self._ring_width else 0
         head, tail = (self.line[:site], self.line[site:]) if self._ring_width else (self.line, [])
@@ -184,7 +192,7 @@ class _Drawing:
 
     def _place_hung(self) -> None:
         """Place what is beside the main line: below what feeds it, or above what it feeds."""
-        rest = [name for name in self._forward() if name not in self.places]
+        rest = [name for name in self._forward() if name not in self.places and name not in self.drivers]
         for name in rest:
             feeders = [one for one in self.fed_by[name] if one in self.places]
             fed = [one for one in self.feeds[name] if one in self.places]
@@ -194,11 +202,13 @@ class _Drawing:
                 wanted = max(self.xs.values(), default=-1.0) + 1.0
             else:
                 row, levels = self.places[near[0]][0], [self.places[one][1] for one in near if self.places[one][0] == self.places[near[0]][0]]
-                level = max(levels) + 1 if feeders else min(levels) - 1
+                # Texts stand above the main line, so signals come from below.
+                level = max(levels) + 1 if feeders or self._signal(name) else min(levels) - 1
                 wanted = sum(self.xs[one] for one in near) / len(near)
             taken = [self.xs[other] for other, place in self.places.items() if place == (row, level)]
-            while any(abs(wanted - x) < 1.0 for x in taken):
-                wanted = max(x for x in taken if abs(wanted - x) < 1.0) + 1.0
+            for x in sorted(taken):
+                # Each that is too near pushes it to the right; those further left were looked at before.
+                wanted = x + 1.0 if abs(wanted - x) < 1.0 - 1e-9 else wanted
             self.places[name], self.xs[name] = (row, level), wanted
 
     def _tops(self, count: int) -> list[float]:
@@ -220,12 +230,15 @@ class _Drawing:
         upper, lower = self._slots
         near = splitter.x + direction * self._gap(splitter, direction)
         wide = max(len(upper), len(lower))
-        far = near + direction * (wide - 0.5 + _RING_END)
-        top, bottom = splitter.y - _PORT, splitter.y + _RING_HEIGHT
+        far = near + direction * (wide - 0.5 + self._ring_margin)
+        begin = 0.5 if direction > 0 else self._ring_margin
+        top = splitter.y - _PORT
+        bottom = splitter.y + _RING_HEIGHT + (0.8 * HANG if self.drivers else 0.0)
         spots = dict[str, Spot]()
         for names, y in ((upper, top), (lower, bottom)):
-            first = 0.5 + (wide - len(names)) / 2.0
+            first = begin + (wide - len(names)) / 2.0
             spots |= {name: Spot(self.elements[name], near + direction * (first + k), y) for k, name in enumerate(names)}
+        spots |= {name: Spot(self.elements[name], spots[user].x, spots[user].y + HANG, beside=True) for name, user in self.drivers.items() if user in spots}
         way = ((splitter.x, top), (far, top), (far, bottom), (near, bottom), (near, splitter.y + _PORT), (splitter.x, splitter.y + _PORT))
         return spots, Wire(splitter.element.name, splitter.element.name, way, both=True, ring=True)
 
@@ -247,7 +260,7 @@ class _Drawing:
                 if target not in self.line and target not in self.ring:
                     add(target)
 
-        for name in (*self.line[:-1], *self.line[-1:], *self.ring, *self.elements):
+        for name in (*self.line, *self.ring, *self.elements):
             add(name)
         return order
 
@@ -257,7 +270,7 @@ class _Drawing:
         turns = {(above[-1], below[0]) for above, below in pairwise(rows)}
         for name, targets in self.feeds.items():
             for target in targets:
-                if (name in self.ring or target in self.ring) and self._ring_width:
+                if (name in self.ring or target in self.ring) and not self._signal(name):
                     continue
                 if (name, target) in self.returns and name in self.feeds and target in self.fed_by[name]:
                     continue

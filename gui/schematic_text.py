@@ -9,26 +9,42 @@ from math import isfinite
 from ..control.topics import CountRates, Element, InstrumentState, Quantity
 from . import words
 
+LIGHT, NO_LIGHT, UNKNOWN_LIGHT = "light", "no light", "not known"
 WORST_FIRST = ("fault", "lost", "moving", "armed", "safe")
 _KINDS = {"polarisation": "polarisation controller", "attenuator": "attenuator", "splitter": "beam splitter", "loop": "fibre loop", "meter": "power meter"}
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is shown at an element.  state: word of its worst instrument, empty for one without.  values: two lines at most.  spoken: everything in words."""
+    """What is shown at an element.  state: word of its worst instrument, empty for one without.  values: two lines at most.  spoken: everything in words.
+
+    light: whether light leaves it: `light`, `no light`, or `not known`.
+    """
 
     state: str
     values: tuple[str, ...]
     spoken: str
-    lit: bool
+    light: str = UNKNOWN_LIGHT
 
 
-def told(element: Element, instruments: Mapping[str, InstrumentState], counts: CountRates | None = None) -> Told:
-    """Return what is shown at an element now."""
+def light(elements: Mapping[str, Element]) -> dict[str, str]:
+    """Return for every element whether light leaves it; where its power is not known, as for what feeds it."""
+    found = {name: NO_LIGHT if one.power_w <= 0 else LIGHT for name, one in elements.items() if one.power_w is not None}
+    for _ in elements:
+        for name, one in elements.items():
+            if name in found:
+                for target in one.feeds:
+                    if target in elements and target not in found:
+                        found[target] = found[name]
+    return {name: found.get(name, UNKNOWN_LIGHT) for name in elements}
+
+
+def told(element: Element, instruments: Mapping[str, InstrumentState], counts: CountRates | None = None, light: str = UNKNOWN_LIGHT) -> Told:
+    """Return what is shown at an element now.  light: as for `Told`."""
     driven = [instruments[name] for name in element.driven_by if name in instruments]
     state = min((one.state for one in driven), key=WORST_FIRST.index, default="")
     values = _VALUES.get(element.kind, _light)(element, driven, counts)
-    return Told(state, tuple(values[:2]), _spoken(element, driven, values), bool(element.power_w and element.power_w > 0))
+    return Told(state, tuple(values[:2]), _spoken(element, driven, values), light)
 
 
 def title(element: Element) -> str:
@@ -39,6 +55,11 @@ def title(element: Element) -> str:
 def label(element: Element) -> str:
     """Return what is written at an element."""
     return f"user {letters(element)}" if element.kind == "user" and len(letters(element)) == 1 else element.name
+
+
+def most_lines(element: Element) -> int:
+    """Return how many lines of text an element may have: its name, its state, and its values."""
+    return 1 + bool(element.driven_by) + (1 if element.kind == "loop" else 2)
 
 
 def letters(element: Element) -> str:
@@ -57,7 +78,7 @@ def _spoken(element: Element, driven: Iterable[InstrumentState], values: Iterabl
 
 def _light(element: Element, _driven: Iterable[InstrumentState], _counts: CountRates | None) -> list[str]:
     values = [words.dbm(element.power_w)] if element.power_w is not None else []
-    if element.loss_db is not None and abs(element.loss_db) >= 0.05 and element.kind != "laser":
+    if element.loss_db is not None and abs(element.loss_db) >= 0.05 and element.kind not in ("laser", "loop"):
         values.append(f"loss {element.loss_db:.1f} dB")
     return values
 
@@ -89,4 +110,9 @@ def _quantities(driven: Iterable[InstrumentState]) -> Iterable[Quantity]:
     return (quantity for one in driven for quantity in one.quantities)
 
 
-_VALUES = {"meter": _meter, "detector": _detector, "tagger": _tagger}
+def _generator(_element: Element, driven: Iterable[InstrumentState], _counts: CountRates | None) -> list[str]:
+    outputs = [one for one in _quantities(driven) if isinstance(one.measured, bool) and one.label.startswith("Output")]
+    return [", ".join(f"{one.label.removeprefix('Output').strip()} {'on' if one.measured else 'off'}" for one in outputs)] if outputs else []
+
+
+_VALUES = {"meter": _meter, "detector": _detector, "tagger": _tagger, "generator": _generator}

@@ -35,6 +35,8 @@ def line_of(*more: str) -> tuple[Element, ...]:
     found.append(Element("loop", "loop", ("A", "B", "C"), (), None, 1e-5))
     found += [Element(name, "user", ("loop",), (f"voa_{name.lower()}",), 3.8, 1e-6) for name in "ABC"]
     found += [Element(name, "detector", ("tagger",), ("snspd",)) for name in ("D1", "D2")]
+    found += [Element(f"awg_{name.lower()}", "generator", (name,), (f"awg_{name.lower()}",)) for name in "ABC"]
+    found.append(Element("awg_im", "generator", ("im1", "im2"), ("awg_im",)))
     return (*found, Element("meter", "meter", (), ("meter",)), Element("tagger", "tagger", (), ("tagger",)))
 
 
@@ -76,7 +78,8 @@ def test_the_loop_closes_beside_its_splitter_with_every_user_on_it():
     assert ring.points[0][0] == ring.points[-1][0] == drawing.spots["bs"].x
     assert all(drawing.spots[name].y == ring.points[1][1] for name in "ABC")
     assert drawing.spots["loop"].y == ring.points[3][1]
-    assert not [wire for wire in drawing.wires if wire.target in "ABC"], "users are joined by the loop, not by lines of their own"
+    fibres = [wire for wire in drawing.wires if not wire.electrical]
+    assert not [wire for wire in fibres if wire.target in "ABC"], "users are joined by the loop, not by lines of their own"
 
 
 def test_light_that_comes_back_shares_the_line_it_went_out_on():
@@ -93,7 +96,19 @@ def test_detectors_hang_below_what_feeds_them_and_their_signals_are_no_light():
 
     assert drawing.spots["D1"].x == drawing.spots["circ"].x
     assert drawing.spots["tagger"].y > drawing.spots["D1"].y > drawing.spots["circ"].y
-    assert {(wire.source, wire.target) for wire in drawing.wires if wire.electrical} == {("D1", "tagger"), ("D2", "tagger")}
+    assert {("D1", "tagger"), ("D2", "tagger")} <= {(wire.source, wire.target) for wire in drawing.wires if wire.electrical}
+
+
+def test_generators_stand_below_what_they_drive_and_those_of_users_inside_the_loop():
+    drawing = draw(line_of(), 20)
+
+    spots = drawing.spots
+
+    assert spots["im1"].x < spots["awg_im"].x < spots["im2"].x
+    assert spots["awg_im"].y > spots["im1"].y
+    assert spots["awg_b"].x == spots["B"].x
+    assert spots["B"].y < spots["awg_b"].y < spots["loop"].y
+    assert {("awg_im", "im2"), ("awg_c", "C")} <= {(wire.source, wire.target) for wire in drawing.wires if wire.electrical}
 
 
 def test_two_ports_of_one_circulator_are_one_element():
@@ -114,7 +129,7 @@ def test_users_that_feed_each_other_make_a_loop_too():
 
 @st.composite
 def _paths(draw_):
-    kinds = st.sampled_from(["laser", "modulator", "attenuator", "tap", "circulator", "splitter", "loop", "user", "detector", "tagger", "etalon"])
+    kinds = st.sampled_from(["laser", "modulator", "attenuator", "tap", "circulator", "splitter", "loop", "user", "detector", "tagger", "generator", "etalon"])
     names = [f"e{number}" for number in range(draw_(st.integers(1, 12)))]
     return tuple(Element(name, draw_(kinds), tuple(draw_(st.sets(st.sampled_from(names), max_size=3)) - {name})) for name in names)
 
@@ -170,8 +185,18 @@ def test_dark_light_and_an_unknown_rate_are_said(schematic):
 
     buttons = schematic.canvas.buttons
     assert buttons["laser"].told.values == ("dark",)
-    assert not buttons["laser"].told.lit
+    assert {button.told.light for button in buttons.values() if button.element.power_w == 0.0} == {"no light"}
     assert "kHz" not in " ".join(buttons["D1"].told.values)
+
+
+def test_where_a_power_is_not_known_there_is_light_if_what_feeds_it_is_lit():
+    def path(power_w):
+        one = [Element("laser", "laser", ("im",), (), None, power_w), Element("im", "modulator", ("voa",)), Element("voa", "attenuator", (), (), 3.0, None)]
+        return schematic_text.light({element.name: element for element in one})
+
+    assert path(0.01) == dict.fromkeys(("laser", "im", "voa"), "light")
+    assert path(0.0) == dict.fromkeys(("laser", "im", "voa"), "no light")
+    assert path(None) == dict.fromkeys(("laser", "im", "voa"), "not known")
 
 
 def test_the_worst_instrument_of_an_element_gives_it_its_state():
