@@ -49,7 +49,7 @@ class Reading(QWidget):
 
     def show_quantity(self, now: Quantity) -> None:
         """Show what is measured."""
-        self.value.show_text(words.quantity(now.measured, now.unit))
+        self.value.show_text(_read(now))
 
 
 class Switch(QWidget):
@@ -282,6 +282,13 @@ class Card(QWidget):
         inset = wide / 2 + 0.5
         painter.drawRoundedRect(self.rect().toRectF().adjusted(inset, inset, -inset, -inset), 6, 6)
         painter.end()
+
+
+def _read(now: Quantity) -> str:
+    """Return what is measured; a wavelength in nanometres, for three digits of it tell nothing."""
+    if now.unit == "m" and isinstance(now.measured, float) and 1e-7 < now.measured < 1e-5:
+        return f"{now.measured * 1e9:.3f} nm"
+    return words.quantity(now.measured, now.unit)
 
 
 def _limited(one: Quantity) -> str:

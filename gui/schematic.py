@@ -35,7 +35,7 @@ class Scale:
         self.bold.setBold(True)
         self.metrics, self.bold_metrics = QFontMetrics(font), QFontMetrics(self.bold)
         self.line = self.metrics.height()
-        self.unit = 1.5 * self.line
+        self.unit = 1.4 * self.line
         self.stroke = max(1.4, self.line / 12)
         self.pad = round(self.line * 0.35)
         self.text_height = _LINES * self.line
@@ -46,7 +46,7 @@ class Scale:
         above = max((self._widest(spot.element, _WIDEST) for spot in spots.values() if not spot.beside), default=0)
         hung = [spot.element for spot in spots.values() if spot.beside]
         beside = max((self.symbol_width(one.kind) + self._widest(one, _WIDEST_BESIDE) for one in hung if one.kind != "tagger"), default=0.0)
-        return max(above + 2 * self.pad, beside + 3 * self.pad, 2.6 * self.unit)
+        return max(above + 2 * self.pad, beside + 2.2 * self.pad, 2.6 * self.unit)
 
     def symbol_width(self, kind: str) -> float:
         """Return the width of a kind's symbol."""
@@ -125,11 +125,11 @@ class ElementButton(QAbstractButton):
         """Return the middle of the symbol in this widget."""
         scale = self.canvas.scale
         if self.beside:
-            return QPointF(scale.pad + scale.symbol_width(self.element.kind) / 2, self.height() / 2)
+            return QPointF(0.6 * scale.pad + scale.symbol_width(self.element.kind) / 2, self.height() / 2)
         return QPointF(self.width() / 2, self.height() - scale.pad - 0.75 * scale.unit)
 
     def _paint_text(self, painter: QPainter, shown: Told, scale: Scale, now: theme.Theme) -> None:
-        left = scale.pad * 2 + scale.symbol_width(self.element.kind) if self.beside else 0.0
+        left = scale.pad * 1.6 + scale.symbol_width(self.element.kind) if self.beside else 0.0
         lines = 1 + bool(shown.state) + len(shown.values)
         top = (self.height() - lines * scale.line) / 2 if self.beside else self.height() - scale.pad - 1.5 * scale.unit - lines * scale.line
         row = QRectF(left, top, self.width() - left, scale.line)
@@ -224,8 +224,8 @@ class Canvas(QWidget):
         if spot.beside:
             text = self._text_width(button)
             symbol = scale.symbol_width(spot.element.kind)
-            width, height = 3 * scale.pad + symbol + text, max(1.5 * scale.unit, _LINES * scale.line) + scale.pad
-            button.setGeometry(round(middle.x() - scale.pad - symbol / 2), round(middle.y() - height / 2), round(width), round(height))
+            width, height = 2.2 * scale.pad + symbol + text, max(1.5 * scale.unit, _LINES * scale.line) + scale.pad
+            button.setGeometry(round(middle.x() - 0.6 * scale.pad - symbol / 2), round(middle.y() - height / 2), round(width), round(height))
         else:
             width, height = (
                 min(self._cell[0] - 4, max(self._text_width(button), 2 * scale.unit) + 3 * scale.pad),

@@ -17,7 +17,7 @@ from ..control.topics import Element
 HANG = 0.72
 """Height of what hangs below, or stands above, a row, in cells."""
 _RING_GAP, _RING_END, _RING_HEIGHT, _PORT = 0.95, 0.55, 1.0, 0.05
-_SIDE, _HUNG_SIDE, _MORE = 0.5, 1.0, 0.12
+_SIDE, _HUNG_SIDE, _MORE = 0.47, 1.0, 0.12
 _MOST_ON_TOP = 4
 ELECTRICAL = ("tagger", "source", "driver", "generator", "controller", "timetagger")
 """Kinds of elements whose lines carry signals, not light."""
@@ -90,9 +90,9 @@ class _Drawing:
         self.loop = [name for name in self.ring if elements[name].kind == "loop"]
         self.feeds = feeds if self.splitter else {name: list(one.feeds) for name, one in elements.items()}
         self.fed_by: dict[str, list[str]] = {name: [source for source, targets in self.feeds.items() if name in targets] for name in elements}
-        drivers = {name: [target for target in self.feeds[name] if target in self.ring] for name in elements if self._signal(name)}
-        # What drives a user alone stands inside the loop; its other targets, if any, are reached by lines.
-        self.drivers = {name: targets[0] for name, targets in drivers.items() if targets and len(targets) == len(self.feeds[name])}
+        # What drives a user alone stands inside the loop, one a user; other targets are reached by lines.
+        inside = {name: self.feeds[name][0] for name in elements if self._signal(name) and len(self.feeds[name]) == 1 and self.feeds[name][0] in self.users}
+        self.drivers = {name: user for user, name in {user: name for name, user in reversed(inside.items())}.items()}
         self.returns = set(self._returns())
         self.line = self._main_line()
         self.places: dict[str, tuple[int, int]] = {}
@@ -246,7 +246,7 @@ class _Drawing:
         """Return how far the loop begins from its splitter: beside whatever hangs there."""
         row = self.places[splitter.element.name][0]
         beside = [(self.xs[name] - splitter.x) * direction for name, place in self.places.items() if place[0] == row and place[1]]
-        return max(_RING_GAP, max([*beside, 0.0]) + (_HUNG_SIDE if direction > 0 else _SIDE))
+        return max(_RING_GAP, max([*beside, 0.0]) + (_HUNG_SIDE if direction > 0 else 0.5))
 
     def _reading_order(self, spots: Mapping[str, Spot]) -> list[str]:
         """Return names along the light: the main line, each with what hangs at it, then the loop."""
@@ -302,9 +302,9 @@ def _shifted(spots: Mapping[str, Spot], wires: Iterable[Wire]) -> Drawing:
     if not spots:
         return Drawing({}, (), 0.0, 0.0)
     edges = [point for wire in wires for point in wire.points]
-    left = min(*(s.x - (0.2 if s.beside else _SIDE) for s in spots.values()), *(x - 0.1 for x, _ in edges), _far(spots))
+    left = min(*(s.x - (0.2 if s.beside else _SIDE) for s in spots.values()), *(x - 0.05 for x, _ in edges), _far(spots))
     top = min(s.y - (HANG / 2 if s.beside else 0.75) for s in spots.values())
-    right = max([s.x + (_HUNG_SIDE if s.beside else _SIDE) for s in spots.values()] + [x + 0.1 for x, _ in edges])
+    right = max([s.x + (_HUNG_SIDE if s.beside else _SIDE) for s in spots.values()] + [x + 0.05 for x, _ in edges])
     bottom = max([s.y + (HANG / 2 if s.beside else 0.25) for s in spots.values()] + [y + 0.1 for _, y in edges])
     moved = {name: replace(s, x=s.x - left, y=s.y - top) for name, s in spots.items()}
     lines = tuple(replace(wire, points=tuple((x - left, y - top) for x, y in wire.points)) for wire in wires)

@@ -158,7 +158,7 @@ def test_no_element_covers_another_and_no_text_is_cut(schematic, width, more):
     for one, other in combinations(canvas.buttons.values(), 2):
         assert not one.geometry().intersects(other.geometry()), f"{one.element.name} and {other.element.name}"
     for button in canvas.buttons.values():
-        room = button.width() - (2 * canvas.scale.pad + canvas.scale.symbol_width(button.element.kind) if button.beside else 0)
+        room = button.width() - (1.6 * canvas.scale.pad + canvas.scale.symbol_width(button.element.kind) if button.beside else 0)
         assert canvas.rect().contains(button.geometry()), button.element.name
         assert all(canvas.scale.metrics.horizontalAdvance(value) <= room for value in button.told.values)
         assert canvas.scale.bold_metrics.horizontalAdvance(schematic_text.label(button.element)) <= room
