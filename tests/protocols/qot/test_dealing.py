@@ -266,10 +266,10 @@ def test_states_of_the_agreed_purity_pass(agreed):
 
 
 def test_a_noisy_device_passes_by_its_own_calibration_and_not_by_the_ideal_one():
-    noisy = Prepared.of_circuit("paper", cx_error=0.02)
+    noisy = Prepared.of(mixed(0.2))
     for calibrated, expected in ((noisy.x_pass, []), (1.0, [WrongPurity, WrongPurity])):
         halves = sent(Trent(noisy, SimRandom(12), RULE, flags=COHERENT), claims=COHERENT)
-        ends = refusals(*validators(*halves, limit=0.13, flags=COHERENT, calibrated=calibrated))
+        ends = refusals(*validators(*halves, flags=COHERENT, calibrated=calibrated))
         assert [type(end) for end in ends if end is not None] == expected
 
 
