@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -53,10 +54,15 @@ def run(station: Path | None, *, demo: bool = False, exit_after: float | None = 
         window.opening.open(station)
     if exit_after is not None:
         QTimer.singleShot(round(exit_after * 1000), window, window.close_now)
+    # From here on the window's clock collects, in this thread.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     try:
         return app.exec()
     finally:
         window.leave()
+        gc.enable()
         sys.excepthook = sys.__excepthook__
 
 

@@ -15,6 +15,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from . import theme, words
+from .guarded import guarded
 
 MOST_POINTS = 10_000
 SUMMARY_S = 1.0
@@ -96,10 +97,12 @@ class Chart(QWidget):
 
     # What is drawn
 
+    @guarded
     def set_curve(self, name: str, x: Any, y: Any, *, series: int | None = None, points: bool = False) -> None:
         """Draw a curve, or move it.  x, y: float (n,), NaN leaves a gap.  series: its colour and dash, counted from 0; without it the next free one."""
         self._put(name, np.asarray(x, np.float64), np.asarray(y, np.float64), series, steps=False, points=points)
 
+    @guarded
     def set_steps(self, name: str, edges: Any, counts: Any, *, series: int | None = None) -> None:
         """Draw a histogram.  edges: float (n + 1,).  counts: (n,)."""
         self._put(name, np.asarray(edges, np.float64), np.asarray(counts, np.float64), series, steps=True, points=False)
@@ -133,6 +136,7 @@ class Chart(QWidget):
             self.plot.removeItem(curve.item)
             self.plot.removeItem(curve.end)
 
+    @guarded
     def set_bars(self, values: dict[str, float], *, series: int = 0) -> None:
         """Draw one bar for each name; a value that is NaN has none."""
         heights = np.array([0.0 if not np.isfinite(one) else one for one in values.values()])
@@ -149,6 +153,7 @@ class Chart(QWidget):
         self._drawn.bar_values = dict(values)
         self._summarise()
 
+    @guarded
     def set_image(self, image: Any, *, x: tuple[float, float], y: tuple[float, float], levels: tuple[float, float] | None = None) -> None:
         """Draw a density, or a matrix.  image: (columns, rows), first index along x.  x, y: where it lies.  levels: values of the ends of the colours."""
         if self._drawn.image is None:
@@ -159,6 +164,7 @@ class Chart(QWidget):
         self._drawn.image.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
         self._summarise()
 
+    @guarded
     def set_limit_line(self, name: str, value: float, text: str = "", *, series: int = 1, vertical: bool = False) -> None:
         """Draw a limit across the chart with its label; NaN takes it away."""
         known = self._drawn.limits.get(name)
@@ -178,6 +184,7 @@ class Chart(QWidget):
         line.setValue(np.log10(value) if self._log and not vertical and value > 0 else value)
         self._drawn.limits[name] = (line, value, series)
 
+    @guarded
     def set_region(self, name: str, low: float, high: float, moved: Callable[[float, float], None] | None = None, *, series: int = 2) -> None:
         """Draw a stretch of the x axis.  moved: called with its new ends when the operator has dragged them; without it they are fixed."""
         region = self._drawn.regions.get(name)

@@ -20,9 +20,12 @@ from .badges import Badge, Value, plain
 
 PENDING_S = 2.0
 UNITS: dict[str, tuple[str, ...]] = {
-    "W": ("mW", "uW", "nW", "W", "dBm"), "V": ("V", "mV"), "A": ("mA", "uA", "A"), "s": ("s", "ms", "us", "ns", "ps", "min"), "Hz": ("Hz", "kHz", "MHz", "GHz"),
-    "m": ("nm", "um", "mm", "m", "km"), "rad": ("rad", "deg"), "degC": ("degC", "°C"), "dB": ("dB",),
+    "W": ("mW", "uW", "dBm"), "V": ("V", "mV"), "A": ("mA", "uA", "A"), "s": ("s", "ms", "us", "ns"), "Hz": ("Hz", "kHz", "MHz", "GHz"), "m": ("nm", "um", "m"),
+    "rad": ("rad", "deg"), "degC": ("degC", "°C"), "dB": ("dB",),
 }  # fmt: skip
+"""Units that are offered, by the SI unit of the value; every prefix is taken."""
+_PREFIXED = ("W", "V", "A", "s", "Hz", "m")
+_PREFIXES = ("T", "G", "M", "k", "", "m", "u", "n", "p", "f")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WITHOUT_UNIT = ("", "counts", "bit", "bits", "steps", "deg")
 
@@ -67,13 +70,18 @@ def _with_unit(text: str, unit: str, where: str) -> float:
     typed = stripped[found.end() :].strip()
     if not typed:
         raise ParameterError(f"unit missing: {', '.join(choices)}", where=where)
-    if typed not in choices:
+    if typed not in _taken(unit):
         raise ParameterError(f"{typed!r} is not one of {', '.join(choices)}", where=where, remedy=f"Type it as in 1.5 {choices[0]}; a point, not a comma.")
     try:
         value = units.parse(f"{found[0]} {typed}", unit)  # type: ignore[arg-type]
     except ConfigError as error:
         raise ParameterError(error.message, where=where, remedy=error.remedy) from error
     return value
+
+
+def _taken(unit: str) -> tuple[str, ...]:
+    """Return every unit that is taken for a value."""
+    return (*UNITS[unit], *(prefix + unit for prefix in _PREFIXES if unit in _PREFIXED))
 
 
 def typed(value: float | None, unit: str) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
 from . import theme, words
+from .guarded import guarded
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -146,6 +147,7 @@ class Table(QTableView):
         if picked is not None:
             self.doubleClicked.connect(lambda index: picked(self.model_of_rows.keys[index.row()]))
 
+    @guarded
     def set_rows(self, rows: Sequence[Row], keys: Sequence[Hashable] | None = None) -> None:
         """Replace the rows and keep what is selected and where the cursor stands, by key."""
         chosen, now = self.chosen(), self.current_key()

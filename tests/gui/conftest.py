@@ -12,7 +12,7 @@ from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
 
 from heliograph.core.errors import HeliographError
-from heliograph.gui import theme
+from heliograph.gui import guarded, theme
 from heliograph.gui.desk import Desk
 
 
@@ -83,8 +83,35 @@ def drawn(qtbot: Any) -> Callable[..., Any]:
     return draw
 
 
+_frozen: list[bool] = []
+
+
 @pytest.fixture(autouse=True)
-def _no_leftovers(qapp: QApplication) -> Iterator[None]:
-    """Let widgets of one test die before the next one: pyqtgraph's items are bound in cycles."""
+def _no_leftovers(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[None]:
+    """Let the widgets of a test die with it, in the main thread: pyqtgraph's items are bound in cycles."""
+    if not _frozen:
+        # What modules hold is not looked at again for every test.
+        gc.collect()
+        gc.freeze()
+        _frozen.append(True)
     yield
-    gc.collect()
+    if "qtbot" in request.fixturenames:
+        gc.collect()
+
+
+@pytest.fixture
+def display_errors(request: pytest.FixtureRequest) -> bool:
+    """Allow widgets of this test not to be able to draw what they are given."""
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _nothing_fails_to_be_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A widget catches what goes wrong in it, which must not hide it from a test."""
+    errors: list[Exception] = []
+    if "display_errors" not in request.fixturenames:
+        mark = guarded.mark
+        monkeypatch.setattr(guarded, "mark", lambda widget, error: (errors.append(error), mark(widget, error)))
+    yield
+    if errors:
+        raise errors[0]
