@@ -18,26 +18,8 @@ from heliograph.gui.schematic import Schematic
 from heliograph.gui.schematic_layout import draw, joined
 
 from . import payloads
+from .benches import line_of
 from .finding import control, focused
-
-
-def line_of(*more: str) -> tuple[Element, ...]:
-    """The set-up of the default station; more: attenuators before the circulator."""
-    between = ["tap", "att_fixed", "voa_in", *more]
-    kinds = dict.fromkeys(between, "attenuator") | {"tap": "tap"}
-    path = ["laser", "im1", "im2", *between, "circ"]
-    found = []
-    for name, after in zip(path, [*path[1:], ""], strict=True):
-        kind = {"laser": "laser", "im1": "modulator", "im2": "modulator", "circ": "circulator"}.get(name) or kinds[name]
-        feeds = (*([after] if after else ["bs", "D1"]), *(["meter"] if name == "tap" else []))
-        found.append(Element(name, kind, feeds, (name,), 3.0, 1e-4))
-    found.append(Element("bs", "splitter", ("loop", "D2", "circ"), (), 3.0, 1e-5))
-    found.append(Element("loop", "loop", ("A", "B", "C"), (), None, 1e-5))
-    found += [Element(name, "user", ("loop",), (f"voa_{name.lower()}",), 3.8, 1e-6) for name in "ABC"]
-    found += [Element(name, "detector", ("tagger",), ("snspd",)) for name in ("D1", "D2")]
-    found += [Element(f"awg_{name.lower()}", "generator", (name,), (f"awg_{name.lower()}",)) for name in "ABC"]
-    found.append(Element("awg_im", "generator", ("im1", "im2"), ("awg_im",)))
-    return (*found, Element("meter", "meter", (), ("meter",)), Element("tagger", "tagger", (), ("tagger",)))
 
 
 @pytest.fixture
