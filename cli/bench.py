@@ -13,6 +13,9 @@ app = typer.Typer(no_args_is_help=True, help="The bench: simulate it, own it, lo
 
 StationOption = Annotated[Path, typer.Option("--station", metavar="FILE", help="Station file; `heliograph station new FILE` writes one.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where run files go; by default the station's data_dir beside its file.")]
+TellOption = Annotated[
+    Path | None, typer.Option("--tell", metavar="STATION", help="Tell the owner of this station's bench how it gets on, for the operator's window.")
+]
 FaultOption = Annotated[
     list[str] | None,
     typer.Option(

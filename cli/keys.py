@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import ConfigError
+from .bench import TellOption
 from .output import Bar, JsonOption, command
 
 if TYPE_CHECKING:
+    from ..control.telling import KeyTelling
     from ..postprocess.keystore.ledger import LinkLedger
 
 app = typer.Typer(no_args_is_help=True, help="Key stores.")
@@ -25,6 +27,7 @@ def distil(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run file of `heliograph acquire key`.")],
     store: StoreOption,
     bound: Annotated[str, typer.Option(help="Concentration bound: kato, whose parameters come from the station's expectation, or azuma.")] = "kato",
+    tell: TellOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Make key of a run and lay it into the stores of its pair."""
@@ -33,6 +36,7 @@ def distil(
         from ..control.accounting import disclosed_rows, epsilon_rows
         from ..control.node import network, pair_of
         from ..control.resources import peak_rss_bytes
+        from ..control.telling import KeyTelling, telling
 
         begun = time.monotonic()
 
@@ -43,8 +47,12 @@ def distil(
         if not all((store / user).is_dir() for user in users):
             remedy = "Give the --store of `heliograph acquire key`, where the patterns lie."
             raise ConfigError(f"parties {' and '.join(users)} keep nothing here", where=str(store), remedy=remedy)
-        with Run.open(run) as opened, network(store, users) as keys, out.progress("Distilling") as bar:
-            made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma", progress=partial(_show, bar))
+        with Run.open(run) as opened, telling(tell, out.warn) as teller, out.progress("Distilling") as bar:
+            story = KeyTelling(teller, opened)
+            with story.telling_failure(), network(store, users) as keys:
+                made = keys.distil(opened, bound="kato" if bound == "kato" else "azuma", progress=partial(_show, bar, story))
+                teller.stores(store, keys.parties)
+            story.done(made)
             bar.to(100.0)
         used = {"wall_seconds": time.monotonic() - begun, "peak_rss_bytes": peak_rss_bytes()}
         rows = [
@@ -66,7 +74,8 @@ def distil(
         out.result({**made.as_dict(), **used, "secure": not simulated}, simulated=simulated, security=made.statement)
 
 
-def _show(bar: Bar, what: str, percent: float) -> None:
+def _show(bar: Bar, story: KeyTelling, what: str, percent: float) -> None:
+    story.at(what, percent)
     bar.say(what)
     bar.to(percent)
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import ConfigError
+from .bench import TellOption
 from .keys import StoreOption
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
     from ..protocols.learning.tasks import Task
     from ..protocols.qunetqfl.driver import Settings
-    from ..protocols.qunetqfl.result import LearningResult, RoundRecord
+    from ..protocols.qunetqfl.result import LearningResult, RoundNews
 
 
 class What(StrEnum):
@@ -34,6 +35,7 @@ def learn(
     non_iid: Annotated[bool, typer.Option("--non-iid", help="Give each client another mixture of the two classes.")] = False,
     out_folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep checkpoint and the clients' records here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    tell: TellOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Learn to tell two digits apart, federated among the parties of the stores and masked with their keys."""
@@ -42,7 +44,7 @@ def learn(
         from ..protocols.qunetqfl.driver import Settings
 
         task = (digits_task if what is What.digits else mnist_task)(*_digits(classes))
-        _learn(out, task, store, Settings(rounds=rounds, seed=seed, iid=not non_iid), out_folder, resume)
+        _learn(out, task, store, Settings(rounds=rounds, seed=seed, iid=not non_iid), out_folder, resume, tell)
 
 
 def _digits(text: str) -> tuple[int, int]:
@@ -52,8 +54,9 @@ def _digits(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool) -> None:
+def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool, tell: Path | None) -> None:
     from ..control.node import network, parties_in
+    from ..control.telling import LearningTelling, telling
     from ..protocols.qunetqfl.driver import affordable_rounds, learn
 
     parties = parties_in(store)
@@ -62,15 +65,23 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
             f"the stores of {len(parties)} parties are here, three or more are needed", where=str(store), remedy="Run `heliograph demo`, or acquire key."
         )
     total = settings.rounds or task.rounds
-    with network(store, parties, existing=True) as keys, out.progress("Learning rounds", total=total) as bar:
-        pair, lasts = affordable_rounds(keys.parties, task.model().d * task.q)
+    with network(store, parties, existing=True) as keys, telling(tell, out.warn) as teller, out.progress("Learning rounds", total=total) as bar:
+        bits = task.model().d * task.q
+        pair, lasts = affordable_rounds(keys.parties, bits)
         if lasts < total:
             out.warn(f"pair {pair} has key for at most {lasts} of {total} rounds")
 
-        def told(_record: RoundRecord) -> None:
-            bar.step()
+        statements = keys.statements()
+        simulated = any(one.provenance.simulated for one in statements)
+        story = LearningTelling(teller, task.name, total, tuple(parties), simulated, lambda: affordable_rounds(keys.parties, bits)[1])
 
-        result = learn(task, keys.parties, settings, folder=folder, resume=resume, statements=keys.statements(), progress=told)
+        def told(news: RoundNews) -> None:
+            bar.step()
+            story.round(news)
+            teller.stores(store, keys.parties, soon=news.record.round + 1 < total)
+
+        with story.whole():
+            result = learn(task, keys.parties, settings, folder=folder, resume=resume, statements=statements, watch=told)
     _tell(out, result)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import ConfigError, QpuConfigError, QpuQueueTimeout, QpuUnavailable, StorageError
+from .bench import TellOption
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
@@ -62,13 +63,14 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of a simulation.")] = None,
     project: ProjectOption = HOME,
     timeout: TimeoutOption = None,
+    tell: TellOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Run a circuit and record its samples.
 
     Nothing goes to a cloud until the budget in the project's qpu.toml allows it.
     """
-    with command(json_output) as out:
+    with command(json_output) as out, _telling(out, tell, project):
         from ..protocols.qpu.factory import open_backend
         from ..protocols.qpu.interface import Work
         from ..protocols.qpu.projects import Project
@@ -133,10 +135,11 @@ def resume(
     cancel: Annotated[bool, typer.Option("--cancel", help="Ask the provider to give the job up.")] = False,
     project: ProjectOption = HOME,
     timeout: TimeoutOption = None,
+    tell: TellOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Come back to a job: wait for the samples of all its works, or read them again. Nothing is submitted."""
-    with command(json_output) as out:
+    with command(json_output) as out, _telling(out, tell, project):
         from ..protocols.qpu.factory import open_backend
         from ..protocols.qpu.jobs import recorded_samples
 
@@ -258,6 +261,18 @@ def _notice(out: Output, backend: ProviderBackend) -> str | None:
     for uuid in backend.unanswered():
         out.warn(f"nobody knows whether {uuid} was sent: `heliograph qpu resume {uuid}` looks for it")
     return NOTICE
+
+
+@contextmanager
+def _telling(out: Output, station: Path | None, project: Path) -> Iterator[None]:
+    """Tell the owner of a station's bench of the project's jobs meanwhile."""
+    if station is None:
+        yield
+        return
+    from ..control.telling import telling_jobs
+
+    with telling_jobs(station, project, out.warn):
+        yield
 
 
 def _waited(out: Output, job: ProviderJob, timeout: float | None) -> list[Samples]:

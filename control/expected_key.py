@@ -42,6 +42,11 @@ def expected_key(station_text: bytes, pair_name: str) -> Expected | None:
         return None
 
 
+def error_limits(station: Station) -> dict[str, float]:
+    """Return the error rates above which a rule of the station suspends the light, by metric: qber, qber_x, qber_y."""
+    return {str(rule.metric): rule.above for rule in station.safety.suspend if rule.metric.startswith("qber") and rule.above is not None}
+
+
 def _expected(bench: PairBench, shares: SlotShares, rep_rate_hz: float, dead_time_s: float, mu: float) -> Expected:
     def block(seconds: float) -> Scenario:
         return Scenario(bench, seconds, rep_rate_hz, shares, bound="kato", f_ec=F_EC, dead_time_s=dead_time_s)

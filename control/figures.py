@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from ..acquisition.live import Folded, Folding, centres_ps, peak_rows
 from ..acquisition.onlookers import Opening
 from ..core.errors import ParameterError
 from ..instruments.station import Station
-from .expected_key import Expected, expected_key
+from .expected_key import Expected, error_limits, expected_key
 from .publishing import Topics
 from .topics import BlockFigures, Coincidences, CountRates, KeyProgress, Scalar, ScanRows, SlotHistogram, Source
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 PERIODS_S = {"counts": 0.1, "histogram": 0.2, "coincidences": 0.5, "scan": 0.2, "key": 0.2}
 """Shortest time between two sendings of a topic."""
 MOST_ROWS = 10_000
+MOST_BLOCKS = 500
+"""Blocks of key that are kept to be shown."""
 WINDOW_S = 5
 """Whole seconds of the run over which arrivals and coincidences are shown."""
 _RATE_WINDOW_S = 0.15
@@ -275,7 +277,6 @@ class Figures:
         seconds = float(self.opening.start["parameters"].get("seconds", 0.0))
         progress = 1.0 if self.over else min(1.0, self.t_s / seconds) if seconds > 0.0 else 0.0
         share, needed = (self._expected.x_share, self._expected.n_needed) if self._expected else (0.0, None)
-        limits = {str(rule.metric): rule.above for rule in self._station.safety.suspend if rule.metric.startswith("qber") and rule.above is not None}
         return KeyProgress(
             self.source,
             "failed" if self._stage == "failed" else "light",
@@ -287,8 +288,16 @@ class Figures:
             n_needed=needed,
             why=self._why,
             blocks=self._blocks(),
-            limits=limits,
+            limits=error_limits(self._station),
         )
+
+
+def with_earlier(told: KeyProgress, latest: Any) -> KeyProgress:
+    """Return what a worker tells of key together with the blocks that were told before, each once, the latest last."""
+    if not isinstance(latest, KeyProgress) or told.source != "live":
+        return told
+    known = {(block.pair, block.block): block for block in (*latest.blocks, *told.blocks)}
+    return replace(told, blocks=tuple(known.values())[-MOST_BLOCKS:])
 
 
 class LiveFigures:

@@ -29,7 +29,7 @@ def commands(group: Any, words: str) -> Iterator[tuple[str, Any]]:
     for name, command in sorted(group.commands.items()):
         if hasattr(command, "commands"):
             yield from commands(command, f"{words} {name}")
-        else:
+        elif not command.hidden:
             yield f"{words} {name}", command
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +15,15 @@ OptimizerState = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Result of one round on one client. update: float64 (d,), local result minus start.  state: the optimizer's moments after it."""
+    """Result of one round on one client. update: float64 (d,), local result minus start.  state: the optimizer's moments after it.
+
+    loss, accuracy: on its own samples during the last epoch, NaN where nobody reckons them; they stay with the client.
+    """
 
     update: NDArray[np.float64]
     state: OptimizerState
+    loss: float = nan
+    accuracy: float = nan
 
 
 class Trainer(Protocol):

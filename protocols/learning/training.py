@@ -53,19 +53,26 @@ class LocalTrainer:
         local = start.clone().requires_grad_()
         adam = Adam(local, self.settings.lr, state if self.settings.optimizer == "keep" else {})
         with single_thread():
+            seen = (float("nan"), float("nan"))
             for _ in range(self.settings.epochs):
-                self._epoch(local, adam, generator)
+                seen = self._epoch(local, adam, generator)
         # Both sides in float64 from float32, so that an untouched parameter gives exactly 0.
         update = local.detach().to(torch.float64).numpy() - start.to(torch.float64).numpy()
         if not np.isfinite(update).all():
             raise ParameterError("the local training diverged: an update is not finite", where=f"round {round_}", remedy="Lower the learning rate.")
-        return Trained(update, adam.state)
+        return Trained(update, adam.state, *seen)
 
-    def _epoch(self, local: torch.Tensor, adam: Adam, generator: np.random.Generator) -> None:
+    def _epoch(self, local: torch.Tensor, adam: Adam, generator: np.random.Generator) -> tuple[float, float]:
+        """Go through the samples once; return mean loss and accuracy over the batches, each before its step."""
         order = torch.from_numpy(generator.permutation(self.samples))
+        total, correct = 0.0, 0
         for batch in torch.split(order, self.settings.batch):
-            loss = torch.mean((self.model.scores(self._states[batch], local) - self._labels[batch]) ** 2)
+            scores, labels = self.model.scores(self._states[batch], local), self._labels[batch]
+            loss = torch.mean((scores - labels) ** 2)
             adam.step(torch.autograd.grad(loss, local)[0])
+            total += float(loss.detach()) * len(batch)
+            correct += int(((scores.detach() >= 0) == (labels > 0)).sum())
+        return total / self.samples, correct / self.samples
 
 
 class Evaluator:

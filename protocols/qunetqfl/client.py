@@ -88,6 +88,7 @@ class Client:
         self._clock = clock
         self._round: _Round | None = None
         self._uses: dict[int, list[KeyUse]] = {}
+        self._learned: dict[int, tuple[float, float]] = {}
         self.connect(0)
 
     def connect(self, session: int) -> None:
@@ -116,6 +117,15 @@ class Client:
     def key_use(self, round_: int) -> tuple[KeyUse, ...]:
         """Return what this client's pairs with later clients spent in a round."""
         return tuple(self._uses.get(round_, ()))
+
+    def learned(self, round_: int) -> tuple[float, float] | None:
+        """Return loss and accuracy on this client's own samples in a round, None where it did not train; they are never sent anywhere."""
+        return self._learned.get(round_)
+
+    @property
+    def samples(self) -> int:
+        """Return the number of this client's samples."""
+        return self._trainer.samples
 
     def give_up(self) -> None:
         """Leave the open round: holds are released, key already fetched is burned."""
@@ -240,6 +250,7 @@ class Client:
         trained = self._trainer.train(roster.round, roster.clients.index(self.name), current.theta, state)
         if not np.isfinite(trained.update).all() or trained.update.shape != (roster.d,):
             raise ParameterError("the update is not finite, or of another length", where=f"client {self.name}", remedy="Lower the learning rate.")
+        self._learned[roster.round] = trained.loss, trained.accuracy
         self.memory.keep_state(roster.run, roster.round, trained.state)
         weight = roster.weight(self.name)
         current.x = weight * np.clip(trained.update, -roster.bound, roster.bound)

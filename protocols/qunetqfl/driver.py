@@ -26,7 +26,7 @@ from .checkpoint import Checkpoint
 from .client import Client
 from .loopback import Fault, Loopback
 from .memory import Memory
-from .result import AbortedRound, LearningResult, RoundRecord, learning_statement
+from .result import AbortedRound, LearningResult, RoundNews, RoundRecord, learning_statement
 from .roster import Roster, check_clients
 from .server import Mode, Outcome, Server
 
@@ -37,6 +37,7 @@ _SAMPLING = 3
 CHECKPOINT = "checkpoint.npz"
 """Name of the checkpoint in a training's folder."""
 Progress = Callable[[RoundRecord], None]
+Watch = Callable[[RoundNews], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,14 @@ def learn(
     statements: Iterable[SecurityStatement] = (),
     auditor: Auditor | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     fault: Fault | None = None,
 ) -> LearningResult:
     """Train a task federated, masked with keys of the stores, and return the result.
 
     keys: each client's own key source by party name.  clients: names, by default those of the keys.  folder: where checkpoint and the clients' records are
     kept, nowhere by default.  resume: go on from the checkpoint there.  statements: of the key blocks behind the keys.  auditor, fault: for tests and the demo.
+    progress, watch: called after every completed round, with its record and with all there is to tell of it.
 
     Raises `ConfigError` for settings no round can run with, before any key is touched; `InsufficientKey` where a pair lacks key, nothing of that round being
     spent on any pair; `RoundAborted` after too many aborted rounds; the errors of data and storage.
@@ -119,7 +122,7 @@ def learn(
     try:
         if resume:
             federation.resume()
-        return federation.run(progress)
+        return federation.run(progress, watch)
     finally:
         federation.close()
 
@@ -195,8 +198,8 @@ class Federation:
         begun = [client.memory.last[1] for client in self.clients.values() if client.memory.last[0] == saved.run]
         self._next = 1 + max([saved.round, *begun])
 
-    def run(self, progress: Progress | None = None) -> LearningResult:
-        """Run the rounds that are missing and return the result of the whole run. progress: called after every completed round."""
+    def run(self, progress: Progress | None = None, watch: Watch | None = None) -> LearningResult:
+        """Run the rounds that are missing and return the result of the whole run. progress, watch: called after every completed round."""
         failures = 0
         while len(self._books.rounds) < self._rounds_asked:
             record = self.step()
@@ -206,7 +209,16 @@ class Federation:
                 raise RoundAborted(f"{failures} rounds in a row were given up; the last: {last.reason}", where=f"round {last.round}")
             if record is not None and progress is not None:
                 progress(record)
+            if record is not None and watch is not None:
+                watch(self._news(record))
         return self.result()
+
+    def _news(self, record: RoundRecord) -> RoundNews:
+        learned = {name: found for name, client in self.clients.items() if (found := client.learned(record.round)) is not None}
+        used: dict[str, int] = {}
+        for use in (use for client in self.clients.values() for use in client.key_use(record.round)):
+            used[use.pair] = used.get(use.pair, 0) + use.fetched_bits
+        return RoundNews(record, tuple(learned), learned, {name: client.samples for name, client in self.clients.items()}, used)
 
     def step(self) -> RoundRecord | None:
         """Run one round and return its record, or None where it was aborted. Raises `InsufficientKey` where it was refused."""

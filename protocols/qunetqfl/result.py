@@ -32,6 +32,21 @@ class RoundRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundNews:
+    """What there is to tell of a completed round where all clients live in this process.
+
+    clients: those that took part.  learned: loss and accuracy of each on its own samples, NaN where unknown; such figures never leave a client otherwise.
+    samples: of every client there is.  key_bits: used up by pair, chunk tails included.
+    """
+
+    record: RoundRecord
+    clients: tuple[str, ...]
+    learned: dict[str, tuple[float, float]]
+    samples: dict[str, int]
+    key_bits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class AbortedRound:
     """A round that was given up. key_bits_burned: all key that had been fetched for it, summed over the pairs."""
 
