@@ -64,7 +64,8 @@ class Shuffle:
 class Masks:
     """One party's copy of the common key of shuffles, and which runs have had theirs: a second one of the same number is refused.
 
-    seed: 32 bytes, shared by Alice and Bob and by nobody else.  Raises ParameterError for another length.
+    seed: 32 bytes, shared by Alice and Bob and by nobody else. Each makes one of these when the seed is drawn, and keeps it as long as the seed.
+    Raises ParameterError for another length.
     """
 
     seed: bytes = field(repr=False)

@@ -38,7 +38,9 @@ Route = tuple[Role, Role]
 TESTED = 4000
 """States tested in each basis, at least; one in 500 where there are more."""
 SEALED_GATES = 1 << 19
-"""Transfers of a message, about: its pads fit into the key ids of one frame, whatever pool they come from."""
+"""Transfers of a message, about."""
+MOST_BITS = 1024 * 4096
+"""Of a message: a frame names 1,024 keys, which have 4,096 bits where a store gives them in small pieces."""
 _DELTA = 1e-6
 _ANNOUNCEMENTS = 4
 
@@ -158,7 +160,7 @@ def evaluate_sealed(
     layers[0].draws(x)
     agreed = agreements(layers, len(x), opening, dealt.error)
     sizes = message_sizes(agreed)
-    _require_tags(lines, sizes)
+    _require(lines, sizes)
     leases = lease_all(lines.keys, {(_name(lines, a), _name(lines, b)): bodies for (a, b), bodies in sizes.items()}, purpose)
     transfers = sum(one.batch * one.outputs * one.gates for one in agreed)
     try:
@@ -189,9 +191,12 @@ def _name(lines: Lines, role: Role) -> str:
     return lines.names[role]
 
 
-def _require_tags(lines: Lines, sizes: Mapping[Route, Sequence[int]]) -> None:
-    """Raise KeyStoreError unless every line has tags for its messages."""
+def _require(lines: Lines, sizes: Mapping[Route, Sequence[int]]) -> None:
+    """Raise KeyStoreError unless every line has tags for its messages, ParameterError for one that no frame can carry."""
     for (a, b), bodies in sizes.items():
+        if (most := 8 * max(bodies)) > MOST_BITS:
+            remedy = "Take fewer shots, or a device that needs fewer repetitions."
+            raise ParameterError(f"a message of {most:,} bits is too long, at most {MOST_BITS:,} can be sealed", where="sealed lines", remedy=remedy)
         announcements = _ANNOUNCEMENTS if "aggregator" not in (a, b) else 0
         lines.tags[_name(lines, a), _name(lines, b)].require(len(bodies) + announcements)
 

@@ -237,18 +237,20 @@ def test_too_few_tags_are_told_before_a_state_is_dealt(tmp_path):
 
 
 def test_what_cannot_be_evaluated_costs_neither_states_nor_key(tmp_path):
-    """Negative inputs, an error that leaves nothing, and a counted opening where nobody counts."""
+    """Negative inputs, an error that leaves nothing, a counted opening where nobody counts, and an output of more transfers than a message can be about."""
+    many = [SecureLayer.of([[0.8, -0.7]], None, Knobs(2, 1, 600_000))]
     good, lost = Dealt(ideal(), 0.0, 0.0), Dealt(ideal(), 0.49, 0.49)
-    rows: list[tuple[np.ndarray, Dealt, Opening, type[Exception]]] = [
-        (-X, good, "shots", ParameterError),
-        (X, lost, "shots", NoSignal),
-        (X, good, "counted", ParameterError),
+    rows: list[tuple[list[SecureLayer], np.ndarray, Dealt, Opening, type[Exception], str]] = [
+        (two_layers(), -X, good, "shots", ParameterError, "negative"),
+        (two_layers(), X, lost, "shots", NoSignal, "deviation"),
+        (two_layers(), X, good, "counted", ParameterError, "third party"),
+        (many, X, good, "shots", ParameterError, "too long"),
     ]
     with stores(tmp_path) as (parties, lines):
         before = spendable(parties)
-        for inputs, dealt, opening, error in rows:
-            with pytest.raises(error):
-                evaluate_sealed(two_layers(), inputs, dealt, lines, opening=opening, purpose=PURPOSE, sources=Sources(Untouched(), Untouched(), Untouched()))
+        for layers, inputs, dealt, opening, error, said in rows:
+            with pytest.raises(error, match=said):
+                evaluate_sealed(layers, inputs, dealt, lines, opening=opening, purpose=PURPOSE, sources=Sources(Untouched(), Untouched(), Untouched()))
         assert spendable(parties) == before
 
 
