@@ -38,7 +38,8 @@ def clipped(root: QWidget) -> list[str]:
     for label in root.findChildren(QLabel):
         if label.isVisible() and label.text():
             needed = label.heightForWidth(label.width()) if label.wordWrap() else QFontMetrics(label.font()).height()
-            wide = 0 if label.wordWrap() else QFontMetrics(label.font()).horizontalAdvance(label.text())
+            shown = label.text().replace("&", "") if label.buddy() is not None else label.text()
+            wide = 0 if label.wordWrap() else QFontMetrics(label.font()).horizontalAdvance(shown)
             if wide > label.width() + 1 or needed > label.height() + 2:
                 found.append(f"{label.text()!r}: {wide}x{needed} in {label.width()}x{label.height()}")
     buttons = [one for one in root.findChildren(QAbstractButton) if one.isVisible() and one.text()]
