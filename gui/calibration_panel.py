@@ -83,6 +83,6 @@ def _row(one: CalibrationState, now: float) -> Sequence[str | Cell]:
         one.name,
         Cell(one.state, one.state, _WORST_FIRST.index(one.state)),
         f"{one.text}{needs}",
-        Cell(words.duration(age_s) if one.taken else words.UNKNOWN, order=age_s if one.taken else None),
+        Cell(words.duration(age_s) if one.taken else words.UNKNOWN, order=-one.taken if one.taken else None),
         Cell(words.clock(one.until, date=True)[:16] if one.until else words.UNKNOWN, order=one.until),
     )

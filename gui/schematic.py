@@ -70,16 +70,15 @@ class ElementButton(QAbstractButton):
         self.setAccessibleName(schematic_text.title(element))
         self.clicked.connect(lambda: canvas.chosen.emit(self.element))
 
-    def show_told(self, element: Element, now: Told) -> bool:
-        """Show what is so now; say whether anything changed."""
+    def show_told(self, element: Element, now: Told) -> None:
+        """Show what is so now."""
         self.element = element
         if now == self.told:
-            return False
+            return
         self.told = now
         self.setAccessibleDescription(now.spoken)
         self.setToolTip(f"{schematic_text.title(element).removeprefix('Drawing: ')}: {now.spoken}")
         self.update()
-        return True
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return the size that the canvas gave it."""
@@ -166,6 +165,7 @@ class Canvas(QWidget):
         self.drawing = Drawing({}, (), 0.0, 0.0)
         self.buttons: dict[str, ElementButton] = {}
         self._elements: dict[str, Element] = {}
+        self._light: dict[str, str] = {}
         self._cell = (1.0, 1.0)
         self._room = 0
         self.setAccessibleName("Optical path")
@@ -177,8 +177,10 @@ class Canvas(QWidget):
         if not same:
             self._rebuild()
         light = schematic_text.light(elements)
-        changed = [self.buttons[name].show_told(element, told(element, instruments, counts, light[name])) for name, element in elements.items()]
-        if any(changed):
+        for name, element in elements.items():
+            self.buttons[name].show_told(element, told(element, instruments, counts, light[name]))
+        if light != self._light:
+            self._light = light
             self.update()
 
     def _rebuild(self) -> None:
