@@ -5,7 +5,7 @@ import pytest
 
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import ParameterError, QpuConfigError
-from heliograph.protocols.qot.characterise import characterise, cx_count, depolarised_law, interval, open_states, sweep
+from heliograph.protocols.qot.characterise import characterise, cx_count, depolarised_law, finish, interval, open_states, sweep
 from heliograph.protocols.qot.circuits import CX_COUNT, Name, state_circuit
 from heliograph.protocols.qot.laws import PAPER_DEVICE_ERROR, error_rate, ideal, preset
 from heliograph.protocols.qot.plots import circuits_figure, sweep_figure
@@ -71,6 +71,20 @@ def test_laws_have_names():
     assert noisy.true_error == pytest.approx(0.2654, abs=1e-4)
     assert (noisy.cx_count, noisy.job) == (None, "")
     assert set(santiago.as_dict()) >= {"backend", "error", "error_low", "error_high", "per_input", "shots", "cx_count", "job"}
+
+
+@pytest.mark.parametrize(("name", "circuit"), [("local", "rccx"), ("law:santiago", "paper")])
+def test_a_job_is_judged_again_from_its_ledger(tmp_path, name, circuit):
+    uuids = []
+    found = characterise(name, 400, circuit=circuit, seed=1, project=tmp_path, sent=uuids.append)
+
+    again = finish(uuids[0][:12], tmp_path)
+
+    assert (again.error, again.error_low, again.error_high, again.per_input) == (found.error, found.error_low, found.error_high, found.per_input)
+    assert (again.cx_count, again.circuit, again.shots, again.usd_per_state) == (found.cx_count, circuit, 400, 0.0)
+    assert (again.job, again.simulated) == (uuids[0], True)
+    assert np.array_equal(again.codes, found.codes)
+    np.testing.assert_allclose(again.law, np.bincount(found.codes, minlength=16) / 400)
 
 
 @pytest.mark.parametrize(
