@@ -1,0 +1,106 @@
+"""The page of the bench with a real owner of the simulated bench behind it, by keys and mouse only."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QSettings, Qt
+
+from heliograph.gui.connection import Connection
+from heliograph.gui.desk import Desk
+from heliograph.gui.pages.bench import Bench
+
+from ..control.owned import owning
+from .finding import control, press
+from .finding import hold as hold_down
+
+PATIENCE_MS = 20_000
+HELD_MS = 1_150
+
+
+class Live:
+    """A page, its desk and its owner; `until` turns the clock of the window."""
+
+    def __init__(self, qtbot, station, settings):
+        self.qtbot = qtbot
+        self.desk = Desk(settings=settings, station=station)
+        self.connection = Connection(station, self.desk.mailbox, self._stands)
+        self.desk.line = self.connection
+        self.page = Bench(self.desk)
+        self._drawn: dict[str, int] = {}
+        qtbot.addWidget(self.page)
+        self.page.resize(1280, 800)
+        self.page.show()
+
+    def _stands(self, standing):
+        self.desk.later(lambda: self.desk.set_control(standing.controls, standing.why))
+
+    def turn(self):
+        self.desk.collect()
+        for topic in sorted(self.page.TOPICS):
+            if self.desk.version(topic) != self._drawn.get(topic, 0):
+                self._drawn[topic] = self.desk.version(topic)
+                self.page.redraw(topic, self.desk.latest(topic))
+
+    def until(self, condition):
+        def met():
+            self.turn()
+            return condition()
+
+        self.qtbot.waitUntil(met, timeout=PATIENCE_MS)
+
+    def state(self, name):
+        return self.page.cards.grid.cards[name].badge.word
+
+    def typed(self, name, text):
+        field = control(self.page, name)
+        field.setFocus()
+        field.selectAll()
+        self.qtbot.keyClicks(field, text)
+        self.qtbot.keyClick(field, Qt.Key.Key_Return)
+
+    def close(self):
+        self.desk.close()
+        self.connection.close()
+
+
+@pytest.fixture
+def live(qtbot, appearance, tmp_path):
+    with owning(tmp_path) as station:
+        made = Live(qtbot, station, QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
+        yield made
+        made.close()
+
+
+def test_a_bench_is_armed_set_refused_and_made_safe(qtbot, live):
+    page = live.page
+    live.until(lambda: len(page.cards.grid.cards) == 12 and live.desk.controls and control(page, "Arm").isEnabled())
+    buttons = page.schematic.canvas.buttons
+    assert {button.told.light for name, button in buttons.items() if button.element.power_w is not None} == {"no light"}
+    assert control(page, "laser, identity: NKT Photonics 0x33, K2611001").isVisible()
+
+    hold_down(qtbot, page, "Arm", HELD_MS)
+    live.until(lambda: live.state("laser") == "armed" and live.state("snspd") == "armed")
+    live.until(lambda: [step.badge.word for step in page.arming.steps][:4] == ["done"] * 4)
+    assert buttons["laser"].told.values == ("10.0 dBm",)
+    assert buttons["D1"].told.light == "light"
+
+    live.typed("voa_a Attenuation, wanted", "0.8 dB")
+    live.until(lambda: "loss 3.6 dB" in buttons["A"].told.values)
+    assert not page.cards.grid.cards["voa_a"].rows["Attenuation"].pending
+
+    live.typed("voa_in Attenuation, wanted", "20 dB")
+    row = page.cards.grid.cards["voa_in"].rows["Attenuation"]
+    live.until(row.complaint.isVisible)
+    assert "dB of verified attenuation" in row.complaint.text()
+    assert "Nothing was sent" in row.complaint.text()
+
+    control(page, "Attenuator to lower").setCurrentText("voa_b")
+    control(page, "Lower to, wanted").setText("57.5 dB")
+    hold_down(qtbot, page, "Start: Attenuation down", HELD_MS)
+    live.until(lambda: page.arming.steps[4].badge.word == "done")
+    live.until(lambda: "voa_b 57.5 dB" in page.arming.steps[4].told.text())
+    assert "snspd 1 " in page.arming.steps[4].told.text(), "counted after each step"
+
+    press(qtbot, page, "Make laser safe")
+    live.until(lambda: live.state("laser") == "safe" and buttons["D1"].told.light == "no light")
+    assert live.desk.latest("safety")["controller"] is not None
