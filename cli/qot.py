@@ -118,7 +118,7 @@ def infer(
     opening: Annotated[OpeningName, typer.Option(help="Open one count an output by an aggregator, or every shot to Alice.")] = OpeningName.counted,
     check: Annotated[int | None, typer.Option("--check", min=0, help="Images to play gate by gate as well.")] = None,
     adapt: Annotated[bool, typer.Option("--adapt", help="Train the linear layers anew for the noise that this back-end leaves.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Train networks as wide as published; hours on a small machine.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="As wide, and on as many images, as published; hours on a small machine.")] = False,
     plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw accuracy by epoch and confusion into this folder.")] = None,
     store: Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Key stores: some images then go between machines under their key.")] = None,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Images that do, with --store; 1 by default.")] = None,
@@ -327,6 +327,7 @@ def _tell(out: Output, result: Inference) -> None:
         ("by transfers", f"{result.secure_accuracy:.2%}"),
     ]
     out.table(f"{task.name}: accuracy on {result.confusion.sum():,} test images", ["network", "accuracy"], rows)
+    out.say(f"Data set {task.data}; {task.epochs + task.aided} epochs of either network.")
     if task.note:
         out.say(f"Smaller than published: {task.note}.")
     out.table("Confusion, by transfers", ["true", *task.classes], [(name, *row) for name, row in zip(task.classes, result.confusion.tolist(), strict=True)])
