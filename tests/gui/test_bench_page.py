@@ -141,8 +141,14 @@ def test_a_station_file_is_edited_beside_the_drawing(qtbot, page):
     assert page.editor.text.toPlainText() == default_text().decode()
 
 
-@pytest.mark.parametrize("appearance", ["light", "dark", "contrast"], indirect=True)
-@pytest.mark.parametrize("size", [1.0, 1.5, 2.0])
+_LOOKS = [
+    pytest.param(name, size, marks=[] if (name, size) in {("light", 1.0), ("dark", 1.5), ("contrast", 2.0)} else pytest.mark.slow, id=f"{name}-{size:g}")
+    for name in ("light", "dark", "contrast")
+    for size in (1.0, 1.5, 2.0)
+]
+
+
+@pytest.mark.parametrize(("appearance", "size"), _LOOKS, indirect=["appearance"])
 def test_nothing_is_blank_or_cut_in_any_theme_and_size(desk, drawn, tmp_path, size):
     before, font = QApplication.font(), QApplication.font()
     font.setPointSizeF(font.pointSizeF() * size)
