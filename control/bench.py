@@ -151,7 +151,8 @@ def open_bench(station: str | Path, *, folder: str | Path | None = None, faults:
 @contextmanager
 def _opened(station: Station, folder: Path | None, faults: Sequence[str | Fault], *, armed: bool) -> Iterator[Bench]:
     from .attached import attach
-    from .owning import owning, station_lock
+    from .owning import owning
+    from .stations import station_lock
 
     deadline = time.monotonic() + _OPENING_S
     while True:

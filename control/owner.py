@@ -27,15 +27,16 @@ from .link import address
 from .publishing import Topics
 from .queueing import Queue
 from .runner import Job, Runner
-from .session import Session
 
 if TYPE_CHECKING:
     from ..acquisition.calibrations import Calibrations
     from ..instruments.connect import Instruments
     from ..instruments.guard.arbiter import Event
+    from .figures import LiveFigures
     from .follow_up import StoreReader
     from .interlock_rows import Guards
     from .jobs import Entry
+    from .session import Session
     from .station_watch import StationWatch
     from .tasks import Task, Workers
 
@@ -64,6 +65,7 @@ class Owner:
         self.queue = Queue(self.topics)
         self.controllers = Controllers(station.path, shared=shared)
         self.workers: Workers
+        self.live: LiveFigures
         self.stores: StoreReader
         self.watch: StationWatch
         self.tether = -1
@@ -103,13 +105,16 @@ class Owner:
         self._start(self._watch_idle, "watch idle")
 
     def _open_queue(self) -> None:
+        from .figures import LiveFigures
         from .follow_up import FollowUp, StoreReader
         from .tasks import Workers
 
+        self.live = LiveFigures(self.topics)
         self.stores = StoreReader(self.store, self.topics)
         self.workers = Workers(self.queue, self.topics, self.station.path, self.store, self.stores.read)
         after = FollowUp(self.calibrations, self.workers)
         self.runner.concluded, self.runner.following = after.concluded, after.following
+        self.runner.begun = lambda _job, writer: self.live.begin(writer)
         self.queue.publish()
         if self.controllers.shared:
             self.workers.start()
@@ -188,13 +193,19 @@ class Owner:
 
     # Hazard
 
-    def arm(self) -> None:
-        """Switch on bias and light in the safe order, watched. Raises what `Instruments.arm` does, InterlockError without a watchdog."""
+    def arm(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Switch on bias and light in the safe order, watched. Raises what `Instruments.arm` does, InterlockError without a watchdog.
+
+        wanted: says whether who asked still wants it; it may take a moment to begin, and nobody arms for one who is gone.
+        """
         self.renew_watchdog()
         self._cause = ""
         with self._down:
             self._down.wait_for(lambda: not self._going_down, _LONGEST_WAY_DOWN_S)
-        self.instruments.arm()
+            generation = self.instruments.arbiter.generation
+            if not wanted():
+                raise ArmRefused("who asked for light is gone", where=str(self.station.path), remedy="Ask again.")
+        self.instruments.arm(since=generation)
         self._publish()
 
     def renew_watchdog(self) -> None:

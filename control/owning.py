@@ -18,14 +18,10 @@ from .link import address
 from .owner import Owner
 from .server import Server
 from .session import Session
+from .stations import station_lock
 
 if TYPE_CHECKING:
     from ..mocks.faults import Fault
-
-
-def station_lock(station: Station) -> ResourceLock:
-    """Take the right to own the bench of a station. Raises InstrumentLocked, which names the process that has it."""
-    return ResourceLock(station.info.name, f"station {station.path.resolve()}", does="owns the bench")
 
 
 @contextmanager

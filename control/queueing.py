@@ -111,6 +111,11 @@ class Queue:
             before.add(entry.name)
         return None
 
+    def has_next(self, lane: Lane) -> bool:
+        """Say whether something of a lane could begin at once if the lane were free."""
+        with self._turn:
+            return self._next(lane) is not None
+
     def begin(self, entry: Entry) -> None:
         """Begin an entry that never waited. Raises ParameterError while its lane is busy."""
         with self._turn:
@@ -125,7 +130,8 @@ class Queue:
             self._on.pop(entry.lane, None)
             self._ended.append(entry)
             if not self._closed:
-                self._waiting[:0] = following
+                at = next((k for k, one in enumerate(self._waiting) if not one.completes), len(self._waiting))
+                self._waiting[at:at] = following
             if entry.state is RunState.FAILED and not entry.followed and not self.go_on_after_failure:
                 self._held = self._held or f"{entry.name} {entry.number} failed: {entry.why}"
             self._changed.notify_all()

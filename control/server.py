@@ -1,7 +1,7 @@
 """The owner's end of the line: it accepts clients, answers their requests one after the other, and sends them what they subscribed to.
 
 Each client has three threads: one reads, so that the end of a connection is noticed at once; one answers, however long an instrument takes; one sends, so that
-a client that does not read keeps nobody waiting.
+a client that does not read keeps nobody waiting. A client that asks about files gets a fourth, so that these keep no instrument waiting.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Session(Protocol):
         """Return the reply to a request; whatever went wrong is in it."""
         ...
 
+    def aside(self, topic: str) -> bool:
+        """Say whether requests about a topic are answered beside the others, in their own order."""
+        ...
+
     def gone(self) -> None:
         """Hear that the client's connection has ended."""
         ...
@@ -48,6 +52,7 @@ class Client:
         self.mailbox: Mailbox | None = None
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._aside: queue.SimpleQueue[Message | None] | None = None
         self._over = threading.Event()
         self._session = open_session(self)
         self._threads = [threading.Thread(target=work, name=f"client {self.pid}", daemon=True) for work in (self._read, self._answer, self._send)]
@@ -67,6 +72,23 @@ class Client:
 
     def _answer(self) -> None:
         while (message := self._requests.get()) is not None and not self._over.is_set():
+            if self._session.aside(message.topic):
+                self._answer_aside(message)
+            else:
+                self._replies.put(_frame(self._session.answer(message)))
+        if self._aside is not None:
+            self._aside.put(_END)
+
+    def _answer_aside(self, message: Message) -> None:
+        if self._aside is None:
+            self._aside = queue.SimpleQueue()
+            thread = threading.Thread(target=self._work_aside, args=(self._aside,), name=f"client {self.pid}, files", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._aside.put(message)
+
+    def _work_aside(self, waiting: queue.SimpleQueue[Message | None]) -> None:
+        while (message := waiting.get()) is not None and not self._over.is_set():
             self._replies.put(_frame(self._session.answer(message)))
 
     def _send(self) -> None:

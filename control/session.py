@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FrameError, ParameterError, UnknownInstrument
+from ..core.errors import BenchError, FrameError, HeliographError, ParameterError, UnknownInstrument
+from .figures import with_earlier
 from .link import VERSION, Message
 from .members import Members, members
 from .queue_commands import QueueCommands
+from .run_desk import REQUESTS, RunDesk
 from .topics import TOPICS, Event, KeyProgress, LearningProgress, QpuJobs, StoreStates
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ class Session:
 
     def __init__(self, owner: Owner, client: Client) -> None:
         self._owner, self._client = owner, client
+        self._over = False
         self._streams: dict[int, Iterator[Any]] = {}
+        self._desk = RunDesk(owner.folder, self._replayed)
         self._topics: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "hello": self._hello,
             "control": lambda _: self._take_control(),
@@ -40,7 +45,7 @@ class Session:
             "snapshot": lambda _: self._owner.instruments.snapshot(),
             "wire": lambda _: self._owner.instruments.wire_counts(),
             "watch": lambda _: self._controlled(self._owner.renew_watchdog),
-            "arm": lambda _: self._controlled(self._owner.arm),
+            "arm": lambda _: self._controlled(lambda: self._owner.arm(lambda: not self._over)),
             "reset": lambda _: self._controlled(self._owner.reset),
             "safe": lambda _: self._owner.make_safe(f"asked for by process {self.pid}"),
             "status": lambda _: self._owner.status(),
@@ -52,6 +57,8 @@ class Session:
             "events": lambda body: self._owner.journal.since(int(body.get("since", 0))),
             "publish": self._forward,
             "reread": lambda _: self._reread(),
+            "gates": lambda body: self._controlled(lambda: self._owner.live.set_gates(body)),
+            **{topic: partial(self._of_files, topic) for topic in REQUESTS},
             **QueueCommands(owner, self.pid, self._take_control).requests(),
         }
 
@@ -71,12 +78,18 @@ class Session:
             reply = error.with_traceback(None)
         return Message(message.topic, reply, message.id)
 
+    def aside(self, topic: str) -> bool:
+        """Say whether requests about a topic are answered beside the others: those about run files, which may take long."""
+        return topic in REQUESTS
+
     def gone(self) -> None:
         """End the client's streams and runs; if it was the controller, the bench becomes safe unless it may be left alone."""
+        self._over = True
         if self._client.mailbox is not None:
             self._owner.topics.unsubscribe(self._client.mailbox)
         self._owner.left(self)
         self._streams.clear()
+        self._desk.close()
 
     def _hello(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if body.get("version") != VERSION:
@@ -90,6 +103,8 @@ class Session:
         }
 
     def _take_control(self) -> None:
+        if self._over:
+            raise BenchError("the client is gone", where="link")
         self._owner.take_control(self)
 
     def _controlled(self, act: Callable[[], Any]) -> Any:
@@ -171,7 +186,33 @@ class Session:
         if kind is None or not isinstance(told, kind):
             remedy = f"Workers publish {', '.join(f'{name} as {one.__name__}' for name, one in PAYLOADS.items())}."
             raise ParameterError(f"{type(told).__name__} cannot be published as {topic!r}", where="link", remedy=remedy)
+        if isinstance(told, KeyProgress):
+            told = with_earlier(told, self._owner.topics.latest(topic))
         self._owner.topics.publish(topic, told)
+        self._owner.workers.heard(told)
+
+    def _of_files(self, topic: str, body: Mapping[str, Any]) -> Any:
+        """Ask the process that reads run files; while it replays one, the client hears nothing of the bench's own figures."""
+        box = self._client.mailbox
+        if topic == "replay" and box is not None:
+            box.replaying = True
+        try:
+            return self._desk.ask(topic, body)
+        except HeliographError:
+            self._live_again(topic in ("replay", "replay_stop"))
+            raise
+        finally:
+            self._live_again(topic == "replay_stop")
+
+    def _live_again(self, over: bool) -> None:
+        box = self._client.mailbox
+        if over and box is not None and box.replaying:
+            box.replaying = False
+            self._owner.topics.refresh(box)
+
+    def _replayed(self, topic: str, body: Any) -> None:
+        if self._client.mailbox is not None:
+            self._client.mailbox.put_replayed(topic, body)
 
     def _reread(self) -> None:
         self._owner.stores.read_soon()

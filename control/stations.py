@@ -1,4 +1,4 @@
-"""Station files of the simulated bench: written where there is none, otherwise kept."""
+"""Station files of the simulated bench, written where there is none, otherwise kept; and who owns the bench of a station."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from ..core.errors import StorageError
-from ..instruments.station import default_text
+from ..instruments.guard.locks import ResourceLock
+from ..instruments.station import Station, default_text
 
 
 def simulated_station(folder: str | Path = ".", *, seed: int | None = None) -> Path:
@@ -30,3 +31,8 @@ def simulated_station(folder: str | Path = ".", *, seed: int | None = None) -> P
 def seeded(text: bytes, seed: int) -> bytes:
     """Return a station file's text with another seed of the simulated world."""
     return re.sub(rb"(?m)^seed = \d+$", b"seed = %d" % seed, text, count=1)
+
+
+def station_lock(station: Station) -> ResourceLock:
+    """Take the right to own the bench of a station. Raises InstrumentLocked, which names the process that has it."""
+    return ResourceLock(station.info.name, f"station {station.path.resolve()}", does="owns the bench")

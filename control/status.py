@@ -13,7 +13,7 @@ from ..instruments.guard.watchdog import DONE_S, rescue
 from ..instruments.station import Station
 from .lab import find
 from .link import VERSION, Link, WatchdogLine, address
-from .owning import station_lock
+from .stations import station_lock
 
 log = logging.getLogger(__name__)
 

@@ -26,16 +26,19 @@ from ..core.errors import BenchError, HeliographError, ParameterError, RunAborte
 from .jobs import Entry, Lane, RunState
 from .publishing import Severity, Topics
 from .queueing import Queue
+from .topics import KeyProgress, LearningProgress
 from .values import rebuilt_error
 
 log = logging.getLogger(__name__)
 
-TELL = False
+TELL = True
 """Whether workers are asked to tell the owner how they get on."""
 COMMAND = (sys.executable, "-m", "heliograph")
 ENDING_S = 5.0
 """How long a process that is to end may take."""
 _LOOK_S = 0.1
+_STAGES = {"sifting": (0.0, 10.0), "correcting": (10.0, 80.0), "amplifying": (80.0, 100.0)}
+"""Where in the whole of a distillation its stages begin and end, percent."""
 MAKES_KEY = frozenset({"KeyExchange", "Distil"})
 
 
@@ -113,7 +116,8 @@ class Task(Entry):
 class Workers:
     """Carries out the tasks of a queue, one after the other, in a thread of its own.
 
-    station: file that the workers tell the owner by.  store: folder of the key stores.  changed: called when a task may have changed the stores.
+    station: file that the workers tell the owner by.  store: folder of the key stores.
+    changed: called when tasks may have changed the stores, and none of them has a store open.
     """
 
     def __init__(self, queue: Queue, topics: Topics, station: Path, store: Path, changed: Callable[[], None]) -> None:
@@ -166,7 +170,18 @@ class Workers:
         self._queue.end(task)
         severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
         self._topics.event(severity, "queue", f"{task.name} {task.number} {task.state}" + (f": {task.why}" if task.why else ""))
-        self._changed()
+        if not self._queue.has_next("worker"):
+            self._changed()
+
+    def heard(self, told: object) -> None:
+        """Take what a worker tells of its work as the progress of the task that is on."""
+        task = self._queue.on("worker")
+        if isinstance(told, KeyProgress) and isinstance(task, Task) and task.name == "Distil" and told.stage in _STAGES:
+            begins, ends = _STAGES[told.stage]
+            task.percent = max(task.percent, begins + told.progress * (ends - begins))
+        elif isinstance(told, LearningProgress) and isinstance(task, Task) and task.name == "Learn" and told.rounds:
+            task.percent = 100.0 * told.round / told.rounds
+        self._queue.publish(soon=True)
 
     def _process(self, task: Task) -> None:
         """Run the command to its end. Raises what it says went wrong, BenchError if it says nothing."""

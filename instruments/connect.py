@@ -88,9 +88,12 @@ class Instruments(Mapping[str, Any]):
         """Return the bytes exchanged with every instrument so far, counted on this side."""
         return {name: instrument.wire for name, instrument in self._open.items()}
 
-    def arm(self) -> None:
-        """Switch on bias and light in the safe order; on any refusal the bench is made safe and the error raised. After a trip it is refused until a reset."""
-        self.arbiter.arm()
+    def arm(self, *, since: int | None = None) -> None:
+        """Switch on bias and light in the safe order; on any refusal the bench is made safe and the error raised. After a trip it is refused until a reset.
+
+        since: as of `Arbiter.arm`.
+        """
+        self.arbiter.arm(since=since)
 
     def make_safe(self) -> list[SafeReport]:
         """Bring everything into its safe state, within 2 s, and say for each how it went, as read back."""

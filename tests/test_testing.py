@@ -111,7 +111,7 @@ def test_a_real_bench_has_an_owner_a_watchdog_and_the_stations_lock(session, tmp
 import os
 import time
 from heliograph.control import status
-from heliograph.control.owning import station_lock
+from heliograph.control.stations import station_lock
 from heliograph.core.errors import InstrumentLocked
 
 FOUND = {}

@@ -381,18 +381,20 @@ class Arbiter:
 
     # Safe, tripped, armed
 
-    def arm(self) -> None:
+    def arm(self, *, since: int | None = None) -> None:
         """Switch bias and light on in the safe order, the light at its weakest.
 
+        since: `generation` when that was asked for, by default now; a bench that was made safe after it stays so.
         Raises Tripped after a trip, ArmRefused, InterlockOpen or an InstrumentError if it cannot be; then the bench is safe again.
         """
         if self._state is BenchState.TRIPPED:
             raise self._refusal("")
         self.before_hazard()
-        self._arming = _Arming(threading.get_ident(), self._generation)
+        self._arming = _Arming(threading.get_ident(), self._generation if since is None else since)
         if not self._enter(BenchState.ARMING, only_from=_UNTRIPPED):
             raise self._refusal("")
         try:
+            self._go_on_arming()
             arm(self._instruments.values())
             self.look()
             self._go_on_arming()

@@ -25,7 +25,7 @@ from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.bench import open_bench
 from heliograph.control.link import VERSION, Link
-from heliograph.control.owning import station_lock
+from heliograph.control.stations import station_lock
 from heliograph.control.topics import TOPICS
 from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted, UnknownInstrument
 from heliograph.instruments.roles import SafeReport, TagBatch

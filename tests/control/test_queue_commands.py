@@ -16,7 +16,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.control.attached import AttachedBench
 from heliograph.control.link import Message
 from heliograph.control.topics import Event, LearningProgress, ProcedureForm, QueueRow, QueueState
-from heliograph.core.errors import InstrumentLocked, ParameterError
+from heliograph.core.errors import HeliographError, InstrumentLocked, ParameterError
 from heliograph.instruments.station import Station, default_text
 
 from .owned import attached, owning, wait_for
@@ -272,6 +272,27 @@ def test_a_worker_tells_how_it_gets_on_and_nothing_else(operator, station):
         for topic, body in (("safety", told), ("qpu", told), ("learning", {"task": "x"})):
             with pytest.raises(ParameterError, match="cannot be published"):
                 worker.ask("publish", topic=topic, body=body)
+
+
+def test_run_files_are_asked_for_and_replayed_beside_everything_else(operator, station):
+    job = operator.enqueue(**{**QUICK, "duration_s": "0.3"})
+    path = operator.await_state(job, "done").path
+
+    runs = operator.ask("runs")
+
+    assert path in [one.path for one in runs]
+    assert operator.ask("run", path=path).summary.state == "done"
+    operator.heard.clear()
+    operator.ask("replay", path=path, speed=100.0)
+    wait_for(lambda: any(message.topic == "counts" and message.body.source == "replay" for message in operator.heard))
+    operator.ask("replay_stop")
+    with pytest.raises(HeliographError):
+        operator.ask("replay", path="nowhere.h5")
+    assert not operator.bench.link.over
+    assert "CountRates" in operator.ask("report", day="")
+    operator.ask("gates", D1=[2000.0, 3000.0])
+    with pytest.raises(ParameterError):
+        operator.ask("gates", D1=[3000.0, 2000.0])
 
 
 def test_a_window_that_vanishes_takes_its_queue_along_and_leaves_the_bench_safe(station):

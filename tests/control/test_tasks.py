@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pymeasure.experiment import Parameter
 
@@ -22,7 +23,7 @@ from heliograph.control.publishing import Topics
 from heliograph.control.queueing import Queue
 from heliograph.control.store_states import RESERVE_BITS, short_of_key, store_states
 from heliograph.control.tasks import Distil, Learn, Task, Workers, WorkerTask
-from heliograph.control.topics import QueueState
+from heliograph.control.topics import KeyProgress, LearningProgress, QueueState
 from heliograph.core.errors import BenchError, NoKeyError, ParameterError, RunAborted
 
 from .owned import wait_for
@@ -75,7 +76,7 @@ def over(*entries: Entry) -> None:
     wait_for(lambda: all(entry.state.over for entry in entries))
 
 
-def test_tasks_are_done_one_after_the_other_and_the_stores_are_read_again_after_each(workers, queue, reread, tmp_path):
+def test_tasks_are_done_one_after_the_other_and_the_stores_are_read_again_after_the_last(workers, queue, reread, tmp_path):
     mark = tmp_path / "mark"
     code = f"import pathlib, time; p = pathlib.Path({str(mark)!r}); assert not p.exists(); p.touch(); time.sleep(0.1); p.unlink(); print('{{}}')"
     jobs = [put(queue, code) for _ in range(2)]
@@ -84,7 +85,7 @@ def test_tasks_are_done_one_after_the_other_and_the_stores_are_read_again_after_
     state = queue.topics.latest("queue")
     assert isinstance(state, QueueState)
     assert [(row.lane, row.progress) for row in state.rows] == [("worker", 1.0)] * 2
-    wait_for(lambda: len(reread) == 2)
+    wait_for(lambda: len(reread) == 1)
 
 
 def test_a_task_that_says_what_went_wrong_fails_with_that_error(workers, queue):
@@ -174,6 +175,41 @@ def test_a_key_exchange_that_is_done_is_followed_by_its_key_if_that_was_asked_fo
 
 
 DEBITS = [{"t": 5.0, "purpose": "round 1", "bits": 64, "key_ids": ["k1"]}, {"t": 6.0, "purpose": "round 2", "bits": 128, "key_ids": ["k2", "k3"]}]
+
+
+def test_follow_ups_keep_their_order_and_come_before_what_waits():
+    queue = Queue(Topics())
+    waiting = put(queue)
+    for number in (10, 11):
+        light: Job = Job(number, Pretend())
+        queue.begin(light)
+        queue.end(light, [Task(100 + number, Pretend(), completes=True)])
+    assert [entry.number for entry in queue.entries() if entry.state is RunState.QUEUED][-3:] == [110, 111, waiting.number]
+
+
+def _await_running(job: Task) -> None:
+    wait_for(lambda: job.state is RunState.RUNNING)
+
+
+def test_what_a_worker_tells_is_its_progress(workers, queue, monkeypatch):
+    class Distil(Pretend):
+        """Stands for a distillation."""
+
+    class Learn(Pretend):
+        """Stands for learning."""
+
+    for kind, told, percent in (
+        (Distil, KeyProgress("live", "correcting", progress=0.5), 45.0),
+        (Learn, LearningProgress("digits", "running", 5, 20, (), np.zeros(0), np.zeros(0), {}), 25.0),
+    ):
+        job = put(queue, "import time; time.sleep(60)", kind=kind)
+        _await_running(job)
+        workers.heard(told)
+        assert job.percent == percent
+        workers.abort("seen", job)
+        over(job)
+
+
 BOOK = {
     "party": "A", "pair": "A-B", "delivered": 9000, "spendable": 8192, "consumed": 10, "authentication": 20, "burned": 0, "epsilon": 1e-10,
     "provenance": "simulated", "debits": DEBITS,
