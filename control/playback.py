@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from ..acquisition.runs import Run
 from ..core.errors import HeliographError, RunFileError
 from ..instruments.roles import Counts
-from .figures import WINDOW_S, Figures
+from .figures import Figures
 
+SEEK_WINDOW_S = 2.0
+"""How far before a time that is sought tags are folded again: millions of tags a second are read in a fraction of a second."""
 Told = Callable[[str, Any], None]
 _Item = tuple[float, int, int]
 """Time in the run (s), kind (place in `_FEEDS`), number of its kind."""
@@ -145,8 +147,7 @@ class Playback:
         with read_strictly(self.path):
             self._figures = Figures(self.opening, self._publish, source="replay", gates=self._figures.gates, quiet=True)
             self._place, self.t_s = bisect_right(self._times, target), target
-            shown = target - WINDOW_S - 1.0
-            skipped = self._rows["t_end"] * 1e-12 < shown if self._tagger else np.empty(0, bool)
+            skipped = self._rows["t_end"] * 1e-12 < target - SEEK_WINDOW_S if self._tagger else np.empty(0, bool)
             if skipped.any():
                 self._skip(skipped)
             ends = dict.fromkeys(self._tables, 0)
