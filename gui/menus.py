@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QFontMetrics, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu
 
 from . import theme
@@ -166,7 +166,7 @@ class Menus:
         text.setAccessibleName("Keys")
         QVBoxLayout(window).addWidget(text)
         QShortcut(QKeySequence("Ctrl+W"), window).activated.connect(window.close)
-        metrics = QApplication.fontMetrics()
+        metrics = QFontMetrics(QApplication.font())
         window.resize(metrics.averageCharWidth() * 90, metrics.height() * 20)
         window.show()
         text.setFocus()

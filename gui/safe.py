@@ -19,6 +19,7 @@ from .badges import Badge, draw_shape, plain
 from .desk import Desk
 from .flow import Flow
 from .guard import Guard
+from .hold import HOLD_MS
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Keys(QObject):
             self.safe.emit()
             return True
         if event.key() == Qt.Key.Key_A and event.modifiers() == control | Qt.KeyboardModifier.ShiftModifier:
-            self._timer = self._timer or self.startTimer(1000, Qt.TimerType.PreciseTimer)
+            self._timer = self._timer or self.startTimer(HOLD_MS, Qt.TimerType.PreciseTimer)
             return False
         if event.key() != Qt.Key.Key_Escape:
             self._escape = float("-inf")

@@ -13,8 +13,9 @@ QPushButton:pressed, QPushButton:checked {{ background: {selection}; color: {on_
 QPushButton:disabled {{ color: {muted}; border-style: dashed; }}
 QPushButton:focus {{ border: 2px solid {ok}; padding: 2px 9px; }}
 QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {base}; }}
+QLineEdit, QAbstractSpinBox, QComboBox {{ min-height: 20px; }}
 QLineEdit:focus, QAbstractSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {ok}; padding: 0px 3px; }}
-QAbstractSpinBox QLineEdit {{ border: none; padding: 0px; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0px; min-height: 0px; }}
 QTableView, QListView, QTreeView {{ border: 1px solid {line}; background: {base}; gridline-color: {line}; }}
 QTableView:focus, QListView:focus, QTreeView:focus {{ border: 2px solid {ok}; }}
 QComboBox {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {raised}; color: {text}; }}

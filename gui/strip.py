@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
@@ -188,7 +189,7 @@ class Gauge(QProgressBar):
         self.setFormat(text.replace("%", "%%"))
         self.setAccessibleName(f"Key store: {text}{', stale' if self._stale else ''}")
         self.setToolTip(f"Key store: {text}")
-        self.setFixedWidth(QApplication.fontMetrics().horizontalAdvance(text) + 32)
+        self.setFixedWidth(QFontMetrics(QApplication.font()).horizontalAdvance(text) + 32)
 
     def set_stale(self, stale: bool) -> None:
         """Grey it while it may be out of date."""

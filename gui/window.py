@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, Signal
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QCloseEvent, QFontMetrics
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from . import announce, layout, sheet, theme, words
@@ -253,7 +253,7 @@ class Window(QMainWindow):
         font = app.font()
         font.setPointSizeF(self._point_size * self.text_size / 100)
         app.setFont(font)
-        app.setStyleSheet(sheet.sheet(theme.current(), max(14, QApplication.fontMetrics().height() - 2)))
+        app.setStyleSheet(sheet.sheet(theme.current(), max(14, QFontMetrics(QApplication.font()).height() - 2)))
         for page in self.pages:
             page.retheme()
         for widget in self.findChildren(QWidget):

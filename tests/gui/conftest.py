@@ -50,12 +50,15 @@ class OfflineDesk(Desk):
 
 
 @pytest.fixture(params=["light"])
-def appearance(request: pytest.FixtureRequest, qapp: QApplication) -> str:
+def appearance(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[str]:
     """Name of the theme that is applied; parametrise indirectly for others."""
     name: str = request.param
+    font = qapp.font()
     qapp.setStyle("Fusion")
     theme.apply(qapp, theme.THEMES[name])
-    return name
+    yield name
+    qapp.setFont(font)
+    qapp.setStyleSheet("")
 
 
 @pytest.fixture
@@ -115,3 +118,30 @@ def _nothing_fails_to_be_drawn(request: pytest.FixtureRequest, monkeypatch: pyte
     yield
     if errors:
         raise errors[0]
+
+
+@pytest.fixture
+def window(qtbot: Any, desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A window around `frames.PAGES` that believes it is connected to a station."""
+    from heliograph.gui import hold, safe
+    from heliograph.gui.window import Window
+
+    from .frames import PAGES, Presses
+
+    # One second is tested where the button is.
+    monkeypatch.setattr(hold, "HOLD_MS", 100)
+    monkeypatch.setattr(safe, "HOLD_MS", 100)
+    desk._threads = True
+    desk.settings.setValue("appearance/theme", "light")
+    made = Window(desk, pages=PAGES)
+    desk.station = tmp_path / "station.toml"
+    made.safety.guard = Presses()  # type: ignore[assignment]
+    desk.set_connected(True)
+    qtbot.addWidget(made, before_close_func=lambda one: one.leave())
+    made.resize(1200, 800)
+    made.show()
+    made.tabs.show()
+    made.show_page("rates")
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow)
+    return made

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import logging
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QByteArray, QRect, QSettings, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from heliograph.core.errors import LimitError
+from heliograph.gui import layout
+from heliograph.gui.audit import audit
+from heliograph.gui.pages.page import Page
+from heliograph.gui.pages.panel import Panel
+from heliograph.gui.window import Window
+
+from . import payloads
+from .frames import PAGES, Rates, presses, tell
+
+
+@pytest.mark.parametrize("theme_name, sizes", [("light", (100, 150, 200)), ("dark", (200,)), ("contrast", (100,))])
+def test_nothing_in_the_frame_is_cut_or_unreachable(window: Any, theme_name: str, sizes: tuple[int, ...]) -> None:
+    window.set_theme(theme_name)
+    window.desk.notice(LimitError("25.00 dB asked, range 0.80 to 20.00 dB", where="voa_a", remedy="Nothing was sent."))
+    window.safe_panel.asked(["laser", "voa_in", "snspd"])
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), queue=payloads.queue_state(), stores=payloads.store_states())
+
+    for size in sizes:
+        window.set_text_size(size)
+        QTest.qWait(20)
+        shown = [item for item in window.strip.items() if item.isVisible()]
+        overlaps = [(a, b) for at, a in enumerate(shown) for b in shown[at + 1 :] if a.geometry().intersects(b.geometry())]
+        assert audit(window) == []
+        assert overlaps == []
+
+
+def test_the_audit_finds_what_is_wrong(qtbot: Any, appearance: str) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    column = QVBoxLayout(window)
+    nameless, small, cut = QLineEdit(), QPushButton("&OK"), QLabel("a text that is much too long for this label")
+    small.setFixedSize(16, 16)
+    small.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    cut.setFixedWidth(40)
+    for one in (nameless, small, cut, QLabel("&Lost")):
+        column.addWidget(one)
+    window.show()
+
+    found = "\n".join(audit(window))
+
+    for part in ("no accessible name", "not reached by Tab", "QPushButton '&OK': 16x", "px in 40 px", "mnemonic without a buddy"):
+        assert part in found
+
+
+def test_text_size_and_theme_are_kept(window: Any, qtbot: Any) -> None:
+    before = QApplication.font().pointSizeF()
+    qtbot.keyClick(window, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+
+    assert window.text_size == 110
+    assert QApplication.font().pointSizeF() == pytest.approx(before * 1.1)
+    qtbot.keyClick(window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.font().pointSizeF() == pytest.approx(before)
+
+
+def areas(page: Page) -> dict[str, tuple[Any, bool]]:
+    return {dock.objectName(): (page.dockWidgetArea(dock), dock.isFloating()) for dock in page.findChildren(QDockWidget)}
+
+
+def test_moved_panels_are_where_they_were_at_the_next_start(window: Any, desk: Any, qtbot: Any) -> None:
+    page = window.page
+    one, two = page.panels()
+    page.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, one)
+    two.setFloating(True)
+    moved = areas(page)
+    window.layouts.save()
+
+    again = Window(desk, pages=PAGES)
+    qtbot.addWidget(again, before_close_func=lambda made: made.leave())
+
+    assert areas(again.pages[0]) == moved
+
+
+def test_a_moved_panel_is_put_back_by_undo_and_by_reset(window: Any, qtbot: Any) -> None:
+    page = window.page
+    window.layouts.save()
+    before = areas(page)
+    page.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, page.panels()[0])
+    moved = areas(page)
+    window.layouts.save()
+
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert areas(page) == before
+    qtbot.keyClick(window, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    assert areas(page) == moved
+    qtbot.keyClick(window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier)
+
+    assert areas(page) == before
+
+
+@pytest.mark.parametrize("kind", ["random", "cut", "version", "text", "file"])
+def test_a_damaged_layout_gives_the_default_and_one_line(desk: Any, qtbot: Any, kind: str, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    first = Rates(desk)
+    qtbot.addWidget(first)
+    good = first.saveState(layout.VERSION)
+    damaged: dict[str, Any] = {
+        "random": QByteArray(random.Random(1).randbytes(200)),
+        "cut": good.left(20),
+        "version": first.saveState(99),
+        "text": "no layout",
+        "file": None,
+    }
+    if kind == "file":
+        Path(desk.settings.fileName()).write_bytes(random.Random(2).randbytes(300))
+        desk.settings.sync()
+    else:
+        desk.settings.setValue(layout.key("rates"), damaged[kind])
+
+    with caplog.at_level(logging.WARNING, "heliograph.gui.layout"):
+        page = Rates(desk)
+        qtbot.addWidget(page)
+        default = areas(page)
+        layout.Layouts(desk, [page])
+
+    assert areas(page) == default
+    assert len(caplog.records) == (0 if kind == "file" else 1)
+
+
+def test_a_window_off_every_screen_is_moved_in(qtbot: Any, appearance: str) -> None:
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    widget.setGeometry(QRect(9000, 9000, 400, 300))
+
+    layout.move_in(widget)
+
+    assert widget.screen().availableGeometry().contains(widget.frameGeometry())
+
+
+def test_a_torn_off_panel_carries_the_safe_button(window: Any, qtbot: Any) -> None:
+    panel = window.page.panels()[0]
+    assert isinstance(panel, Panel)
+
+    panel.setFloating(True)
+    (safe,) = [one for one in panel.findChildren(QPushButton, "safe") if one.isVisible()]
+    qtbot.mouseClick(safe, Qt.MouseButton.LeftButton)
+
+    qtbot.waitUntil(lambda: presses(window) == 1)
+
+
+def test_preferences_lie_in_the_users_folder(tmp_path: Path) -> None:
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path))
+
+    assert Path(layout.settings().fileName()) == tmp_path / "heliograph" / "window.ini"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from heliograph.gui import access
+from heliograph.gui.strip import Strip
+
+from . import payloads
+from .frames import tell
+
+
+def test_the_strip_says_how_the_bench_is(window: Any) -> None:
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), queue=payloads.queue_state(), stores=payloads.store_states())
+
+    told = access.texts(window.strip)
+
+    assert "Bench: simulated, sagnac-demo" in told
+    assert "Safety: safe" in told
+    assert "Interlocks: open, 1 open: pm reads 1.4 µW" in told
+    assert "Run: running, PhaseScan 25 %, 45 s left" in told
+    assert any(text.startswith("Key store: key A-C 16.4 kbit, below reserve") for text in told)
+    assert window.windowTitle() == "sagnac-demo - Heliograph, SIMULATED"
+    assert window.strip.abort.isVisible()
+
+
+def test_values_are_greyed_two_seconds_after_the_last_word(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(window, station=payloads.station_state(), counts=payloads.count_rates())
+    assert not window.page.is_stale
+
+    for topic in window.desk._came:
+        window.desk._came[topic] -= 2.1
+    window.tick.tick()
+
+    assert window.page.is_stale
+    assert window.strip.mode.accessibleName().endswith("stale")
+    assert window.strip.age.text().endswith("stale")
+
+
+def test_a_lost_owner_is_said_with_the_last_safety_state(window: Any) -> None:
+    tell(window, station=payloads.station_state(), safety=payloads.safety())
+
+    window.desk.set_connected(False)
+    window.tick.tick()
+
+    assert window.strip.owner.accessibleName() == "Owner: lost, safety: safe"
+    assert "Start the bench" in window.notices.earlier[-1].text
+
+
+def test_a_second_window_only_looks_and_asks_for_control(window: Any, qtbot: Any) -> None:
+    tell(window, safety=payloads.safety(controller=4711))
+    assert not window.desk.controls
+    assert window.strip.view_only.accessibleName() == "Control: suspect, view only, process 4711 controls the bench"
+    window.desk.answers.replies["take_over"] = 4711
+
+    with qtbot.waitSignal(window.strip.take_over.held, timeout=3000):
+        qtbot.keyPress(window.strip.take_over, Qt.Key.Key_Space)
+
+    qtbot.waitUntil(lambda: window.desk.answers.of("take_over") == [None])
+    assert window.safety.guard.attending[-1] is False
+
+
+def test_the_controller_may_hand_over(window: Any, qtbot: Any) -> None:
+    tell(window, safety=payloads.safety(controller=os.getpid(), asked=4711))
+    assert window.strip.hand_over.isVisible()
+    assert "Process 4711 asks for control" in window.notices.earlier[-1].text
+
+    window.strip.hand_over.held.emit()
+
+    qtbot.waitUntil(lambda: window.desk.answers.of("yield_control") == [{"to": 4711}])
+    assert window.safety.guard.attending[-1] is True
+
+
+def test_a_run_is_aborted_by_a_hold(window: Any, qtbot: Any) -> None:
+    tell(window, queue=payloads.queue_state())
+
+    with qtbot.waitSignal(window.strip.abort.held, timeout=3000):
+        qtbot.keyPress(window.strip.abort, Qt.Key.Key_Space)
+
+    qtbot.waitUntil(lambda: window.desk.answers.of("abort") == [{"job": 7}])
+
+
+def test_abort_needs_its_keys_held(window: Any, qtbot: Any) -> None:
+    tell(window, queue=payloads.queue_state())
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_A, both)
+    assert window.desk.answers.of("abort") == []
+    QTest.keyPress(window.windowHandle(), Qt.Key.Key_A, both)
+
+    qtbot.waitUntil(lambda: window.desk.answers.of("abort") == [{"job": 7}], timeout=3000)
+    QTest.keyRelease(window.windowHandle(), Qt.Key.Key_A, both)
+
+
+def test_time_left_is_smoothed(window: Any) -> None:
+    strip: Strip = window.strip
+    for eta in (100.0, 50.0):
+        tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(eta_s=eta),)))
+
+    assert "1 min 30 s left" in strip.run.accessibleName()

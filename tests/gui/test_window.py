@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+
+from heliograph.core.errors import LimitError
+from heliograph.gui import access
+from heliograph.gui.window import Window
+
+from . import payloads
+from .frames import Rates, native, presses, tell
+
+
+def test_pages_and_panels_are_reached_by_keys(window: Any, qtbot: Any) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    assert window.page.NAME == "other"
+    window.page.panels()[0].focus()
+    first = QApplication.focusWidget()
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_F6)
+
+    assert QApplication.focusWidget() is not first
+    assert window.page.panels()[1].isAncestorOf(QApplication.focusWidget())
+
+
+def test_the_filter_is_reached_by_ctrl_f(window: Any, qtbot: Any) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+
+    assert QApplication.focusWidget() is window.page.field
+
+
+@pytest.mark.parametrize(
+    "key, modifiers, asked",
+    [
+        (Qt.Key.Key_F5, Qt.KeyboardModifier.NoModifier, ("reread", None)),
+        (Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier, ("pause", {"job": 7})),
+        (Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier, ("hold", {"on": True, "why": "stop after this"})),
+    ],
+)
+def test_acts_of_the_window_have_keys(window: Any, qtbot: Any, key: Qt.Key, modifiers: Qt.KeyboardModifier, asked: tuple[str, Any]) -> None:
+    tell(window, queue=payloads.queue_state())
+
+    qtbot.keyClick(window, key, modifiers)
+
+    qtbot.waitUntil(lambda: asked in window.desk.answers.asked)
+
+
+def test_every_act_is_in_a_menu_with_a_mnemonic(window: Any) -> None:
+    def walk(menu: Any) -> list[Any]:
+        return [one for action in menu.actions() for one in ([action] if action.menu() is None else walk(action.menu()))]
+
+    menus = [action.menu() for action in window.menuBar().actions()]
+    listed = [action for menu in menus for action in walk(menu)]
+
+    assert all("&" in action.text() for action in listed if action.text() and action not in [dock.toggleViewAction() for dock in window.page.panels()])
+    assert set(window.actions()) <= set(listed)
+
+
+def test_an_error_is_a_notice_and_the_same_again_is_counted(window: Any) -> None:
+    error = LimitError("25.00 dB asked, range 0.80 to 20.00 dB", where="voa_a", remedy="Nothing was sent.")
+    window.desk.notice("first")
+    for _ in range(3):
+        window.desk.notice(error)
+
+    told = access.texts(window.notices)
+
+    assert "voa_a: 25.00 dB asked, range 0.80 to 20.00 dB (×3)" in told
+    assert "Nothing was sent." in told
+    assert [one.times for one in window.notices.earlier] == [1, 3]
+    assert QApplication.activeModalWidget() is None
+
+
+def test_a_refused_request_becomes_a_notice(window: Any, qtbot: Any) -> None:
+    window.desk.answers.replies["arm"] = LimitError("no", where="bench")
+
+    window.desk.ask("arm")
+
+    qtbot.waitUntil(lambda: bool(window.notices.earlier))
+    assert window.notices.earlier[-1].text == "bench: no"
+
+
+def test_a_window_without_a_bench_offers_the_simulated_one_and_a_file(qtbot: Any, desk: Any) -> None:
+    made = Window(desk, pages=[Rates])
+    qtbot.addWidget(made, before_close_func=lambda one: one.leave())
+    made.show()
+    asked: list[str] = []
+    made.welcome.simulate.disconnect()
+    made.welcome.simulate.connect(lambda: asked.append("simulate"))
+
+    buttons = {one.accessibleName(): one for one in made.welcome.findChildren(QPushButton)}
+    qtbot.mouseClick(buttons["Simulated bench"], Qt.MouseButton.LeftButton)
+
+    assert asked == ["simulate"]
+    assert {"Simulated bench", "Open a station file"} <= set(buttons)
+    assert "Bench: No bench is open" in access.texts(made.strip)
+
+
+def test_first_light_leads_from_safe_to_count_rates(window: Any, qtbot: Any) -> None:
+    mine = {"controller": os.getpid()}
+    tell(window, station=payloads.station_state(), safety=payloads.safety(**mine), queue=payloads.queue_state(rows=()))
+    assert window.first_light.isVisible()
+    with qtbot.waitSignal(window.first_light.arm.held, timeout=3000):
+        qtbot.mousePress(window.first_light.arm, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.desk.answers.of("arm") == [{}])
+    tell(window, safety=payloads.safety(state="ARMED", **mine))
+
+    qtbot.mouseClick(window.first_light.count, Qt.MouseButton.LeftButton)
+
+    qtbot.waitUntil(lambda: bool(window.desk.answers.of("enqueue")))
+    (body,) = window.desk.answers.of("enqueue")
+    assert (body["procedure"], body["parameters"]) == ("CountRates", {"duration_s": "120", "pair": "A-B"})
+
+
+def test_closing_while_a_run_is_on_asks_in_a_dialog_that_hears_the_safe_keys(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(window, queue=payloads.queue_state())
+    monkeypatch.setattr(type(window.opening), "owns", property(lambda _: True))
+
+    window.close()
+    (box,) = window.findChildren(QMessageBox)
+    qtbot.waitUntil(lambda: box.windowHandle() is not None and box.windowHandle().isExposed())
+    native(box, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+
+    qtbot.waitUntil(lambda: presses(window) == 1)
+    assert window.isVisible()
+    box.close()
