@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QComboBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..control.topics import CountRates, StationState
 from ..core.errors import ArmRefused, HeliographError
@@ -16,6 +16,7 @@ from .arming_rows import ROWS, STEP_DB, Ask
 from .badges import Badge, Value, plain
 from .cards import SET_S, request
 from .desk import Desk
+from .flow import Flow
 from .guarded import guarded
 from .hold import HoldButton
 from .quantity import QuantityEdit, typed
@@ -93,9 +94,8 @@ class Arming(QWidget):
         self.stop.setAutoDefault(False)
         self.reset.hide()
         self.refusal.hide()
-        top = QHBoxLayout()
+        top = Flow()
         top.addWidget(self.state)
-        top.addStretch(1)
         top.addWidget(self.reset)
         top.addWidget(self.arm)
         lower = QGridLayout()

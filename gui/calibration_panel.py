@@ -6,16 +6,24 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ..control.topics import CalibrationState, StationState
 from . import words
 from .badges import Value
 from .desk import Desk
+from .flow import Flow
 from .guarded import guarded
 from .tables import Cell, Column, Table
 
-_COLUMNS = (Column("Calibration"), Column("State"), Column("Value", wide=True), Column("Age", number=True), Column("Good until", number=True))
+_COLUMNS = (
+    Column("Calibration"),
+    Column("State"),
+    Column("Order", number=True),
+    Column("Value", wide=True),
+    Column("Age", number=True),
+    Column("Good until", number=True),
+)
 _WORST_FIRST = ("suspect", "missing", "stale", "good")
 
 
@@ -28,13 +36,12 @@ class CalibrationPanel(QWidget):
         self._order: tuple[str, ...] = ()
         self.table = Table("Calibrations", _COLUMNS)
         self.told = Value("Calibrations to make", "nothing is known yet")
-        self.told.setWordWrap(True)
         self.queue = QPushButton("&Queue them in order")
         self.queue.setAccessibleName("Queue missing and stale calibrations")
         self.queue.setAutoDefault(False)
         self.queue.clicked.connect(lambda _checked=False: self._queue())
-        line = QHBoxLayout()
-        line.addWidget(self.told, 1)
+        line = Flow()
+        line.addWidget(self.told)
         line.addWidget(self.queue)
         inside = QVBoxLayout(self)
         inside.setContentsMargins(4, 4, 4, 4)
@@ -45,10 +52,11 @@ class CalibrationPanel(QWidget):
 
     @guarded
     def show_station(self, station: StationState, *, now: float | None = None) -> None:
-        """Show the calibrations of a station, the worst first.  now: Unix time; the present without it."""
+        """Show the calibrations of a station, first what is to be made, in order.  now: Unix time; the present without it."""
         present = time.time() if now is None else now
-        ordered = sorted(station.calibrations, key=lambda one: (_WORST_FIRST.index(one.state), one.name))
-        self.table.set_rows([_row(one, present) for one in ordered], [one.name for one in ordered])
+        places = {name: at for at, name in enumerate(station.order, 1)}
+        ordered = sorted(station.calibrations, key=lambda one: (places.get(one.name, len(places) + 1), _WORST_FIRST.index(one.state), one.name))
+        self.table.set_rows([_row(one, places.get(one.name), present) for one in ordered], [one.name for one in ordered])
         self._order = station.order
         self.told.show_text(_to_make(station))
         self._allow()
@@ -72,16 +80,17 @@ class CalibrationPanel(QWidget):
 
 def _to_make(station: StationState) -> str:
     if station.order:
-        return f"{len(station.order)} to make: {', then '.join(station.order)}"
+        return f"{len(station.order)} to make, {station.order[0]} first"
     return "All calibrations are good." if station.calibrations else "The station uses no calibration."
 
 
-def _row(one: CalibrationState, now: float) -> Sequence[str | Cell]:
+def _row(one: CalibrationState, place: int | None, now: float) -> Sequence[str | Cell]:
     age_s = max(0.0, now - one.taken)
     needs = f" (after {', '.join(one.needs)})" if one.needs and one.state != "good" else ""
     return (
         one.name,
         Cell(one.state, one.state, _WORST_FIRST.index(one.state)),
+        Cell("" if place is None else str(place), order=place),
         f"{one.text}{needs}",
         Cell(words.duration(age_s) if one.taken else words.UNKNOWN, order=-one.taken if one.taken else None),
         Cell(words.clock(one.until, date=True)[:16] if one.until else words.UNKNOWN, order=one.until),

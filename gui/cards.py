@@ -8,13 +8,14 @@ from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..control.topics import InstrumentState, Quantity
 from ..core.errors import HeliographError
 from . import theme, words
 from .badges import Badge, Value, plain
 from .desk import Desk
+from .flow import Flow
 from .guarded import guarded
 from .hold import HoldButton
 from .quantity import QuantityField
@@ -65,10 +66,9 @@ class Switch(QWidget):
         self.off.setAutoDefault(False)
         self.complaint = plain(wrap=True)
         self.complaint.hide()
-        buttons = QHBoxLayout()
+        buttons = Flow()
         buttons.addWidget(self.on)
         buttons.addWidget(self.off)
-        buttons.addStretch(1)
         grid = _thirds(self)
         grid.addWidget(plain(label), 0, 0, 1, 2)
         grid.addWidget(self.value, 0, 2)
@@ -131,15 +131,12 @@ class Card(QWidget):
         self.show_state(state, 0.0)
 
     def _arrange(self, role: str) -> None:
-        head = QHBoxLayout()
-        head.addWidget(self.title)
-        head.addWidget(self.badge)
-        head.addStretch(1)
-        head.addWidget(self.simulated)
+        head = Flow()
+        for widget in (self.title, self.badge, self.simulated):
+            head.addWidget(widget)
         self.identity.setWordWrap(True)
-        foot = QHBoxLayout()
+        foot = Flow()
         foot.addWidget(self.age)
-        foot.addStretch(1)
         for text, what, member in ACTS.get(role, ()):
             foot.addWidget(self._button(text, f"{what} {self.name}", partial(self._act, member)))
         self.safe = self._button("Make safe", f"Make {self.name} safe", lambda: self._act("to_safe"))

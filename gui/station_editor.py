@@ -10,13 +10,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QProcess, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QKeySequence, QPainter, QPaintEvent, QResizeEvent, QTextCursor, QTextFormat
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMessageBox, QPlainTextEdit, QPushButton, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QPlainTextEdit, QPushButton, QTextEdit, QVBoxLayout, QWidget
 
 from ..control.topics import StationState
 from ..core.errors import HeliographError
 from . import theme
 from .badges import Badge, Value
 from .desk import Desk
+from .flow import Flow
 from .guarded import guarded
 from .station_file import Checked, StationFile, checked
 from .tables import monospaced
@@ -143,9 +144,8 @@ class StationEditor(QWidget):
 
     def _arrange(self) -> None:
         acts = (self._choose, self._reload, self.check, self.save)
-        line = QHBoxLayout()
+        line = Flow()
         line.addWidget(self.state)
-        line.addStretch(1)
         for button, act in zip(self.buttons.values(), acts, strict=True):
             line.addWidget(button)
             button.clicked.connect(lambda _checked=False, act=act: act())

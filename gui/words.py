@@ -128,7 +128,7 @@ def dbm(watts: float | None) -> str:
     """Return an optical power as "-96.6 dBm"."""
     if watts is None or not isfinite(watts):
         return UNKNOWN
-    return "dark" if watts <= 0 else f"{10 * log10(watts) + 30:.1f} dBm"
+    return "dark" if watts <= 0 else f"{round(10 * log10(watts) + 30, 1) + 0.0:.1f} dBm"
 
 
 def duration(seconds: float | None) -> str:

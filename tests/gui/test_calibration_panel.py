@@ -30,14 +30,14 @@ def panel(qtbot, desk):
     return made
 
 
-def test_the_worst_come_first_each_with_its_state_value_and_age(panel):
+def test_what_is_to_be_made_comes_first_in_order_each_with_its_state_value_and_age(panel):
     rows = panel.table.model_of_rows
-    shown = [[rows.cell(row, column).text for column in range(5)] for row in range(rows.rowCount())]
+    shown = [[rows.cell(row, column).text for column in range(6)] for row in range(rows.rowCount())]
 
-    assert [row[1] for row in shown] == ["suspect", "missing", "stale", "good"]
-    assert shown[1][2:4] == ["never taken", "-"]
-    assert shown[2][2] == "older than 7 days (after im1-bias)"
-    assert shown[3][2:4] == ["V_pi 3.90(2) V, visibility 0.986(2)", "1 h 00 min"]
+    assert [row[1:3] for row in shown] == [["missing", "1"], ["stale", "2"], ["suspect", ""], ["good", ""]]
+    assert shown[0][3:5] == ["never taken", "-"]
+    assert shown[1][3] == "older than 7 days (after im1-bias)"
+    assert shown[3][3:5] == ["V_pi 3.90(2) V, visibility 0.986(2)", "1 h 00 min"]
     assert {rows.cell(row, 1).word for row in range(4)} == {"suspect", "missing", "stale", "good"}, "a shape beside each word"
 
 
