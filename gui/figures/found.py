@@ -73,7 +73,7 @@ def text(one: Found) -> str:
         return words.quantity(one.value)
     if one.sigma is None:
         return words.quantity(value, one.unit)
-    if one.unit in _SCALED and value:
+    if one.unit in _SCALED and (value or one.sigma):
         factor, prefix = _prefix(max(abs(value), one.sigma))
         return words.uncertain(value / factor, one.sigma / factor, f"{prefix}{one.unit}")
     return words.uncertain(value, one.sigma, one.unit)

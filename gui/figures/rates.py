@@ -98,6 +98,8 @@ class RateStrip(QWidget):
         self.chart = LiveChart("Count rates, 10 minutes", x="Time before now", x_unit="s", y="Rate", y_unit="Hz")
         self.chart.describe_by(self._told)
         self.zoom = QCheckBox("&Zoom to the rates")
+        self.zoom.setAccessibleName("Zoom to the rates")
+        self.zoom.setMinimumHeight(24)
         self.zoom.setAccessibleDescription("Leaves the limit and zero out of the range of the strip.")
         self.zoom.toggled.connect(lambda _: self._set_range())
         self._history: History | None = None

@@ -51,7 +51,7 @@ class Acquire(Page):
 
     def _lay_out(self) -> None:
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", scrolled(self.start)),
+            "New run": self.panel("New run", scrolled(self.start)),
             "Recording": self.panel("Recording", scrolled(self.throughput)),
             "Count rates": self.panel("Count rates", self.bars),
             "Rates over time": self.panel("Rates over time", self.strip),
@@ -65,7 +65,7 @@ class Acquire(Page):
         """Start and recording on the left; rates above arrivals, scan and coincidences on the right."""
         docks = self._docks
         rows = [[docks["Count rates"], docks["Rates over time"]], [docks["Arrivals"], docks["Scan"], docks["Coincidences"]]]
-        arrange(self, [docks["Start"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
+        arrange(self, [docks["New run"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
 
     def shown_first(self) -> None:
         """Ask what can be started."""

@@ -78,7 +78,7 @@ class Key(Page):
         self.export.setMinimumHeight(24)
         self.export.clicked.connect(self.export_report)
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", scrolled(self.start)),
+            "New run": self.panel("New run", scrolled(self.start)),
             "Stage": self.panel("Stage", scrolled(self.stage)),
             "QBER": self.panel("QBER", self._with_choice()),
             "Gain": self.panel("Gain", self.gain),
@@ -111,7 +111,7 @@ class Key(Page):
         """Start and stage on the left; charts above the last block, the stores and the debits on the right."""
         docks = self._docks
         rows = [[docks["QBER"], docks["Key rate"], docks["Gain"]], [docks["Last block"], docks["Key stores"]]]
-        arrange(self, [docks["Start"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580])
+        arrange(self, [docks["New run"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580])
         for name in ("Debits", *(one.NAME for one in self.more)):
             docks[name].setFloating(False)
             docks[name].show()

@@ -32,7 +32,7 @@ class Learning(Page):
         self._refit = Refit(desk, (self.accuracy, self.loss, self.key), self._draw_again)
         self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", bench=False)
         self._docks: dict[str, QDockWidget] = {
-            "Start": self.panel("Start", scrolled(self.start)),
+            "New run": self.panel("New run", scrolled(self.start)),
             "Task": self.panel("Task", scrolled(self.task)),
             "Accuracy": self.panel("Accuracy", self.accuracy),
             "Loss": self.panel("Loss", self.loss),
@@ -47,7 +47,7 @@ class Learning(Page):
         """Start and task on the left; charts above key, clients and processors on the right."""
         docks = self._docks
         rows = [[docks["Accuracy"], docks["Loss"]], [docks["Key by round"], docks["Clients"]], [docks["Quantum processors"]]]
-        arrange(self, [docks["Start"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[340, 300, 260])
+        arrange(self, [docks["New run"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[340, 300, 260])
 
     def shown_first(self) -> None:
         """Ask what can be started."""

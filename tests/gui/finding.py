@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QFontMetrics, QMouseEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QApplication, QLabel, QWidget
 
 
 def control(root: QWidget, name: str, kind: type[QWidget] = QWidget) -> Any:
@@ -30,6 +31,24 @@ def hold(qtbot: Any, root: QWidget, name: str, how_ms: int = 120) -> None:
     qtbot.keyPress(button, Qt.Key.Key_Space)
     qtbot.wait(how_ms)
     qtbot.keyRelease(button, Qt.Key.Key_Space)
+
+
+def drag(view: QAbstractScrollArea, begin: QPoint, end: QPoint, steps: int = 8) -> None:
+    """Drag the mouse over a view with the left button down; QTest's own moves have no button."""
+
+    def send(kind: QEvent.Type, at: QPoint, button: Qt.MouseButton, buttons: Qt.MouseButton) -> None:
+        place = QPointF(at)
+        event = QMouseEvent(kind, place, QPointF(view.viewport().mapToGlobal(at)), button, buttons, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(view.viewport(), event)
+        # pyqtgraph takes a hundred moves a second at most.
+        QTest.qWait(12)
+
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    send(QEvent.Type.MouseMove, begin, none, none)
+    send(QEvent.Type.MouseButtonPress, begin, left, left)
+    for step in range(1, steps + 1):
+        send(QEvent.Type.MouseMove, begin + (end - begin) * step / steps, none, left)
+    send(QEvent.Type.MouseButtonRelease, end, left, none)
 
 
 def clipped(root: QWidget) -> list[str]:
