@@ -81,12 +81,18 @@ class Owner:
         if self._over.is_set():
             return
         if "watchdog" not in line:
-            self.end()
+            self._stop()
             self._complaints.seek(0)
-            raise _told(line, self._complaints.read().strip() or "no word from it", str(self.station))
+            said = self._complaints.read().strip() or "no word from it"
+            self._complaints.close()
+            raise _told(line, said, str(self.station))
 
     def end(self) -> None:
         """Tell it to end, which makes the bench safe, and wait; killed if it does not listen, which makes the watchdog do it."""
+        self._stop()
+        self._complaints.close()
+
+    def _stop(self) -> None:
         self._over.set()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

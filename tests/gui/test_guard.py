@@ -1,0 +1,295 @@
+"""The lines to owner and watchdog, with others at their ends than a bench."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.control.link import VERSION, Message, address
+from heliograph.control.server import Client, Server
+from heliograph.control.topics import TOPICS, Mailbox
+from heliograph.core.errors import BenchError, InstrumentLocked
+from heliograph.gui import launching
+from heliograph.gui.connection import Connection, Standing
+from heliograph.gui.guard import Guard
+from heliograph.instruments.guard.watchdog import listen
+
+
+def until(true: Callable[[], object], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Path:
+    return tmp_path / "station.toml"
+
+
+class Watchdog:
+    """Answers as a watchdog does, and keeps what it heard; `answer` of None never answers."""
+
+    def __init__(self, station: Path, answer: dict[str, Any] | None) -> None:
+        self.heard: list[tuple[float, str]] = []
+        self.left = 0
+        self._answer = answer
+        self._open: list[socket.socket] = []
+        self._path = address(station, "watchdog")
+        self._listener = listen(self._path)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                what = json.loads(line)["do"]
+                self.heard.append((time.monotonic(), what))
+                if what == "safe" and self._answer is not None:
+                    connection.sendall(json.dumps(self._answer).encode() + b"\n")
+                elif what == "leave":
+                    self.left += 1
+                    connection.sendall(b'{"left": true}\n')
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+        for connection in self._open:
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def of(self, what: str) -> list[float]:
+        return [t for t, heard in self.heard if heard == what]
+
+
+class Owner:
+    """A line to an owner that answers, or does not."""
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+        self.asked: list[str] = []
+
+    def ask(self, topic: str, body: Any = None, *, timeout_s: float | None = 2.0) -> Any:
+        self.asked.append(topic)
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+
+@pytest.fixture
+def guard(station: Path) -> Iterator[Guard]:
+    made = Guard(station)
+    yield made
+    made.close()
+
+
+MADE = {"by": "owner", "cause": "asked for", "reports": [{"name": "laser", "state": "CONFIRMED", "detail": ""}]}
+NOBODY = BenchError("gone")
+
+
+def test_a_press_reaches_the_watchdog_within_100_ms_on_a_line_that_is_open(station: Path, guard: Guard) -> None:
+    watchdog = Watchdog(station, MADE)
+    until(lambda: guard.watched)
+    pressed = time.monotonic()
+
+    told = guard.make_safe(Owner(NOBODY))
+
+    assert told == MADE
+    assert watchdog.of("safe")[0] - pressed < 0.1
+    watchdog.close()
+
+
+def test_without_a_watchdog_the_owner_is_asked(guard: Guard) -> None:
+    owner = Owner([{"name": "laser", "state": "CONFIRMED", "detail": ""}])
+
+    told = guard.make_safe(owner)
+
+    assert (told["by"], owner.asked) == ("owner", ["safe"])
+
+
+def test_without_either_the_command_is_run(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        ran.append(command)
+        return type("Done", (), {"stdout": json.dumps({**MADE, "by": "this command"}) + "\n"})
+
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", run)
+
+    told = guard.make_safe(Owner(NOBODY))
+
+    assert told["by"] == "this command"
+    assert ran[0][3:6] == ["bench", "safe", "--station"]
+
+
+def test_what_the_last_way_says_is_raised(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = json.dumps({"error": {"type": "X", "message": "locked", "where": "laser", "remedy": "Look."}})
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer}))
+
+    with pytest.raises(BenchError, match="laser: locked"):
+        guard.make_safe(Owner(NOBODY))
+
+
+def test_a_watchdog_that_dies_while_it_is_asked_is_followed_by_the_owner(station: Path, guard: Guard) -> None:
+    watchdog = Watchdog(station, None)
+    until(lambda: guard.watched)
+    threading.Timer(0.1, watchdog.close).start()
+
+    told = guard.make_safe(Owner([]))
+
+    assert told["by"] == "owner"
+
+
+def test_heartbeats_are_sent_while_the_window_controls_and_it_leaves_in_order(station: Path, guard: Guard) -> None:
+    watchdog = Watchdog(station, MADE)
+
+    guard.attend(True)
+    until(lambda: len(watchdog.of("heartbeat")) >= 3)
+    guard.attend(False)
+    until(lambda: watchdog.left == 1)
+
+    assert max(b - a for a, b in zip(watchdog.of("heartbeat"), watchdog.of("heartbeat")[1:], strict=False)) < 1.0
+    watchdog.close()
+
+
+def test_another_watchdog_is_found_and_attended(station: Path, guard: Guard) -> None:
+    first = Watchdog(station, MADE)
+    guard.attend(True)
+    until(lambda: bool(first.of("heartbeat")))
+    first.close()
+    second = Watchdog(station, MADE)
+
+    until(lambda: bool(second.of("heartbeat")))
+
+    assert guard.make_safe(Owner(NOBODY)) == MADE
+    second.close()
+
+
+@dataclass
+class Bench:
+    """What the sessions of a served owner share."""
+
+    sha256: str = "one"
+    controller: Any = None
+    asked: list[str] = field(default_factory=list)
+
+
+class Session:
+    """One client of an owner without instruments."""
+
+    def __init__(self, bench: Bench, client: Client) -> None:
+        self._bench, self._client = bench, client
+
+    def answer(self, message: Message) -> Message:
+        self._bench.asked.append(message.topic)
+        reply: Any = None
+        if message.topic == "hello":
+            assert message.body == {"version": VERSION}
+            reply = {"pid": 1, "sha256": self._bench.sha256, "folder": Path("runs")}
+        elif message.topic == "control" and self._bench.controller is not None:
+            reply = InstrumentLocked("process 4711 controls the bench", where="station.toml")
+        elif message.topic == "subscribe":
+            self._client.mailbox = Mailbox(TOPICS)
+            self._client.mailbox.put("safety", {"state": "SAFE"})
+        return Message(message.topic, reply, message.id)
+
+    def aside(self, topic: str) -> bool:
+        """Answer everything in turn."""
+        return False
+
+    def gone(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def connect(station: Path) -> Iterator[Callable[[], tuple[Connection, list[Standing], Mailbox]]]:
+    made: list[Connection] = []
+
+    def one() -> tuple[Connection, list[Standing], Mailbox]:
+        told: list[Standing] = []
+        mailbox = Mailbox(TOPICS)
+        made.append(Connection(station, mailbox, told.append))
+        return made[-1], told, mailbox
+
+    yield one
+    for connection in made:
+        connection.close()
+
+
+def serve(station: Path, bench: Bench) -> Server:
+    return Server(address(station, "owner"), lambda client: Session(bench, client))
+
+
+def test_a_window_attaches_takes_control_and_hears_the_topics(station: Path, connect: Any) -> None:
+    server = serve(station, Bench())
+    connection, told, mailbox = connect()
+
+    until(lambda: told)
+    messages: list[Message] = []
+    until(lambda: messages.extend(mailbox.take()) or messages)
+
+    assert told == [Standing(True, True)]
+    assert messages[0].topic == "safety"
+    assert messages[0].body[1] == {"state": "SAFE"}
+    assert connection.ask("status") is None
+    server.close()
+
+
+def test_a_second_window_only_looks(station: Path, connect: Any) -> None:
+    server = serve(station, Bench(controller=4711))
+    _, told, _ = connect()
+
+    until(lambda: told)
+
+    assert told == [Standing(True, False, "process 4711 controls the bench")]
+    server.close()
+
+
+@pytest.mark.parametrize("sha256, standing", [("one", Standing(True, True)), ("two", None)])
+def test_an_owner_that_comes_back_is_found_and_controlled_only_with_the_same_station(
+    station: Path, connect: Any, sha256: str, standing: Standing | None
+) -> None:
+    server = serve(station, Bench())
+    connection, told, _ = connect()
+    until(lambda: told)
+    server.close()
+    until(lambda: len(told) == 2)
+    with pytest.raises(BenchError, match="no owner now"):
+        connection.ask("status")
+
+    bench = Bench(sha256)
+    server = serve(station, bench)
+    until(lambda: len(told) == 3)
+
+    assert told[1].connected is False
+    assert told[2] == standing or (told[2].locked and "control" not in bench.asked)
+    server.close()
+
+
+def test_a_bench_that_does_not_open_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text("[station]\nname = 3\n")
+    owner = launching.Owner(path)
+
+    with pytest.raises(BenchError, match="the bench was not opened"):
+        owner.wait_ready()
+
+    assert owner.ended
