@@ -146,9 +146,9 @@ class Run(Mapping[str, NDArray[Any]]):
     def batches(self, source: str = "tagger") -> Iterator[TagBatch]:
         """Yield the tag batches of a source as they were taken, gaps included; in a run that was killed, those whose check sum holds."""
         group = self._group("tags", source)
-        gaps = group["gaps"][()]
-        for row in intact_batches(group, strict=self.complete, where=str(self.path)):
-            yield _batch(group, row, gaps)
+        gaps, rows = group["gaps"][()], intact_batches(group, strict=self.complete, where=str(self.path))
+        for row, after in zip(rows, [*rows[1:], None], strict=False):
+            yield _batch(group, row, _until(gaps, after))
 
     def batch_rows(self, source: str = "tagger") -> NDArray[Any]:
         """Return one row a batch of a tag source: `seq`, `t_begin`, `t_end` (ps), `first`, `n`, `crc32`; of a killed run those that are whole."""
@@ -161,12 +161,15 @@ class Run(Mapping[str, NDArray[Any]]):
         rows: NDArray[Any] = self._group("tags", source)["gaps"][()]
         return rows
 
-    def batch(self, row: Any, gaps: NDArray[Any], source: str = "tagger") -> TagBatch:
-        """Return the batch of one of `batch_rows`; gaps: `gap_rows`. Raises RunFileError if its data do not carry their check sum."""
+    def batch(self, row: Any, after: Any, gaps: NDArray[Any], source: str = "tagger") -> TagBatch:
+        """Return the batch of one of `batch_rows`; after: the row behind it, None for the last.  gaps: `gap_rows`.
+
+        Raises RunFileError if its data do not carry their check sum.
+        """
         group, (first, n) = self._group("tags", source), (int(row["first"]), int(row["n"]))
         if not 0 <= first <= first + n <= min(group["t"].shape[0], group["ch"].shape[0]) or _checksum(group, slice(first, first + n)) != row["crc32"]:
             raise RunFileError(f"batch {int(row['seq'])} is damaged", where=str(self.path), remedy="Restore the file from a copy.")
-        return _batch(group, row, gaps)
+        return _batch(group, row, _until(gaps, after))
 
     @property
     def layout(self) -> RunLayout:
@@ -316,11 +319,16 @@ def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
 
 
+def _until(gaps: NDArray[Any], after: Any) -> NDArray[Any]:
+    """Return the gaps before the next batch: one may come with a batch and lie behind its end."""
+    return gaps if after is None else gaps[gaps["t0"] < after["t_begin"]]
+
+
 def _batch(group: h5py.Group, row: Any, gaps: NDArray[Any]) -> TagBatch:
     from ..instruments.roles import Gap, TagBatch
 
     part, begin, end = slice(int(row["first"]), int(row["first"] + row["n"])), int(row["t_begin"]), int(row["t_end"])
-    inside = gaps[(gaps["t0"] >= begin) & (gaps["t0"] < end)]
+    inside = gaps[gaps["t0"] >= begin]
     found = tuple(Gap(int(gap["t0"]), int(gap["t1"]), gap["reason"].decode(), None if gap["missed"] < 0 else int(gap["missed"])) for gap in inside)
     return TagBatch(int(row["seq"]), group["t"][part], group["ch"][part], begin, end, found)
 

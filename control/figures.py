@@ -118,7 +118,8 @@ class Figures:
         if self._folding is None or _source != self._tagger:
             return
         self._take_gates()
-        lost_ps = sum(gap.t1_ps - gap.t0_ps for gap in batch.gaps)
+        # A gap may lie behind the end of the batch that tells of it.
+        lost_ps = sum(max(0, min(gap.t1_ps, batch.t_end_ps) - max(gap.t0_ps, batch.t_begin_ps)) for gap in batch.gaps)
         lasted_s = max(0, batch.t_end_ps - batch.t_begin_ps - lost_ps) * 1e-12
         self.t_s = max(self.t_s, batch.t_end_ps * 1e-12)
         second = self._second(int(batch.t_begin_ps // 10**12))

@@ -118,7 +118,7 @@ class Playback:
     def _feed(self, kind: int, number: int) -> None:
         match _FEEDS[kind]:
             case "tags":
-                self._figures.tags(self._tagger, self._run.batch(self._rows[number], self._gaps, self._tagger))
+                self._figures.tags(self._tagger, self._run.batch(self._rows[number], self._after(number), self._gaps, self._tagger))
             case "counts":
                 row = {name: values[number] for name, values in self._counts.items()}
                 self._figures.counts(self._counter, Counts(int(row["t_ns"]), np.asarray(row["counts"]), float(row["period_s"])))
@@ -127,6 +127,9 @@ class Playback:
             case _:
                 name, row_number = self._table_rows[number]
                 self._figures.table(name, {column: values[row_number : row_number + 1] for column, values in self._tables[name].items()})
+
+    def _after(self, number: int) -> Any:
+        return self._rows[number + 1] if number + 1 < len(self._rows) else None
 
     @property
     def over(self) -> bool:
@@ -161,7 +164,8 @@ class Playback:
             self._figures.publish_all()
 
     def _skip(self, skipped: NDArray[np.bool_]) -> None:
-        before = self._gaps[self._gaps["t0"] < self._rows["t_end"][skipped].max()]
+        after = self._after(int(np.flatnonzero(skipped).max()))
+        before = self._gaps if after is None else self._gaps[self._gaps["t0"] < after["t_begin"]]
         self._figures.skipped(int(self._rows["n"][skipped].sum()), len(before), int(np.maximum(before["missed"], 0).sum()))
 
     def close(self) -> None:

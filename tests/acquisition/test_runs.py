@@ -338,3 +338,18 @@ def test_names_tell_time_and_part(tmp_path, station):
     assert run.path.name.startswith("20260921T135320Z-")
     assert run.path.name.endswith("-p0.h5")
     assert stat.S_ISREG(run.path.stat().st_mode)
+
+
+def test_a_gap_behind_the_end_of_its_batch_comes_back_with_it(tmp_path, station):
+    told = [
+        TagBatch(seq, np.array([seq * 100], np.int64), np.array([1], np.uint8), seq * 100, seq * 100 + 90, (Gap(seq * 100 + 90, seq * 100 + 100, "dead-time"),))
+        for seq in range(3)
+    ]
+    with writer(tmp_path, station) as run:
+        for one in told:
+            run.tags("tagger", one)
+
+    with Run.open(run.path) as found:
+        assert [one.gaps for one in found.batches()] == [one.gaps for one in told]
+        rows, gaps = found.batch_rows(), found.gap_rows()
+        assert found.batch(rows[1], rows[2], gaps).gaps == told[1].gaps

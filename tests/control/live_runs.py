@@ -16,7 +16,7 @@ from heliograph.instruments.station import Station, default_text
 TAGS = RunLayout(tags={"tagger": {"D1": 1, "D2": 2, "sync": 3}}, tables={"block": {"time": "s", "rate": "Hz"}}, announcement=True)
 SCAN = RunLayout(counts={"snspd": 2}, tables={"fringe": {"drive": "V", "d1": "1/s", "d2": "1/s"}, "pauses": {"begin": "s", "lasted": "s"}})
 RATES = RunLayout(counts={"snspd": 2})
-SLOT_PS, PIECE_S = 10_000, 0.2
+SLOT_PS, PIECE_S, DEAD_PS = 10_000, 0.2, 40_000
 
 
 @cache
@@ -25,16 +25,16 @@ def station() -> Station:
 
 
 def light(seq: int, clicks: int = 4000, seed: int = 1) -> TagBatch:
-    """Return 0.2 s of pulses 5 ns after the sync tags at D1, 7 ns at D2, ended by a gap of 0.1 ms in which 3 tags were missed."""
+    """Return 0.2 s of pulses 5 ns after the sync tags at D1, 7 ns at D2, ended by a gap of 0.1 ms in which 3 tags were missed, and dead time behind."""
     rng = np.random.default_rng([seed, seq])
     slots = np.sort(rng.choice(round(PIECE_S * 1e12) // SLOT_PS - 20_000, clicks, replace=False))
     channel = rng.integers(1, 3, clicks)
-    begin, end = round(seq * PIECE_S * 1e12), round((seq + 1) * PIECE_S * 1e12)
+    begin, end = round(seq * PIECE_S * 1e12), round((seq + 1) * PIECE_S * 1e12) - DEAD_PS
     arrived = begin + slots * SLOT_PS + np.where(channel == 1, 5000, 7000) + rng.normal(0, 120, clicks).astype(np.int64)
     sync = np.arange(begin, end, 1000 * SLOT_PS)
     t, ch = np.concatenate((arrived, sync)), np.concatenate((channel, np.full(sync.size, 3)))
     order = np.argsort(t, kind="stable")
-    return TagBatch(seq, t[order], ch[order].astype(np.uint8), begin, end, (Gap(end - 10**8, end, "overflow", 3),))
+    return TagBatch(seq, t[order], ch[order].astype(np.uint8), begin, end, (Gap(end - 10**8, end, "overflow", 3), Gap(end, end + DEAD_PS, "dead-time")))
 
 
 PARAMETERS: dict[str, dict[str, Any]] = {"KeyExchange": {"pair": "A-B", "seconds": 2.0}, "PhaseScan": {"user": "A"}, "CountRates": {"duration_s": 2.0}}

@@ -74,7 +74,7 @@ def test_tags_are_counted_folded_and_gated_around_the_pulses(tmp_path):
     in_last = np.bincount(whole[-1].ch, minlength=4)[1:3]
     assert counts.names == ("D1", "D2")
     assert counts.rates_hz == pytest.approx(in_last / (0.2 - 1e-4))
-    assert (counts.tags, counts.gaps, counts.missed) == (sum(batch.t_ps.size for batch in whole), 10, 30)
+    assert (counts.tags, counts.gaps, counts.missed) == (sum(batch.t_ps.size for batch in whole), 20, 30)
     assert histogram.counts.sum() == sum(np.isin(batch.ch, (1, 2)).sum() for batch in whole)
     peaks = histogram.counts.argmax(axis=1) * histogram.slot_ps / histogram.counts.shape[1]
     assert peaks == pytest.approx([5000.0, 7000.0], abs=100.0)

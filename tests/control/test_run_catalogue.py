@@ -51,7 +51,7 @@ def test_every_run_file_is_listed_and_a_wreck_says_so(runs):
         ("PhaseScan", "done"),
     ]
     key = next(one for one in found if one.procedure == "KeyExchange")
-    assert (key.tags, key.gaps, key.operator, key.simulated, key.numbers["mu"]) == (240_000, 10, "Ada", True, 0.0085)
+    assert (key.tags, key.gaps, key.operator, key.simulated, key.numbers["mu"]) == (240_000, 20, "Ada", True, 0.0085)
     assert next(one for one in found if one.state == "failed").why == "'the lamp'"
 
 
