@@ -340,6 +340,13 @@ class Owner:
         self._publish()
         return new.pid
 
+    def keep_control(self, session: Session) -> None:
+        """Let the controller turn down whoever asks for control. Raises InstrumentLocked for another client."""
+        if self.controllers.asking is not None:
+            self.controllers.refuse(session)
+            self.topics.event("info", "bench", f"process {session.pid} keeps control of the bench")
+            self._publish()
+
     def release(self, session: Session) -> list[SafeReport]:
         """Let the controller leave in order: its runs end, the bench is made safe, others may control it. Nothing happens for another client."""
         with self._on_the_way_down():

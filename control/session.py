@@ -51,6 +51,7 @@ class Session:
             "status": lambda _: self._owner.status(),
             "subscribe": self._subscribe,
             "take_over": lambda _: self._owner.ask_for_control(self),
+            "keep_control": lambda _: self._owner.keep_control(self),
             "yield_control": lambda body: self._owner.hand_over(self, body.get("to")),
             "note": self._note,
             "acknowledge": self._acknowledge,

@@ -251,6 +251,11 @@ def test_control_changes_hands_when_both_say_so_and_the_run_goes_on(operator, st
         wait_for(lambda: any("for control of the bench" in event.text for event in operator.events()))
         assert operator.ask("status")["asked"] is not None
 
+        operator.ask("keep_control")
+        with pytest.raises(ParameterError, match="nobody asks for control"):
+            operator.ask("yield_control")
+        other.ask("take_over")
+
         operator.ask("yield_control")
 
         other.ask("pause", job=job)
