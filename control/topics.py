@@ -32,6 +32,10 @@ from .link import Message
 from .run_topics import ReplayState as ReplayState  # noqa: PLC0414  to be had from here
 from .run_topics import RunDetails as RunDetails  # noqa: PLC0414  to be had from here
 from .run_topics import RunSummary as RunSummary  # noqa: PLC0414  to be had from here
+from .worker_topics import ClientFigures as ClientFigures  # noqa: PLC0414
+from .worker_topics import LearningProgress as LearningProgress  # noqa: PLC0414
+from .worker_topics import QpuJobs as QpuJobs  # noqa: PLC0414
+from .worker_topics import QpuJobState as QpuJobState  # noqa: PLC0414
 
 EVENT = "event"
 LIVE = ("counts", "histogram", "coincidences", "scan")
@@ -311,64 +315,6 @@ class StoreStates:
     t: float
     stores: tuple[StoreState, ...]
     debits: tuple[Debit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFigures:
-    """One client of a learning run.  loss, accuracy: of its last round on its own data, NaN where unknown.  train: samples."""
-
-    name: str
-    present: bool
-    loss: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-    samples: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LearningProgress:
-    """A learning run.
-
-    loss, accuracy: of the shared model, float64 (rounds,).  key_bits: by pair, int64 (rounds,).  rounds_left: that the stores still pay for.
-    """
-
-    task: str
-    state: Literal["starting", "running", "done", "failed", "aborted"]
-    round: int
-    rounds: int
-    clients: tuple[ClientFigures, ...]
-    loss: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-    key_bits: dict[str, NDArray[np.int64]]
-    rounds_left: int | None = None
-    unmasked_equal: bool | None = None
-    simulated: bool = True
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class QpuJobState:
-    """One job on a quantum processor.  position: in its queue, None where unknown.  cost: so far, in `currency`."""
-
-    job: str
-    backend: str
-    state: str
-    shots: int
-    cost: float
-    currency: str = "USD"
-    position: int | None = None
-    submitted: float = 0.0
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class QpuJobs:
-    """Jobs of a project.  cap: of its budget in `currency`, None without one."""
-
-    project: str
-    jobs: tuple[QpuJobState, ...]
-    spent: float
-    cap: float | None
-    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
