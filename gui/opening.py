@@ -74,7 +74,11 @@ class Opening(QObject):
             return
         self.progress.emit("Starting the bench…")
 
+        before = self.owner
+
         def begin() -> None:
+            if before is not None:
+                before.end()
             self.owner = launching.Owner(station)
             self.owner.wait_ready()
 
