@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QTabWidget
 
 from ...control.topics import CountRates, Element, StationState
-from .. import words
+from .. import layout, words
 from ..arming import Arming
 from ..calibration_panel import CalibrationPanel
 from ..cards import Cards
@@ -33,6 +33,7 @@ class Bench(Page):
         self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
+        self._fitted = False
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
             "Optical path": self.panel("Optical path", self.schematic, TOP),
@@ -84,6 +85,18 @@ class Bench(Page):
         self.arming.show_station(now)
         self.calibrations.show_station(now)
         self.editor.show_station(now)
+        self._fit_drawing()
+
+    def _fit_drawing(self) -> None:
+        """Give the drawing the height that it needs, once, where the operator has not arranged the panels."""
+        if self._fitted or not self.schematic.isVisible():
+            return
+        self._fitted = True
+        if self.desk.settings.contains(layout.key(self.NAME)):
+            return
+        dock = self._docks["Optical path"]
+        needed = self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height()
+        self.resizeDocks([dock], [min(needed, round(0.6 * self.height()))], Qt.Orientation.Vertical)
 
     def _draw_safety(self, now: Mapping[str, Any]) -> None:
         self.arming.show_safety(now)

@@ -10,7 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QDockWidget
 
 from heliograph.gui import hold, theme
+from heliograph.gui.audit import audit
 from heliograph.gui.pages.bench import Bench
+from heliograph.gui.sheet import sheet
 from heliograph.instruments.station import default_text
 
 from . import payloads
@@ -155,10 +157,12 @@ def test_nothing_is_blank_or_cut_in_any_theme_and_size(desk, drawn, tmp_path, si
     QApplication.setFont(font)
     try:
         page = drawn(Bench(desk), station=bench(lit=True), safety=payloads.safety(), counts=payloads.count_rates())
+        page.setStyleSheet(sheet(theme.current(), 16))
         page.retheme()
         for name in ("Station file", "Calibrations", "Interlocks", "Arming"):
             panel(page, name)
             assert clipped(page) == [], name
+            assert audit(page) == [], name
 
         image = page.grab().toImage()
         image.save(str(tmp_path / f"bench-{theme.current().name}-{size:g}.png"))
@@ -210,6 +214,18 @@ def test_the_default_layout_comes_back(page):
 
     assert all(dock.isVisible() or dock.objectName() != "bench-Optical path" for dock in page.findChildren(QDockWidget))
     assert control(page, "Arm").isVisible()
+
+
+def test_the_drawing_has_the_height_it_needs_unless_the_operator_arranged_the_panels(page, desk, drawn):
+    assert 0 <= page.schematic.viewport().height() - page.schematic.canvas.height() <= 40
+
+    desk.settings.setValue("layout/1/default/bench", page.saveState(1))
+    other = drawn(Bench(desk))
+    before = other.schematic.height()
+    other.redraw("station", bench())
+    QApplication.processEvents()
+
+    assert other.schematic.height() == before
 
 
 def test_a_trip_shows_its_cause_and_offers_the_reset_alone(qtbot, page, desk):
