@@ -125,7 +125,8 @@ class Chart(QWidget):
                 item.setSymbolSize(6)
                 self._dress(curve)
         curve.x, curve.y = x, y
-        curve.item.setData(x, y)
+        # pyqtgraph cannot say how large a curve is that has no point at all.
+        curve.item.setData(*((x, y) if np.isfinite(y).any() else ([], [])), stepMode="center" if steps and np.isfinite(y).any() else None)
         self._place_ends()
         self._summarise()
 

@@ -41,6 +41,7 @@ class Gauges(QWidget):
             item = self._grid.takeAt(0)
             widget = item.widget() if item is not None else None
             if widget is not None:
+                widget.hide()
                 widget.deleteLater()
         self._lines = {}
         for at, (pair, party) in enumerate(keys):

@@ -1,0 +1,395 @@
+"""The Key page as a person uses it: error rates with their limits, what a block needs, stores, debits, and what can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QSettings, Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLineEdit, QProgressBar
+
+from heliograph.control.topics import QueueState
+from heliograph.gui import hold, theme
+from heliograph.gui.badges import Badge
+from heliograph.gui.figures.gauge import Gauge
+from heliograph.gui.figures.key_report import report
+from heliograph.gui.pages.key import Key
+from heliograph.gui.plots import Chart
+from heliograph.gui.tables import Table
+
+from . import payloads
+from .conftest import OfflineDesk
+from .finding import clipped, control, least_median_s, press
+from .finding import hold as hold_down
+
+RUN_FILE = payloads.parameter_form(name="run", label="Run file", kind="text")
+FORMS = (
+    payloads.procedure_form(name="KeyExchange", title="Exchange light between two users", parameters=(payloads.parameter_form(name="seconds", label="Light"),)),
+    payloads.procedure_form(name="Distil", title="Make key of a run", lane="worker", parameters=(RUN_FILE,)),
+    payloads.procedure_form(),
+)
+BLOCKS = tuple(
+    payloads.block_figures(pair=pair, block=number, t=payloads.NOW + 60.0 * number, qber_x=0.0076 + 1e-4 * number, sifted_bits=4_151_488, y_bits=106_026)
+    for number in range(1, 7)
+    for pair in ("A-B", "B-C")
+)
+LIVE = {
+    "key": payloads.key_progress(blocks=BLOCKS, limits={"qber": 0.03}), "stores": payloads.store_states(), "queue": QueueState(()),
+    "station": payloads.station_state(),
+}  # fmt: skip
+EXCHANGE = payloads.queue_row(job=9, procedure="KeyExchange", progress=0.4, eta_s=3.0)
+
+
+@pytest.fixture(scope="module")
+def made(qapp, tmp_path_factory):
+    """One page for all tests of this module: to make one takes longer than to use it."""
+    qapp.setStyle("Fusion")
+    theme.apply(qapp, theme.THEMES["light"])
+    desk = OfflineDesk(QSettings(str(tmp_path_factory.mktemp("window") / "window.ini"), QSettings.Format.IniFormat))
+    desk.answers.replies["procedures"] = FORMS
+    page = Key(desk)
+    page.resize(1440, 900)
+    page.show()
+    page.shown_first()
+    yield page
+    page.close()
+    desk.close()
+
+
+@pytest.fixture
+def page(made, monkeypatch):
+    """The page as it is after a quiet moment: blocks of two pairs, nothing asked yet."""
+    monkeypatch.setattr(hold, "HOLD_MS", 40)
+    made.desk.answers.asked.clear()
+    made.desk.answers.replies = {"procedures": FORMS}
+    made.desk.notices.clear()
+    made.desk.set_control(True)
+    made.start.choose("KeyExchange")
+    made.debits.filter.clear()
+    made.activateWindow()
+    for topic, payload in LIVE.items():
+        made.desk.inject(topic, payload)
+        if topic in made.TOPICS:
+            made.redraw(topic, payload)
+    made.pair.setCurrentIndex(0)
+    made.stale(False)
+    made.desk.ticked.emit()
+    QApplication.processEvents()
+    return made
+
+
+@pytest.fixture
+def desk(page):
+    return page.desk
+
+
+def summary(page, name):
+    return control(page, name, Chart).summary()
+
+
+def told(page):
+    return dict(page.tables.figures.facts())
+
+
+def cells(table):
+    return [[table.model_of_rows.cell(at, column).text for column in range(len(table.model_of_rows.columns))] for at in range(len(table.model_of_rows.rows))]
+
+
+# Blocks
+
+
+def test_error_rates_are_told_with_their_uncertainty(page):
+    assert summary(page, "QBER").startswith("pair B-C, block 6: QBER X 0.820(4) %, Y 1.51(4) %")
+
+
+def test_the_last_block_is_told_in_full(page):
+    assert told(page) == {
+        "Pair and block": "B-C, 6", "Key rate": "228.7 kbit/s", "Final length": "98.30 kbit", "QBER X": "0.820(4) %", "QBER Y": "1.51(4) %",
+        "Gain": "0.210 %", "Sifted X bits": "4.151 Mbit", "Leak": "13.40 kbit", "f of correction": "1.160", "Light": "5.0 s",
+        "Made at": told(page)["Made at"], "Run": payloads.RUN, "Provenance": "simulated: simulated instruments",
+    }  # fmt: skip
+
+
+def test_every_epsilon_stands_in_a_table(page):
+    assert cells(control(page, "Failure probability of the last block", Table)) == [["secrecy", "1e-10"], ["correctness", "1e-15"]]
+
+
+def test_a_block_whose_y_bits_are_not_known_has_no_uncertainty_in_y(page):
+    page.redraw("key", payloads.key_progress(blocks=(payloads.block_figures(f_ec=None),)))
+
+    assert told(page)["QBER Y"] == "1.51 %"
+    assert told(page)["f of correction"] == "-"
+
+
+def test_the_charts_follow_the_pair_that_is_chosen_by_key(qtbot, page):
+    choice = control(page, "Pair of the charts", QComboBox)
+    assert [choice.itemText(at) for at in range(choice.count())] == ["latest", "A-B", "B-C"]
+    choice.setFocus()
+
+    qtbot.keyClick(choice, Qt.Key.Key_Down)
+
+    assert summary(page, "QBER").startswith("pair A-B, block 6")
+    assert summary(page, "Gain").startswith("pair A-B")
+    assert told(page)["Pair and block"] == "A-B, 6"
+
+
+def test_the_limit_is_drawn_and_within_the_chart(page):
+    chart = control(page, "QBER", Chart)
+
+    low, high = chart.plot.getViewBox().viewRange()[1]
+    assert low == 0.0
+    assert high > 3.0
+    assert chart._drawn.limits["qber"][1] == pytest.approx(3.0)
+
+
+def test_the_key_rate_of_every_pair_is_told(page):
+    assert summary(page, "Key rate") == "A-B 228.7 kbit/s; B-C 228.7 kbit/s"
+
+
+def test_a_replay_is_marked(page):
+    page.redraw("key", payloads.key_progress(source="replay", blocks=BLOCKS))
+
+    assert all(summary(page, name).startswith("replay, ") for name in ("QBER", "Gain", "Key rate"))
+    assert "Data: replay" in page.texts()
+
+
+def test_without_blocks_the_page_says_so(page):
+    page.redraw("key", payloads.key_progress(blocks=()))
+
+    assert summary(page, "QBER") == "no block yet"
+    assert told(page) == {}
+
+
+# Stage and budget
+
+
+def test_light_is_told_with_what_the_block_has_and_needs(page):
+    page.redraw("key", payloads.key_progress(n_x=20_000.0, n_needed=45_000.0))
+
+    assert control(page, "Key exchange: running", Badge)
+    assert "What is done: light" in page.texts()
+    assert "Sifted X bits: 20.00 kbit, 45.00 kbit needed" in page.texts()
+    assert control(page, "Sifted bits of those needed", QProgressBar).value() == 44
+    assert control(page, "Progress of the stage", QProgressBar).value() == 40
+
+
+@pytest.mark.parametrize("stage", ["sifting", "correcting", "amplifying"])
+def test_the_stages_of_distillation_are_told(page, stage):
+    page.redraw("key", payloads.key_progress(stage=stage, progress=0.7))
+
+    assert f"What is done: {stage}" in page.texts()
+    assert control(page, "Progress of the stage", QProgressBar).value() == 70
+
+
+def test_where_no_number_of_bits_gives_a_key_the_budget_says_so(page):
+    page.redraw("key", payloads.key_progress(n_needed=None))
+
+    assert any("no number of them would give a key" in text for text in page.texts())
+    assert control(page, "Sifted bits of those needed", QProgressBar).value() == 0
+
+
+def test_a_failed_exchange_says_why(page):
+    page.redraw("key", payloads.key_progress(stage="failed", why="the run ended: tripped"))
+
+    assert control(page, "Key exchange: failed", Badge)
+    assert "What is done: failed: the run ended: tripped" in page.texts()
+
+
+# Stores
+
+
+def test_every_store_has_a_gauge_that_says_how_full_it_is(page):
+    gauge = control(page, "Key store A-B of A", Gauge)
+
+    assert gauge.accessibleDescription() == "196.6 kbit spendable of 294.9 kbit delivered, reserve 24.58 kbit"
+    assert "Key of A-C at A: 16.38 kbit spendable of 294.9 kbit delivered, reserve 24.58 kbit, below the reserve" in page.texts()
+
+
+def test_the_gauge_rises_when_key_comes(page):
+    richer = replace(payloads.store_state(), delivered=1_000_000, spendable=900_000)
+
+    page.redraw("stores", payloads.store_states(stores=(richer,)))
+    QApplication.processEvents()
+
+    assert [one.accessibleDescription()[:20] for one in page.findChildren(Gauge) if one.isVisible()] == ["900.0 kbit spendable"]
+
+
+def test_the_numbers_of_the_stores_stand_in_a_table(page):
+    assert cells(control(page, "Key stores", Table))[0][:9] == [
+        "A-B", "A", "294.9 kbit", "196.6 kbit", "81.92 kbit", "8.192 kbit", "0 bit", "24.58 kbit", "3e-10",
+    ]  # fmt: skip
+
+
+def test_debits_are_filtered_by_what_is_typed(qtbot, page):
+    debits = (
+        payloads.debit(), payloads.debit(t=payloads.NOW, purpose="oblivious transfer 3", pair="A-C", key_id="abc-1", bits=512),
+        payloads.debit(t=payloads.NOW - 90, purpose="learning round 3", key_id=""),
+    )  # fmt: skip
+    page.redraw("stores", payloads.store_states(debits=debits))
+    page.filter_field()
+    QApplication.processEvents()
+    table, field = control(page, "Debits", Table), control(page, "Filter of the debits", QLineEdit)
+    assert [row[4] for row in cells(table)] == ["oblivious transfer 3", "learning round 4", "learning round 3"]
+
+    qtbot.keyClicks(field, "learn A-B")
+    assert [row[4] for row in cells(table)] == ["learning round 4", "learning round 3"]
+    assert cells(table)[1][5] == "several"
+    assert "Debits shown: 2 of 3, 49.15 kbit" in page.texts()
+
+    field.clear()
+    qtbot.keyClicks(field, "abc-1")
+    assert [row[4] for row in cells(table)] == ["oblivious transfer 3"]
+
+
+# Acts
+
+
+def test_a_key_exchange_is_started_by_keys(qtbot, page, desk):
+    desk.answers.replies["enqueue"] = 9
+    control(page, "Procedure", QComboBox).setFocus()
+
+    qtbot.keyClick(control(page, "Procedure", QComboBox), Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+
+    (asked,) = desk.answers.of("enqueue")
+    assert asked["procedure"] == "KeyExchange"
+    assert asked["parameters"] == {"seconds": "1.0"}
+
+
+def test_a_distillation_begins_with_the_last_light(page, desk):
+    page.start._kept.clear()
+    rows = (
+        payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/a.h5"),
+        payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/b.h5"),
+    )
+    desk.inject("queue", QueueState(rows))
+
+    page.start.choose("Distil")
+    QApplication.processEvents()
+
+    assert control(page, "Run file", QLineEdit).text() == "/runs/b.h5"
+    page.start._kept.clear()
+
+
+def test_an_exchange_is_paused_resumed_stopped_and_aborted(qtbot, page, desk):
+    page.redraw("queue", QueueState((EXCHANGE,)))
+    press(qtbot, page, "Pause")
+    page.redraw("queue", QueueState((replace(EXCHANGE, state="paused"),)))
+    press(qtbot, page, "Go on")
+    press(qtbot, page, "Stop early")
+    hold_down(qtbot, page, "Abort the run")
+
+    assert [topic for topic, _ in desk.answers.asked if topic != "procedures"] == ["pause", "resume", "stop", "abort"]
+    assert all(body == {"job": 9} for topic, body in desk.answers.asked if topic != "procedures")
+
+
+def test_a_distillation_can_be_aborted_alone(page):
+    page.redraw("queue", QueueState((replace(EXCHANGE, procedure="Distil", lane="worker"),)))
+
+    assert not control(page, "Pause").isEnabled()
+    assert not control(page, "Stop early").isEnabled()
+    assert control(page, "Abort the run").isEnabled()
+
+
+def test_runs_of_other_pages_are_left_alone(page):
+    page.redraw("queue", payloads.queue_state(rows=(payloads.queue_row(),)))
+
+    assert control(page, "Run: idle", Badge)
+    assert not control(page, "Abort the run").isEnabled()
+
+
+def test_the_report_is_written_where_the_operator_says(qtbot, page, desk, tmp_path):
+    path = tmp_path / "report.md"
+    qtbot.keyClick(page, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    (dialog,) = [one for one in page.findChildren(QFileDialog) if one.isVisible()]
+    assert not dialog.isModal()
+    name = dialog.findChild(QLineEdit)
+
+    name.setText(str(path))
+    qtbot.keyClick(name, Qt.Key.Key_Return)
+
+    text = path.read_text(encoding="utf-8")
+    assert "Bench: SIMULATED" in text
+    assert "| A-B | 6 |" in text
+    assert "learning round 4" in text
+    assert f"Written: {path}" in desk.notices
+
+
+def test_a_report_that_cannot_be_written_is_a_notice(page, desk, tmp_path):
+    page.export_report()
+    (dialog,) = [one for one in page.findChildren(QFileDialog) if one.isVisible()]
+
+    dialog.fileSelected.emit(str(tmp_path / "none" / "report.md"))
+    dialog.reject()
+
+    assert "cannot be written" in desk.notices[0]
+
+
+def test_a_replayed_report_says_so():
+    assert "replayed" in report(payloads.key_progress(source="replay"), None, mode="SIMULATED")
+
+
+# The page
+
+
+def test_another_panel_is_one_line(qtbot, desk, monkeypatch):
+    class Links:
+        NAME, TOPICS = "Links", frozenset({"links"})
+
+        def __init__(self, desk):
+            self.label = QLabel("nothing")
+
+        def widget(self):
+            return self.label
+
+        def redraw(self, topic, payload):
+            self.label.setText(payload)
+
+    monkeypatch.setattr(Key, "MORE", (Links,))
+    other = Key(desk)
+    qtbot.addWidget(other)
+
+    assert "links" in other.TOPICS
+    assert "links" not in Key.TOPICS
+    other.redraw("links", "A to B: good")
+
+    assert [one.text() for one in other.findChildren(QLabel)].count("A to B: good") == 1
+    assert [dock.windowTitle() for dock in other.panels()].count("Links") == 1
+
+
+def test_a_lost_owner_greys_everything(page):
+    page.stale(True)
+
+    assert all(summary(page, name).endswith("stale") for name in ("QBER", "Gain", "Key rate"))
+    assert control(page, "Key stores, stale", Table)
+
+
+@pytest.mark.parametrize("name, scale", [("light", 1.0), ("dark", 1.5), ("contrast", 2.0)])
+def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
+    before = qapp.font()
+    larger = QFont(before)
+    larger.setPointSizeF(10.0 * scale)
+    try:
+        qapp.setFont(larger)
+        theme.apply(qapp, theme.THEMES[name])
+        page.redraw("queue", QueueState((EXCHANGE,)))
+        page.retheme()
+        desk.ticked.emit()
+        for _ in range(4):
+            QApplication.processEvents()
+
+        assert clipped(page) == []
+        assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
+    finally:
+        qapp.setFont(before)
+        theme.apply(qapp, theme.THEMES["light"])
+        page.retheme()
+
+
+def test_drawing_stays_within_its_budget(page):
+    def draw(at):
+        blocks = (*BLOCKS, payloads.block_figures(block=7, qber_x=0.008 + 1e-5 * at))
+        page.redraw("key", payloads.key_progress(blocks=blocks, progress=0.01 * at, events=at, limits={"qber": 0.03}))
+        page.redraw("stores", payloads.store_states(stores=(payloads.store_state(spendable=100_000 + at),)))
+
+    assert least_median_s(draw, 0.025) <= 0.025
