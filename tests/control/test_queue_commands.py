@@ -337,3 +337,25 @@ def test_a_window_that_vanishes_leaves_its_queue_at_work_where_the_station_may_b
             other.await_state(endless, "aborted")
             with Run.open(str(row.path)) as run:
                 assert run.stop["reason"] == "aborted"
+
+
+@pytest.mark.slow
+def test_key_is_made_and_learned_with_in_one_queue(tmp_path):
+    with owning(tmp_path) as path, attached(path) as bench:
+        operator = Operator(bench)
+        bench.arm()
+        for pair in ("A-B", "A-C", "B-C"):
+            operator.enqueue("KeyExchange", pair=pair, seconds="1.0")
+        learning = operator.enqueue("Learn", rounds="2")
+
+        wait_for(lambda: all(row.state in ("done", "failed", "aborted") for row in operator.queue.rows), 240)
+
+        rows = operator.queue.rows
+        assert [(row.procedure, row.state) for row in rows if row.state != "done"] == []
+        assert sorted(row.procedure for row in rows) == ["Distil"] * 3 + ["KeyExchange"] * 3 + ["Learn"]
+        assert operator.row(learning).began > max(row.ended for row in rows if row.procedure == "Distil")
+        stores = [message.body for message in operator.heard if message.topic == "stores"][-1]
+        assert {(one.pair, one.party) for one in stores.stores} == {(pair, party) for pair in ("A-B", "A-C", "B-C") for party in pair.split("-")}
+        assert all(one.delivered > 0 and one.consumed > 0 for one in stores.stores)
+        assert any("round 1" in debit.purpose for debit in stores.debits)
+        assert any(message.topic == "learning" and message.body.state == "done" for message in operator.heard)
