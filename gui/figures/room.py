@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
 
@@ -52,13 +54,15 @@ def _strides() -> Iterable[int]:
         scale *= 10
 
 
-class Refit:
+class Refit(QObject):
     """Draws again when a chart has another size, or the text: room for texts is a share of both.
 
-    again: draws what there is.
+    page: whose charts these are, with which it ends.  again: draws what there is.
     """
 
-    def __init__(self, desk: Desk, charts: Sequence[Chart], again: Callable[[], None]) -> None:
+    def __init__(self, page: QObject, desk: Desk, charts: Sequence[Chart], again: Callable[[], None]) -> None:
+        super().__init__(page)
+        super().__init__(charts[0])
         self._charts, self._again = charts, again
         self._before: list[object] = []
         desk.ticked.connect(self._look)

@@ -67,7 +67,7 @@ class StartPanel(QWidget):
         self.stop.clicked.connect(self.stop_early)
         self.abort.held.connect(self.end)
         desk.control_changed.connect(self._enable)
-        desk.connected.connect(lambda here: self.reread() if here else None)
+        desk.connected.connect(self._came)
         self._enable()
 
     def _lay_out(self) -> None:
@@ -129,6 +129,10 @@ class StartPanel(QWidget):
             page.action("Pause or resume", self.pause_or_resume, "Ctrl+Shift+P")
 
     # What can be started
+
+    def _came(self, here: bool) -> None:
+        if here:
+            self.reread()
 
     def reread(self) -> None:
         """Ask the owner what can be started."""

@@ -59,7 +59,7 @@ class Key(Page):
         self.qber, self.gain, self.rate = QberChart(), GainChart(), KeyRateChart()
         self.stores, self.debits = Stores(), Debits()
         self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, proposed=self._proposed)
-        self._refit = Refit(desk, (self.qber, self.gain, self.rate), self._draw_again)
+        self._refit = Refit(self, desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
         self._drawn: Any = None
         self.more = [make(desk) for make in self.MORE]

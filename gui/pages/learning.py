@@ -29,7 +29,7 @@ class Learning(Page):
         self.task, self.clients = Task(), Clients()
         self.accuracy, self.loss, self.key = RoundChart("Accuracy", "%"), RoundChart("Loss"), KeyBars()
         self.qpu = QpuTable()
-        self._refit = Refit(desk, (self.accuracy, self.loss, self.key), self._draw_again)
+        self._refit = Refit(self, desk, (self.accuracy, self.loss, self.key), self._draw_again)
         self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", bench=False)
         self._docks: dict[str, QDockWidget] = {
             "New run": self.panel("New run", scrolled(self.start)),
