@@ -23,6 +23,8 @@ from .topics import RunSummary
 
 PATIENCE_S = 60.0
 """How long a file may take to be read; then it is given up."""
+LONG_S = {"export": 3600.0, "salvage": 600.0}
+"""The same for what goes through all of a file."""
 REPLAYING = ("replay", "replay_seek", "replay_pause", "replay_speed", "replay_stop")
 REQUESTS = ("runs", "run", "export", "salvage", "report", *REPLAYING)
 _LEAVE_S = 2.0
@@ -40,9 +42,13 @@ class RunDesk:
         self._link: Link | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, topic: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = PATIENCE_S) -> Any:
-        """Return the answer to one of REQUESTS. Raises what the request does; RunFileError where the reader ended or did not come to an end."""
+    def ask(self, topic: str, body: Mapping[str, Any] | None = None, *, timeout_s: float | None = None) -> Any:
+        """Return the answer to one of REQUESTS. Raises what the request does; RunFileError where the reader ended or did not come to an end.
+
+        timeout_s: by default what the request may take, a minute for most.
+        """
         link = self._linked()
+        timeout_s = LONG_S.get(topic, PATIENCE_S) if timeout_s is None else timeout_s
         try:
             return link.ask(topic, dict(body or {}), timeout_s=timeout_s)
         except (Timeout, BenchError) as error:
