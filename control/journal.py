@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 class Journal:
     """The events of one bench; for several threads.
 
-    folder: made with the first event.  The latest ten thousand events are at hand, those of earlier days included.
+    folder: made with the first event; without one nothing is written down.  The latest ten thousand events are at hand, those of earlier days included.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._turn = threading.Lock()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._failed = ""
-        for path in sorted(folder.glob("*.jsonl"))[-_DAYS_READ:]:
+        for path in sorted(folder.glob("*.jsonl"))[-_DAYS_READ:] if folder is not None else ():
             self._events.extend(events_of(path))
         self._last = max((event.number for event in self._events), default=0)
 
@@ -71,6 +71,8 @@ class Journal:
         return self._failed
 
     def _write(self, event: Event) -> None:
+        if self.folder is None:
+            return
         path = self.folder / f"{datetime.fromtimestamp(event.t, UTC):%Y-%m-%d}.jsonl"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

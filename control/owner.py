@@ -52,7 +52,7 @@ _IDLE_LOOK_S = 1.0
 class Owner:
     """One open bench and everything that guards it. Use `owning`.
 
-    folder: where run files go; the journal is kept in it, and the key stores beside it.
+    folder: where run files go; the journal of a shared bench is kept in it, and the key stores beside it.
     shared: others may control it, and this process does not.  tether: file that keeps a simulated bench alive, for the watchdog; -1 without one.
     """
 
@@ -60,7 +60,7 @@ class Owner:
         self.station, self.folder = station, folder
         self.instruments: Instruments
         self.runner: Runner
-        self.journal = Journal(folder / FOLDER)
+        self.journal = Journal(folder / FOLDER if shared else None)
         self.topics = Topics(self.journal.keep)
         self.queue = Queue(self.topics)
         self.controllers = Controllers(station.path, shared=shared)
