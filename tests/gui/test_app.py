@@ -97,7 +97,7 @@ def test_the_bench_is_seen_and_made_safe_also_where_its_owner_hangs(live: Window
 def test_a_bench_whose_owner_was_killed_is_opened_again(live: Window, qtbot: Any, tmp_path: Path) -> None:
     assert live.opening.owner is not None
     os.kill(live.opening.owner.pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: live.strip.owner.isVisible(), timeout=5000)
+    qtbot.waitUntil(live.strip.owner.isVisible, timeout=5000)
     qtbot.waitUntil(lambda: not (live.safety.guard is not None and live.safety.guard.watched), timeout=10_000)
 
     live.opening.start()
