@@ -62,7 +62,6 @@ class Refit(QObject):
 
     def __init__(self, page: QObject, desk: Desk, charts: Sequence[Chart], again: Callable[[], None]) -> None:
         super().__init__(page)
-        super().__init__(charts[0])
         self._charts, self._again = charts, again
         self._before: list[object] = []
         desk.ticked.connect(self._look)
