@@ -19,6 +19,8 @@ READS = frozenset(
 ALWAYS = frozenset({"to_safe"})
 """Methods that nobody is refused."""
 _NOT_REMOTE = frozenset({"close"})
+_MORE = {"Attenuator": frozenset({"home"})}
+"""Methods of adapters beyond their role: without homing, an attenuator that lost its power cannot be used, nor confirmed safe, from another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +62,4 @@ def members(role: str) -> Members:
                 (settable if member.fset else readable).add(name)
             elif inspect.isfunction(member):
                 (streams if "Generator" in str(member.__annotations__.get("return", "")) else methods).add(name)
-    return Members(frozenset(settable), frozenset(settable | readable), frozenset(methods), frozenset(streams))
+    return Members(frozenset(settable), frozenset(settable | readable), frozenset(methods) | _MORE.get(role, frozenset()), frozenset(streams))

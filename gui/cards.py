@@ -23,6 +23,7 @@ from .quantity import QuantityField
 SET_S = 60.0
 """Longest wait for a device that moves."""
 ACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Attenuator": (("Home", "Home", "home"),),
     "PolarisationController": (("Home", "Home", "home"),),
     "BiasController": (("Working point", "Find the working point of", "calibrate"),),
     "TagSource": (("Set up inputs", "Set up the inputs of", "configure_inputs"),),

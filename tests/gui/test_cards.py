@@ -144,6 +144,12 @@ def test_paddles_are_homed_where_the_role_has_that(qtbot, cards, desk):
     assert desk.answers.of("call")[0]["member"] == "home"
 
 
+def test_an_attenuator_that_lost_its_position_is_homed(qtbot, cards, desk):
+    press(qtbot, cards, "Home voa_a")
+
+    assert desk.answers.of("call") == [{"name": "voa_a", "member": "home", "args": [], "kwargs": {}}]
+
+
 def test_a_member_with_numbers_is_a_call():
     assert request("snspd", "set_bias:2", 18e-6) == ("call", {"name": "snspd", "member": "set_bias", "args": [2, 18e-6], "kwargs": {}})
     assert request("laser", "emission", True) == ("set", {"name": "laser", "member": "emission", "value": True})
