@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("acquisition", "cli", "control", "core", "instruments", "mocks", "postprocess", "protocols")
+ROOMS = ("acquisition", "cli", "control", "core", "gui", "instruments", "mocks", "postprocess", "protocols")
 HEAVY = ("torch", "qiskit", "numba", "scipy", "pymeasure", "pyvisa", "PySide6", "matplotlib", "pandas", "h5py", "sklearn", "zmq", "rich", "numpy", "pydantic")
 
 

@@ -82,7 +82,7 @@ def station_state(**changes: Any) -> topics.StationState:
     missing = calibration_state(name="dark counts", procedure="DarkCounts", state="missing", text="never taken", taken=0.0, until=0.0)
     made = topics.StationState(
         name="sagnac-demo",
-        path="/home/op/station.toml",
+        path="/data/lab/station.toml",
         sha256="ab" * 32,
         mode="SIMULATED",
         instruments=(laser_state(), instrument_state(), lost, detector_state()),
@@ -171,7 +171,7 @@ def store_state(**changes: Any) -> topics.StoreState:
 
 def store_states(**changes: Any) -> topics.StoreStates:
     stores = (store_state(), store_state(party="B"), store_state(pair="A-C", spendable=16_384))
-    return _with(topics.StoreStates("/home/op/store", NOW, stores, (debit(), debit(t=NOW - 60, purpose="learning round 3"))), changes)
+    return _with(topics.StoreStates("/data/lab/store", NOW, stores, (debit(), debit(t=NOW - 60, purpose="learning round 3"))), changes)
 
 
 def client_figures(**changes: Any) -> topics.ClientFigures:

@@ -281,4 +281,4 @@ def test_a_row_is_found_by_the_instrument_an_error_names():
     now = station()
 
     assert arming_rows.row_of("snspd", now) == 2
-    assert arming_rows.row_of("/home/op/station.toml", now) is None
+    assert arming_rows.row_of("/data/lab/station.toml", now) is None

@@ -208,7 +208,7 @@ def test_what_is_no_text_or_not_there_is_refused_by_name(tmp_path):
 def test_a_toml_fault_is_found_at_the_line_that_the_message_names():
     error = {"error": {"where": "/tmp/x/lab.toml", "message": "this is no TOML: Expected '=' (at line 3, column 5)", "remedy": "Mend that place."}}
 
-    found = checked(error, Path("/tmp/x/lab.toml"), Path("/home/op/lab.toml"))
+    found = checked(error, Path("/tmp/x/lab.toml"), Path("/data/lab/lab.toml"))
 
     assert (found.valid, found.line) == (False, 3)
     assert found.text == "lab.toml: this is no TOML: Expected '=' (at line 3, column 5). Mend that place."
