@@ -10,6 +10,7 @@ from .. import words
 
 _UNITS = {"v": "V", "s": "s", "hz": "Hz", "db": "dB", "deg": "deg", "degc": "°C", "w": "W", "ps": "ps", "ns": "ns", "bit": "bit"}
 _LABELS = {
+    "arms": "Arm",
     "chi2": "Reduced chi²",
     "clockwise": "Clockwise train",
     "counter": "Counter-clockwise train",
@@ -19,11 +20,14 @@ _LABELS = {
     "d2_expected": "D2, expected",
     "duration": "Measured for",
     "er": "Extinction ratio",
+    "input": "Input attenuator",
+    "mu": "Photons per pulse",
     "null": "Darkest at",
     "offset": "Bright fringe of D1",
     "v_pi": "Half-wave voltage",
     "worst": "Largest deviation",
 }
+_WHOLE = {"preamble.e_x": "QBER X before", "preamble.e_y": "QBER Y before", "seconds": "Seconds of light"}
 _NOT_SHOWN = ("calibration.", "selection.", "alignment.", "phases.")
 """What is told elsewhere, or twice."""
 _SCALED = ("Hz", "s", "V", "W")
@@ -61,6 +65,8 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _label(head: str) -> str:
+    if head in _WHOLE:
+        return _WHOLE[head]
     whole, _, part = head.partition(".")
     label = _LABELS.get(whole, whole.replace("_", " ").capitalize())
     return f"{label}, {part.replace('_', ' ').replace('.', ', ')}" if part else label

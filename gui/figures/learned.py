@@ -18,6 +18,7 @@ from ..plots import Chart
 from ..tables import Cell, Column, Table
 from .facts import Lines
 from .gauge import bits
+from .live import LiveChart
 from .room import whole_ticks, with_names
 
 Floats = NDArray[np.float64]
@@ -38,7 +39,7 @@ _MOST_CLIENTS = 4
 """Whose curves are drawn; the table has all of them. There are five looks, and sixteen curves on a page."""
 
 
-class RoundChart(Chart):
+class RoundChart(LiveChart):
     """One figure of the shared model and of each client, by round."""
 
     def __init__(self, name: str, unit: str = "") -> None:
@@ -59,7 +60,7 @@ class RoundChart(Chart):
             self.set_ranges(y=(low - room, high + room))
 
 
-class KeyBars(Chart):
+class KeyBars(LiveChart):
     """Key that each round used, stacked by pair."""
 
     def __init__(self) -> None:

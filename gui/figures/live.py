@@ -12,11 +12,13 @@ from ..theme import current
 
 
 class LiveChart(Chart):
-    """A chart with REPLAY above it while a run file is played, and the word stale while nothing new came."""
+    """A chart that says above it that nothing came yet, that a run file is played (REPLAY), or that nothing new came (stale)."""
 
     def __init__(self, name: str, **axes: Any) -> None:
         self._source: Source = "live"
+        self._empty = True
         super().__init__(name, **axes)
+        self._entitle()
 
     def set_source(self, source: Source) -> None:
         """Say where the data come from."""
@@ -35,8 +37,20 @@ class LiveChart(Chart):
         super().retheme()
         self._entitle()
 
+    def clear(self) -> None:
+        """Take everything away."""
+        super().clear()
+        self._empty = True
+        self._entitle()
+
+    def _summarise(self) -> None:
+        if self._empty:
+            self._empty = False
+            self._entitle()
+        super()._summarise()
+
     def _entitle(self) -> None:
-        words = (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
+        words = (["no data yet"] if self._empty else []) + (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
         colour = current().muted if self._stale else current().series[3]
         self.plot.setTitle(", ".join(words) or None, color=colour, size=f"{QApplication.font().pointSizeF():g}pt")
 

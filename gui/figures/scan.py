@@ -17,6 +17,7 @@ from .areas import scrolled
 from .facts import Facts
 from .found import found, text
 from .live import LiveChart
+from .room import with_names
 
 Floats = NDArray[np.float64]
 _COLUMN = re.compile(r"(.*?)(?: \(([^)]*)\))?")
@@ -66,7 +67,7 @@ class Scan(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.chart = LiveChart("Scan", x="Setting", y="Value")
+        self.chart = LiveChart("Scan", x="Setting", y="Value", ends_right=True)
         self.result = Facts("Result of the scan")
         self._below = scrolled(self.result)
         self._errors: dict[str, pg.ErrorBarItem] = {}
@@ -94,9 +95,20 @@ class Scan(QWidget):
             self.chart.set_curve(one.name, x, y, series=number, points=len(now.rows) <= _MOST_SYMBOLS)
             if one.sigma is not None and len(now.rows):
                 self._errors[one.name].setData(x=now.rows[:, 0], y=now.rows[:, one.at], height=2.0 * now.rows[:, one.sigma])
+        self._fit(now)
         results = found(now.result) if now.over else []
         self._below.setVisible(bool(results))
         self.result.show_facts([(one.label, text(one)) for one in results])
+
+    def _fit(self, now: ScanRows) -> None:
+        """Show all points, and the names of the curves on the right."""
+        x, y = now.rows[:, :1], now.rows[:, [one.at for one in self._series]]
+        if not (np.isfinite(x).any() and np.isfinite(y).any()):
+            return
+        low, high, least, most = (float(one) for one in (np.nanmin(x), np.nanmax(x), np.nanmin(y), np.nanmax(y)))
+        margin, room = 0.02 * (high - low) or 0.5, 0.06 * (most - least) or 0.02 * abs(most) or 0.5
+        names = [one.name for one in self._series]
+        self.chart.set_ranges(x=with_names(self.chart, low - margin, high + margin, names), y=(least - room, most + room))
 
     def _begin(self, now: ScanRows) -> None:
         """Take the axes of another scan."""
