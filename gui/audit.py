@@ -37,6 +37,7 @@ def audit(root: QWidget) -> list[str]:
         *(f"{_name(one)}: not reached by Tab" for one in interactive if one.isEnabled() and not one.focusPolicy() & Qt.FocusPolicy.TabFocus),
         *(f"{_name(one)}: {one.width()}x{one.height()} px" for one in interactive if min(one.width(), one.height()) < LEAST_PX),
         *_cut(shown),
+        *_low(interactive),
         *_buddies(shown),
         *_order(root, interactive),
         *contrast_findings(theme.current()),
@@ -76,6 +77,19 @@ def _cut(shown: Sequence[QWidget]) -> list[str]:
             found.append(f"{_name(one)}: text of {width} px in {one.width()} px")
         if wraps and one.heightForWidth(one.width()) > one.height() + 1:
             found.append(f"{_name(one)}: text of {one.heightForWidth(one.width())} px in a height of {one.height()} px")
+    return found
+
+
+def _low(interactive: Sequence[QWidget]) -> list[str]:
+    """Return fields and buttons that are lower than their text, or whose text has no room beside it."""
+    found = []
+    for one in interactive:
+        text = one.findChild(QLineEdit) if isinstance(one, QAbstractSpinBox) else None
+        written = isinstance(one, QLineEdit | QAbstractSpinBox | QComboBox) or (isinstance(one, QAbstractButton) and bool(one.text()))
+        if written and one.height() < one.fontMetrics().height():
+            found.append(f"{_name(one)}: text of {one.fontMetrics().height()} px in a height of {one.height()} px")
+        if text is not None and text.width() < one.width() / 2:
+            found.append(f"{_name(one)}: {text.width()} px for the text of a field of {one.width()} px")
     return found
 
 

@@ -109,6 +109,8 @@ class Form(QWidget):
         field.setMinimumHeight(24)
         field.setLocale(QLocale.c())
         field.installEventFilter(self._guard)
+        if isinstance(field, QAbstractSpinBox) and (inside := field.findChild(QLineEdit)) is not None:
+            inside.setTextMargins(4, 0, 4, 0)
         title = self._inputs.labels.get(_PREFIX + asked.name)
         if title is not None:
             title.setTextFormat(plain().textFormat())

@@ -65,7 +65,7 @@ class SafeButton(QPushButton):
         self.setIconSize(QSize(side, side))
         self.setStyleSheet(
             f"QPushButton#safe {{ background: {now.trip}; color: {now.on_trip}; border: 2px solid {now.trip}; border-radius: 4px; padding: 4px 14px;"
-            f" min-height: {LEAST_PX - 12}px; min-width: {LEAST_PX}px; }}"
+            f" min-height: {max(LEAST_PX - 12, side)}px; min-width: {max(LEAST_PX, side + self.fontMetrics().horizontalAdvance(self.text()) + 8)}px; }}"
             f" QPushButton#safe:focus {{ outline: 2px solid {now.on_trip}; }}"
             f" QPushButton#safe:pressed {{ background: #7A0016; }}"
         )

@@ -7,17 +7,18 @@ from pathlib import Path
 from .theme import Theme
 
 _SHEET = """
-QPushButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 3px; padding: 3px 10px; min-height: 16px; }}
+QPushButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 3px; padding: 3px 10px; min-height: {button}px; }}
 QPushButton:hover {{ border-color: {ok}; }}
 QPushButton:pressed, QPushButton:checked {{ background: {selection}; color: {on_selection}; }}
 QPushButton:disabled {{ color: {muted}; border-style: dashed; }}
 QPushButton:focus {{ border: 2px solid {ok}; padding: 2px 9px; }}
 QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {base}; }}
-QLineEdit, QAbstractSpinBox, QComboBox {{ min-height: 20px; }}
+QLineEdit, QAbstractSpinBox, QComboBox {{ min-height: {field}px; }}
 QLineEdit:focus, QAbstractSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {ok}; padding: 0px 3px; }}
-QAbstractSpinBox QLineEdit {{ border: none; padding: 0px; min-height: 0px; }}
+QAbstractSpinBox QLineEdit {{ border: none; background: transparent; padding: 0px 5px; min-height: 0px; }}
 QTableView, QListView, QTreeView {{ border: 1px solid {line}; background: {base}; gridline-color: {line}; }}
 QTableView:focus, QListView:focus, QTreeView:focus {{ border: 2px solid {ok}; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ subcontrol-origin: border; width: 0px; }}
 QComboBox {{ border: 1px solid {line}; border-radius: 3px; padding: 1px 4px; background: {raised}; color: {text}; }}
 QComboBox:focus {{ border: 2px solid {ok}; padding: 0px 3px; }}
 QComboBox:disabled {{ color: {muted}; }}
@@ -34,11 +35,11 @@ Strip, SafePanel, Notices, FirstLight, SmallStrip {{ border: 1px solid {line}; b
 """
 
 
-def sheet(theme: Theme, side: int) -> str:
-    """Return the style sheet of a theme.  side: of a check box, pixels."""
+def sheet(theme: Theme, line: int) -> str:
+    """Return the style sheet of a theme.  line: height of a line of text, pixels; a height that is given here counts more than what a widget asks for."""
     here = Path(__file__).parent
-    dark_tick = theme.on_selection == "#000000"
     colours = {name: getattr(theme, name) for name in ("text", "muted", "ground", "base", "raised", "line", "selection", "on_selection", "ok")}
-    tick = here / ("tick-black.svg" if dark_tick else "tick-white.svg")
+    tick = here / ("tick-black.svg" if theme.on_selection == "#000000" else "tick-white.svg")
     arrow = here / ("arrow-dark.svg" if theme.name == "light" else "arrow-light.svg")
-    return _SHEET.format(**colours, side=side, tick=tick.as_posix(), arrow=arrow.as_posix())
+    sizes = {"side": max(14, line - 2), "button": max(16, line), "field": max(20, line + 2)}
+    return _SHEET.format(**colours, **sizes, tick=tick.as_posix(), arrow=arrow.as_posix())

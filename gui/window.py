@@ -253,7 +253,7 @@ class Window(QMainWindow):
         font = app.font()
         font.setPointSizeF(self._point_size * self.text_size / 100)
         app.setFont(font)
-        app.setStyleSheet(sheet.sheet(theme.current(), max(14, QFontMetrics(QApplication.font()).height() - 2)))
+        app.setStyleSheet(sheet.sheet(theme.current(), QFontMetrics(font).height()))
         for page in self.pages:
             page.retheme()
         for widget in self.findChildren(QWidget):

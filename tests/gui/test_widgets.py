@@ -12,7 +12,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from heliograph.gui import access, guarded, theme, words
+from heliograph.gui import access, guarded, sheet, theme, words
 from heliograph.gui.badges import Badge, Value
 from heliograph.gui.forms import Form, mnemonics
 from heliograph.gui.hold import HoldButton
@@ -278,3 +278,15 @@ def test_no_mnemonic_is_given_twice() -> None:
 
     assert len(letters) == len(set(letters))
     assert marked[2].replace("&&", "\0").replace("&", "").replace("\0", "&") == "R&D:"
+
+
+def test_what_stands_in_a_field_can_be_seen_with_the_edges_of_the_theme(qtbot: Any, qapp: QApplication, appearance: str) -> None:
+    qapp.setStyleSheet(sheet.sheet(theme.current(), 16))
+    form = Form(procedure_form())
+    qtbot.addWidget(form)
+    form.resize(400, 300)
+    form.show()
+
+    for name in ("duration_s", "points"):
+        field: Any = form.field(name)
+        assert field.lineEdit().width() > field.width() / 2
