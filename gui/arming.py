@@ -17,6 +17,7 @@ from .badges import Badge, Value, plain
 from .cards import SET_S, request
 from .desk import Desk
 from .flow import Flow
+from .forms import WheelGuard
 from .guarded import guarded
 from .hold import HoldButton
 from .quantity import QuantityEdit, typed
@@ -90,6 +91,8 @@ class Arming(QWidget):
 
     def _arrange(self) -> None:
         self.which.setAccessibleName("Attenuator to lower")
+        self._guard = WheelGuard(self)
+        self.which.installEventFilter(self._guard)
         self.stop.setAccessibleName("Stop lowering")
         self.stop.setAutoDefault(False)
         self.reset.hide()

@@ -218,13 +218,19 @@ class Card(QWidget):
     def _allow(self) -> None:
         """Let only the window that controls the bench change something; the way to the safe state is open to everybody."""
         may, why = self.desk.controls, self.desk.view_only_why
-        changing: list[QWidget] = [button for button in self.buttons if button is not self.safe]
-        for row in self.rows.values():
-            changing += [row.edit] if isinstance(row, QuantityField) else [row.on, row.off] if isinstance(row, Switch) else []
-        for widget in changing:
+        for widget in self.controls():
+            if widget is self.safe:
+                continue
             widget.setEnabled(may)
             if not may:
                 widget.setToolTip(why)
+
+    def controls(self) -> list[QWidget]:
+        """Return what takes the focus, as it is read."""
+        found: list[QWidget] = []
+        for row in self.rows.values():
+            found += [row.edit] if isinstance(row, QuantityField) else [row.on, row.off] if isinstance(row, Switch) else []
+        return [*found, *self.buttons]
 
     # What is asked
 
@@ -364,6 +370,10 @@ class Cards(QScrollArea):
         for card in self.grid.cards.values():
             card.setParent(self.grid)
             card.show()
+
+    def controls(self) -> list[QWidget]:
+        """Return what takes the focus, card after card."""
+        return [widget for card in self.grid.cards.values() for widget in card.controls()]
 
     def go_to(self, name: str) -> bool:
         """Mark the card of an instrument, bring it into view and put the focus on its first control; say whether there is one."""

@@ -18,6 +18,7 @@ from .schematic_text import LIGHT, NO_LIGHT, UNKNOWN_LIGHT, Told, told
 
 _WIDEST = ("-99.9 dBm", "loss 60.0 dB", "999 kHz")
 _WIDEST_BESIDE = ("-99.9 dBm", "999 kHz", "18.0 µA")
+_WIDEST_TAGGER = ("99.9 Mtag/s", "9999 gaps")
 _LINES = 4
 _STRETCH = 1.5
 _ARROWS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
@@ -238,7 +239,8 @@ class Canvas(QWidget):
 
     def _text_width(self, button: ElementButton) -> float:
         told = button.told.values if button.told is not None else ()
-        widest = max(map(self.scale.metrics.horizontalAdvance, (*told, *(_WIDEST_BESIDE if button.beside else _WIDEST))))
+        usual = _WIDEST_TAGGER if button.element.kind == "tagger" else _WIDEST_BESIDE if button.beside else _WIDEST
+        widest = max(map(self.scale.metrics.horizontalAdvance, (*told, *usual)))
         return max(widest, self.scale.bold_metrics.horizontalAdvance(schematic_text.label(button.element)))
 
     def go(self, start: ElementButton, right: int, down: int) -> None:
@@ -336,11 +338,14 @@ class Schematic(QScrollArea):
         """Show a station as it is now.  counts: of the run that is on."""
         self.canvas.show_elements(schematic_layout.joined(station.elements), {one.name: one for one in station.instruments}, counts)
 
+    def controls(self) -> list[QWidget]:
+        """Return the elements along the light."""
+        return [self.canvas.buttons[name] for name in self.canvas.drawing.spots]
+
     def focus_first(self) -> None:
         """Put the focus on the first element."""
-        for name in self.canvas.drawing.spots:
-            self.canvas.buttons[name].setFocus(Qt.FocusReason.ShortcutFocusReason)
-            break
+        for button in self.controls()[:1]:
+            button.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def set_stale(self, stale: bool) -> None:
         """Grey everything while it may be out of date."""

@@ -103,7 +103,7 @@ def _detector(element: Element, driven: Iterable[InstrumentState], counts: Count
 def _tagger(_element: Element, _driven: Iterable[InstrumentState], counts: CountRates | None) -> list[str]:
     if counts is None:
         return ["no run"]
-    return [f"{words.scaled(counts.tags_hz, 'tag/s')}", f"{counts.gaps} gaps" if counts.gaps else "no gaps"]
+    return [f"{words.scaled(counts.tags_hz, 'tag/s')}", {0: "no gaps", 1: "1 gap"}.get(counts.gaps, f"{counts.gaps} gaps")]
 
 
 def _quantities(driven: Iterable[InstrumentState]) -> Iterable[Quantity]:

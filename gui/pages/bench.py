@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QTabWidget
+from PySide6.QtWidgets import QAbstractItemView, QComboBox, QDockWidget, QTabWidget, QWidget
 
 from ...control.topics import CountRates, Element, StationState
 from .. import layout, words
@@ -19,6 +20,8 @@ from ..interlock_list import Interlocks
 from ..schematic import Schematic
 from ..station_editor import StationEditor
 from .page import BOTTOM, RIGHT, TOP, Page
+
+_SETTLED_DRAWS = 2
 
 
 class Bench(Page):
@@ -33,7 +36,8 @@ class Bench(Page):
         self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
-        self._fitted = False
+        self._draws = 0
+        self._chained: tuple[object, ...] = ()
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
             "Optical path": self.panel("Optical path", self.schematic, TOP),
@@ -85,18 +89,33 @@ class Bench(Page):
         self.arming.show_station(now)
         self.calibrations.show_station(now)
         self.editor.show_station(now)
+        self._chain(now)
         self._fit_drawing()
 
     def _fit_drawing(self) -> None:
-        """Give the drawing the height that it needs, once, where the operator has not arranged the panels."""
-        if self._fitted or not self.schematic.isVisible():
-            return
-        self._fitted = True
-        if self.desk.settings.contains(layout.key(self.NAME)):
+        """Give the drawing the height that it needs, where the operator has not arranged the panels."""
+        self._draws += self.schematic.isVisible()
+        # At the first drawing the page may still be on its way to its size.
+        if self._draws != _SETTLED_DRAWS or self.desk.settings.contains(layout.key(self.NAME)):
             return
         dock = self._docks["Optical path"]
         needed = self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height()
         self.resizeDocks([dock], [min(needed, round(0.6 * self.height()))], Qt.Orientation.Vertical)
+
+    def _chain(self, now: StationState) -> None:
+        """Let Tab go through the page as it is read: the drawing along the light, the cards, then the other panels."""
+        shown = (tuple(one.name for one in now.elements), tuple((one.name, len(one.quantities)) for one in now.instruments))
+        if shown == self._chained:
+            return
+        self._chained = shown
+        inside = {"Optical path": self.schematic.controls(), "Instruments": self.cards.controls()}
+        found: list[QWidget] = []
+        for name, dock in self._docks.items():
+            title = dock.titleBarWidget()
+            found += _reached(title) if title is not None else []
+            found += inside[name] if name in inside else [one for one in _reached(dock) if title is None or not title.isAncestorOf(one)]
+        for one, after in pairwise(found):
+            self.setTabOrder(one, after)
 
     def _draw_safety(self, now: Mapping[str, Any]) -> None:
         self.arming.show_safety(now)
@@ -145,3 +164,10 @@ class Bench(Page):
         self._docks["Instruments"].show()
         self._docks["Instruments"].raise_()
         self.cards.go_to(element.driven_by[at])
+
+
+def _reached(inside: QWidget) -> list[QWidget]:
+    """Return the controls in a panel that Tab goes to, in the order in which they were put there."""
+    found = [one for one in inside.findChildren(QWidget) if one.focusPolicy() & Qt.FocusPolicy.TabFocus]
+    whole = [one for one in found if isinstance(one, QComboBox | QAbstractItemView)]
+    return [one for one in found if not any(other.isAncestorOf(one) for other in whole if other is not one)]
