@@ -1,0 +1,184 @@
+"""The run files of the bench: a table with filters, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from ...control.topics import RunSummary
+from .. import words
+from ..badges import Value
+from ..fields import labelled
+from ..figures.start import spoken
+from ..flow import Flow
+from ..tables import Cell, Column, Row
+from ..wide_table import WideTable
+
+_COLUMNS = (
+    Column("Begun"),
+    Column("Procedure"),
+    Column("State"),
+    Column("Took", number=True),
+    Column("Bench"),
+    Column("Tags", number=True),
+    Column("Gaps", number=True),
+    Column("Purpose", wide=True),
+    Column("Run"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is shown; an empty text means any."""
+
+    text: str = ""
+    procedure: str = ""
+    state: str = ""
+    bench: str = ""
+    day: str = ""
+
+    def takes(self, run: RunSummary) -> bool:
+        """Say whether a run is shown."""
+        told = " ".join((run.run, run.procedure, run.operator, run.purpose, run.station, run.why, *run.numbers)).lower()
+        return (
+            (not self.procedure or run.procedure == self.procedure)
+            and (not self.state or run.state == self.state)
+            and (not self.bench or bench_of(run) == self.bench)
+            and (not self.day or day_of(run).startswith(self.day))
+            and all(word in told for word in self.text.lower().split())
+        )
+
+
+def bench_of(run: RunSummary) -> str:
+    """Return whether a run is of simulated instruments."""
+    return "simulated" if run.simulated else "real"
+
+
+def day_of(run: RunSummary) -> str:
+    """Return the day on which a run began, as this computer's clock has it: YYYY-MM-DD."""
+    return words.clock(run.begun, date=True)[:10]
+
+
+def cells(run: RunSummary) -> Row:
+    """Return the cells of a run."""
+    return (
+        Cell(words.clock(run.begun, date=True), order=run.begun),
+        spoken(run.procedure) if run.procedure else words.UNKNOWN,
+        Cell(run.state, word=run.state),
+        Cell(words.duration(run.seconds), order=run.seconds or 0.0),
+        Cell(bench_of(run), word=bench_of(run)),
+        Cell(words.count(run.tags), order=run.tags),
+        Cell(words.count(run.gaps), order=run.gaps),
+        run.purpose or run.why,
+        run.run,
+    )
+
+
+class RunList(QWidget):
+    """Filters above the table of runs; the key of a row is its path.  again: asks the owner for the list."""
+
+    chosen = Signal()
+
+    def __init__(self, again: Callable[[], None], picked: Callable[[str], None]) -> None:
+        super().__init__()
+        self.runs: dict[str, RunSummary] = {}
+        self.text, self.day = QLineEdit(), QLineEdit()
+        self.procedure, self.state, self.bench = QComboBox(), QComboBox(), QComboBox()
+        self.all, self.again, self.shown = QPushButton("Show a&ll"), QPushButton("Rea&d again"), Value("Runs shown", "0")
+        self.table = WideTable("Runs", _COLUMNS, picked)
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
+        self.all.clicked.connect(self.reset)
+        self.again.clicked.connect(lambda _=False: again())
+        self._lay_out()
+        self.retheme()
+
+    def _lay_out(self) -> None:
+        bar = QWidget()
+        flow = Flow(bar, 10)
+        fields: tuple[tuple[str, str, QLineEdit | QComboBox, str], ...] = (
+            ("Sea&rch", "Search the runs", self.text, "words, Ctrl+F"),
+            ("Da&y", "Day of the runs", self.day, "2026-11-20"),
+            ("&Procedure", "Procedure of the runs", self.procedure, ""),
+            ("S&tate", "State of the runs", self.state, ""),
+            ("&Bench", "Bench of the runs", self.bench, ""),
+        )
+        for label, name, field, hint in fields:
+            field.setAccessibleName(name)
+            field.setMinimumHeight(24)
+            if isinstance(field, QLineEdit):
+                field.setPlaceholderText(hint)
+                field.setClearButtonEnabled(True)
+                field.textChanged.connect(lambda _: self._fill())
+            else:
+                field.addItem("all", "")
+                field.setMinimumContentsLength(9)
+                field.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+                field.currentIndexChanged.connect(lambda _: self._fill())
+            flow.addWidget(labelled(label, field))
+        self.all.setAccessibleName("Show all runs")
+        self.again.setAccessibleName("Read the runs again")
+        for widget in (self.all, self.again, self.shown):
+            widget.setMinimumHeight(24)
+            flow.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(bar)
+        layout.addWidget(self.table, 1)
+
+    def retheme(self) -> None:
+        """Take another text size: some words fit into the fields."""
+        letter = self.text.fontMetrics().averageCharWidth()
+        self.text.setMinimumWidth(letter * 20)
+        self.day.setMinimumWidth(letter * 16)
+
+    # What is shown
+
+    def show_runs(self, runs: Sequence[RunSummary]) -> None:
+        """Take the list."""
+        self.runs = {run.path: run for run in sorted(runs, key=lambda one: one.begun, reverse=True)}
+        for field, values in (
+            (self.procedure, {run.procedure for run in runs}),
+            (self.state, {run.state for run in runs}),
+            (self.bench, {"simulated", "real"}),
+        ):
+            known = {field.itemData(at) for at in range(field.count())}
+            for value in sorted(values - known - {""}):
+                field.addItem(spoken(value) if field is self.procedure else value, value)
+        self._fill()
+
+    def wanted(self) -> Wanted:
+        """Return what the fields say."""
+        chosen = [str(field.currentData() or "") for field in (self.procedure, self.state, self.bench)]
+        return Wanted(self.text.text(), chosen[0], chosen[1], chosen[2], self.day.text().strip())
+
+    def _fill(self) -> None:
+        wanted = self.wanted()
+        kept = [run for run in self.runs.values() if wanted.takes(run)]
+        self.table.set_rows([cells(run) for run in kept], [run.path for run in kept])
+        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self.runs))} runs")
+        self.chosen.emit()
+
+    def reset(self) -> None:
+        """Show all runs."""
+        self.text.clear()
+        self.day.clear()
+        for field in (self.procedure, self.state, self.bench):
+            field.setCurrentIndex(0)
+
+    def found(self, wanted: str) -> RunSummary | None:
+        """Return the run of a path or of an id."""
+        return self.runs.get(wanted) or next((run for run in self.runs.values() if run.run == wanted or run.path.endswith(f"/{wanted}.h5")), None)
+
+    def choose(self, run: RunSummary) -> None:
+        """Select a run, shown or not."""
+        if run.path not in self.table.model_of_rows.keys:
+            self.reset()
+        self.table.choose(run.path)
+        self.table.scrollTo(self.table.currentIndex())
+
+    def selected(self) -> list[RunSummary]:
+        """Return the selected runs, in their order."""
+        return [self.runs[path] for path in self.table.chosen() if path in self.runs]

@@ -1,0 +1,176 @@
+"""The figures of a run from its file, in the widgets that show live ones; they are marked REPLAY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
+
+from ...control.topics import REPLAYED, CountRates, KeyProgress, SlotHistogram
+from ..badges import plain
+from ..desk import Desk
+from ..figures.arrivals import Arrivals
+from ..figures.blocks import GainChart, QberChart, chosen
+from ..figures.coincidences import CoincidenceMatrix
+from ..figures.history import History
+from ..figures.rates import RateBars, RateStrip
+from ..figures.room import Refit
+from ..figures.scan import Scan
+from ..figures.stage import Stage
+
+_LEAST_LINES = 15
+"""Height of a figure in lines of text; of more figures than fit the rest is scrolled to."""
+_LEAST_LETTERS = 44
+
+
+class RunFigures(QScrollArea):
+    """The figures that a run has, side by side."""
+
+    def __init__(self, page: QObject, desk: Desk) -> None:
+        super().__init__()
+        self.history = History()
+        self.bars, self.strip, self.arrivals, self.matrix, self.scan = RateBars(), RateStrip(), Arrivals(), CoincidenceMatrix(), Scan()
+        self.stage, self.qber, self.gain = Stage(), QberChart(), GainChart()
+        self._key: KeyProgress | None = None
+        self._last: dict[str, Any] = {}
+        charts = (self.scan.chart, self.bars, self.strip.chart, self.arrivals.chart, self.matrix.chart, self.qber, self.gain)
+        self._refit = Refit(page, desk, charts, self._draw_again)
+        self._nothing = plain("Choose a run: its figures stand here.", wrap=True)
+        self._all: dict[str, QWidget] = {
+            "scan": self.scan, "bars": self.bars, "strip": self.strip, "histogram": self.arrivals, "coincidences": self.matrix,
+            "stage": self.stage, "qber": self.qber, "gain": self.gain,
+        }  # fmt: skip
+        self._shown: list[str] = []
+        self._columns = 0
+        inside = QWidget()
+        whole = QVBoxLayout(inside)
+        whole.setContentsMargins(0, 0, 0, 0)
+        self._grid = QGridLayout()
+        whole.addWidget(self._nothing)
+        whole.addLayout(self._grid, 1)
+        for widget in self._all.values():
+            widget.setParent(inside)
+            widget.hide()
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.arrivals.gate_asked.connect(self._keep_gate)
+        self._notice = desk.notice
+        desk.hear("counts", self._remember)
+
+    def begin(self, why: str = "") -> None:
+        """Take everything away.  why: what to say instead."""
+        self.history = History()
+        self._key = None
+        self._last.clear()
+        self._nothing.setText(why or "This run has no figures.")
+        self._show([])
+
+    def show_finals(self, finals: Mapping[str, Any]) -> None:
+        """Show the last state of every topic of a run."""
+        self.begin()
+        if "counts" in finals:
+            self._remember(finals["counts"])
+        for topic in sorted(set(finals) & REPLAYED):
+            self.show_topic(topic, finals[topic])
+
+    def show_topic(self, topic: str, payload: Any) -> None:
+        """Draw what was replayed of a topic; what is live is not of this page."""
+        if payload.source != "replay":
+            return
+        self._last[topic] = payload
+        draw: dict[str, Callable[[Any], list[str]]] = {
+            "counts": self._draw_counts,
+            "histogram": self._draw_histogram,
+            "coincidences": self._draw_matrix,
+            "scan": self._draw_scan,
+            "key": self._draw_key,
+        }
+        wanted = {*self._shown, *draw[topic](payload)}
+        if wanted != set(self._shown):
+            self._show([name for name in self._all if name in wanted])
+
+    def _draw_again(self) -> None:
+        """Draw once more in the room that there is now: texts take a part of it."""
+        for topic, payload in list(self._last.items()):
+            self.show_topic(topic, payload)
+
+    def _remember(self, now: CountRates) -> None:
+        if now.source == "replay":
+            self.history.add(now.run, now.source, now.t_s, now.names, now.rates_hz)
+
+    def _draw_counts(self, now: CountRates) -> list[str]:
+        self.bars.set_source(now.source)
+        self.bars.show_rates(now)
+        self.strip.show_history(self.history, now)
+        return ["bars", "strip"]
+
+    def _draw_histogram(self, now: SlotHistogram) -> list[str]:
+        self.arrivals.show_histogram(now)
+        for row in self.arrivals.rows.values():
+            for edit in (row.low, row.high):
+                edit.setReadOnly(True)
+                edit.setToolTip("The gate that the run was analysed with.")
+        return ["histogram"]
+
+    def _draw_matrix(self, now: Any) -> list[str]:
+        self.matrix.show_coincidences(now)
+        return ["coincidences"]
+
+    def _draw_scan(self, now: Any) -> list[str]:
+        self.scan.show_scan(now)
+        return ["scan"]
+
+    def _draw_key(self, now: KeyProgress) -> list[str]:
+        self._key = now
+        self.stage.show_progress(now)
+        self._draw_blocks()
+        return ["stage", "qber", "gain"] if now.blocks else ["stage"]
+
+    def _draw_blocks(self) -> None:
+        if self._key is not None and self._key.blocks:
+            blocks = chosen(self._key, "")
+            for chart in (self.qber, self.gain):
+                chart.set_source(self._key.source)
+            self.qber.show_blocks(blocks, self._key.limits)
+            self.gain.show_blocks(blocks)
+
+    def _keep_gate(self, name: str, _low: float, _high: float) -> None:
+        self.arrivals.rows[name].refuse()
+        self._notice("The gates of a run that is replayed stay what they were; those of the bench are on the Acquire page.")
+
+    # Where they stand
+
+    def _show(self, names: list[str]) -> None:
+        self._shown = names
+        self._nothing.setVisible(not names)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Put the figures into rows of as many as have room."""
+        letters = self.fontMetrics().averageCharWidth() * _LEAST_LETTERS
+        self._columns = max(1, min(3, self.viewport().width() // max(1, letters), len(self._shown)))
+        for widget in self._all.values():
+            self._grid.removeWidget(widget)
+            widget.setVisible(False)
+        for at, name in enumerate(self._shown):
+            widget = self._all[name]
+            widget.setMinimumHeight(self.fontMetrics().height() * _LEAST_LINES)
+            self._grid.addWidget(widget, at // self._columns, at % self._columns)
+            widget.setVisible(True)
+        for column in range(3):
+            self._grid.setColumnStretch(column, 1 if column < self._columns else 0)
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Take another number of columns."""
+        super().resizeEvent(event)
+        letters = self.fontMetrics().averageCharWidth() * _LEAST_LETTERS
+        if self._shown and max(1, min(3, self.viewport().width() // max(1, letters), len(self._shown))) != self._columns:
+            self._arrange()
+
+    def retheme(self) -> None:
+        """Take another text size."""
+        if self._shown:
+            self._arrange()
