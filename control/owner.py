@@ -175,12 +175,10 @@ class Owner:
 
     def settle(self) -> None:
         """End the run that is on, and whatever else is under way in other threads."""
-        self.runner.close("the owner of the bench is closing")
+        cause = "the owner of the bench is closing"
+        self.runner.close(cause)
         self._closing.set()
-        task = self.queue.on("worker")
-        if task is not None:
-            self.abort(task, "the owner of the bench is closing")
-        self.workers.close()
+        self.workers.close(cause)
         self.watch.close()
         for thread in self._looking:
             thread.join(_LONGEST_RUN_END_S)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ParameterError
+from ..core.errors import HeliographError, ParameterError
 from . import forms
 from .jobs import Entry, Job
 from .tasks import TASKS, Task
@@ -51,7 +51,8 @@ class QueueCommands:
             "stop": self._stop,
             "calibrate": self._calibrate,
         }
-        return {**reading, **{topic: self._controlled(act) for topic, act in changing.items()}, "abort": self._abort}
+        found = {**reading, **{topic: self._controlled(act) for topic, act in changing.items()}, "abort": self._abort}
+        return {topic: _readable(topic, act) for topic, act in found.items()}
 
     def _controlled(self, act: Request) -> Request:
         def controlled(body: Body) -> Any:
@@ -137,6 +138,20 @@ class QueueCommands:
         if made:
             owner.queue.add(*made)
         return tuple(job.number for job in made)
+
+
+def _readable(topic: str, act: Request) -> Request:
+    """Have a request that lacks something, or holds what cannot be, answered by a ParameterError."""
+
+    def answered(body: Body) -> Any:
+        try:
+            return act(body)
+        except HeliographError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise ParameterError(f"the request cannot be read ({error!r})", where=topic, remedy="See what it takes, in owner-requests.md.") from error
+
+    return answered
 
 
 def _as_job(entry: Entry) -> Job:

@@ -47,6 +47,8 @@ class WorkerTask(CheckedProcedure):
 
     AFTER: ClassVar[frozenset[str]] = frozenset()
     """What it waits for, where that stands before it in the queue."""
+    FINISHES: ClassVar[bool] = False
+    """Whether what was begun is finished though its owner ends: a block whose bases went out is tried once."""
 
     def words(self) -> list[str]:
         """Return the command of `heliograph` without store and reporting. Raises ParameterError."""
@@ -59,6 +61,8 @@ class WorkerTask(CheckedProcedure):
 
 class Distil(WorkerTask):
     """Make key of a run of light, and lay it into the stores of its pair."""
+
+    FINISHES = True
 
     run = Parameter("Run file", default="")
     bound = ListParameter("Concentration bound", choices=["kato", "azuma"], default="kato")
@@ -147,8 +151,13 @@ class Workers:
                 task.cause = task.cause or cause
                 task.changed.notify_all()
 
-    def close(self) -> None:
-        """Wait for the thread, whose queue is closed, and whose task is to be aborted before."""
+    def close(self, cause: str) -> None:
+        """End the task that is on, and wait for it; the queue must be closed. What finishes by itself is left to do so."""
+        task = self._queue.on("worker")
+        if isinstance(task, Task) and task.task.FINISHES:
+            return
+        if isinstance(task, Task):
+            self.abort(cause, task)
         if self._thread.ident is not None:
             self._thread.join(2 * ENDING_S)
 

@@ -109,6 +109,14 @@ def test_a_wrong_text_is_refused_with_what_is_wrong_and_nothing_is_queued(operat
     assert [row.job for row in operator.queue.rows] == [row.job for row in before]
 
 
+@pytest.mark.parametrize(
+    ("topic", "body"), [("move", {}), ("move", {"job": "x", "to": 0}), ("edit", {"job": 1}), ("enqueue", {"procedure": "CountRates", "seed": "y"})]
+)
+def test_a_request_that_cannot_be_read_says_so(operator, topic, body):
+    with pytest.raises(ParameterError):
+        operator.ask(topic, **body)
+
+
 def test_what_waits_is_moved_edited_duplicated_and_taken_out_and_runs_in_the_new_order(operator):
     operator.ask("hold", on=True, why="to put it in order")
     first, second, third = (operator.enqueue() for _ in range(3))

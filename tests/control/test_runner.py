@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,22 @@ def test_a_rule_that_suspends_a_run_shows(runner, tmp_path):
     go_on.set()
     wait_for(lambda: job.state.over)
     assert (job.state, job.why) == (RunState.DONE, "")
+
+
+def test_a_rule_of_the_station_suspends_a_run_which_can_be_aborted_all_the_same(instruments, tmp_path):
+    rule = b'\n[safety]\nsuspend = [{ metric = "power", on = "meter", below = "1 uW" }]\n'
+    ruled = copy(instruments)
+    ruled.station = Station.parse(default_text() + rule, instruments.station.path)
+    runner = Runner(ruled, Topics())
+    working = threading.Thread(target=runner.work)
+    working.start()
+    job = runner.submit(CountRates(**ENDLESS), tmp_path)
+    wait_for(lambda: job.state is RunState.SUSPENDED)
+    assert "power meter" in job.why
+    assert "suspended below 1 µW" in job.why
+    runner.close("enough")
+    working.join(20)
+    assert job.state is RunState.ABORTED
 
 
 def test_what_waits_can_be_moved_edited_and_taken_out(runner, tmp_path):

@@ -61,9 +61,7 @@ def workers(queue, reread, tmp_path) -> Iterator[Workers]:
     made.start()
     yield made
     queue.close("the test is over")
-    if (task := queue.on("worker")) is not None:
-        made.abort("the test is over", task)
-    made.close()
+    made.close("the test is over")
 
 
 def put(queue: Queue, code: str = "print('{}')", kind: type[Pretend] = Pretend, **settings: Any) -> Task:
@@ -119,6 +117,27 @@ def test_an_aborted_task_is_a_process_that_is_gone(workers, queue, tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), signal.SIGCONT)
     assert queue.held == ""
+
+
+def test_an_owner_that_ends_ends_its_tasks_but_for_one_that_finishes(queue, tmp_path):
+    class Lasting(Pretend):
+        """Is finished by itself."""
+
+        FINISHES = True
+
+    for kind, state in ((Pretend, RunState.ABORTED), (Lasting, RunState.RUNNING)):
+        own = Queue(queue.topics)
+        workers = Workers(own, queue.topics, tmp_path / "station.toml", tmp_path / "store", lambda: None)
+        workers.start()
+        done = tmp_path / f"{kind.__name__} is done"
+        job = put(own, f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(done)!r}).touch(); print('{{}}')", kind=kind)
+        _await_running(job)
+        own.close("closing")
+        workers.close("closing")
+        assert job.state is state
+    wait_for(done.exists)
+    over(job)
+    assert not (tmp_path / "Pretend is done").exists()
 
 
 def test_a_process_that_does_not_want_to_end_is_killed(workers, queue, tmp_path, monkeypatch):
