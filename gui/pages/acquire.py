@@ -57,7 +57,7 @@ class Acquire(Page):
             "Rates over time": self.panel("Rates over time", self.strip),
             "Arrivals": self.panel("Arrivals", self.arrivals),
             "Coincidences": self.panel("Coincidences", self.matrix),
-            "Scan": self.panel("Scan", self.scan),
+            "Scan": self.panel("Scan", scrolled(self.scan)),
         }
         self.default_layout()
 

@@ -83,7 +83,7 @@ class Key(Page):
             "QBER": self.panel("QBER", self._with_choice()),
             "Gain": self.panel("Gain", self.gain),
             "Key rate": self.panel("Key rate", self.rate),
-            "Last block": self.panel("Last block", self.tables),
+            "Last block": self.panel("Last block", scrolled(self.tables)),
             "Key stores": self.panel("Key stores", self.stores),
             "Debits": self.panel("Debits", self._with_export()),
         }
