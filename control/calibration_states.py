@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,18 @@ def order(found: tuple[CalibrationState, ...]) -> tuple[str, ...]:
     return tuple(one.name for one in found if one.state != "good" and one.procedure)
 
 
+def _uncertain(value: float, sigma: float) -> str:
+    """Return a value and its standard deviation, with two digits of that."""
+    if not 1e-12 < sigma < 1e6:
+        return f"{value:.4g}"
+    digits = max(0, 1 - floor(log10(sigma)))
+    return f"{value:.{digits}f} ± {sigma:.{digits}f}" if digits <= 6 else f"{value:.4g} ± {sigma:.2g}"
+
+
 def _state(one: Standing, procedure: str, needs: tuple[str, ...]) -> CalibrationState:
     word, record = _STATES[one.state], one.calibration
     if record is None:
         return CalibrationState(one.name, procedure, word, one.error.message if one.error else "", needs=needs)  # type: ignore[arg-type]
-    values = ", ".join(f"{name} {found.value:.5g} ± {found.sigma:.2g} {found.unit}".rstrip() for name, found in list(record.values.items())[:_SHOWN])
+    values = ", ".join(f"{name} {_uncertain(found.value, found.sigma)} {found.unit}".rstrip() for name, found in list(record.values.items())[:_SHOWN])
     text = one.error.message if one.error is not None else values
     return CalibrationState(one.name, procedure, word, text, record.taken.timestamp(), record.until.timestamp(), needs)  # type: ignore[arg-type]

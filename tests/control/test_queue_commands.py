@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from heliograph.acquisition.calibrations import Calibrations
 from heliograph.acquisition.runs import Run
 from heliograph.control.attached import AttachedBench
 from heliograph.control.link import Message
-from heliograph.control.topics import Event, LearningProgress, ProcedureForm, QueueRow, QueueState
+from heliograph.control.topics import Event, LearningProgress, ProcedureForm, QueueRow, QueueState, StationState
 from heliograph.core.errors import HeliographError, InstrumentLocked, ParameterError
 from heliograph.instruments.station import Station, default_text
 
@@ -57,6 +58,13 @@ class Operator:
     def await_state(self, job: int, *states: str) -> QueueRow:
         wait_for(lambda: self.row(job).state in states)
         return self.row(job)
+
+    def station(self) -> StationState:
+        """Wait for the next state of the station."""
+        wait_for(lambda: any(message.topic == "station" for message in self.heard))
+        found = [message.body for message in list(self.heard) if message.topic == "station"][-1]
+        assert isinstance(found, StationState)
+        return found
 
     def events(self) -> list[Event]:
         return [message.body for message in list(self.heard) if message.topic == "event"]
@@ -215,6 +223,12 @@ def test_a_calibration_is_queued_by_its_name_and_kept(operator, station):
     operator.await_state(job, "done")
 
     assert standing(place, Calibrations.of(place), "im1-bias").state == "valid"
+    operator.heard.clear()
+    wait_for(lambda: "im1-bias" not in operator.station().order)
+    kept = operator.station().calibrations[0]
+    assert (kept.name, kept.state) == ("im1-bias", "good")
+    assert re.search(r"v_pi_v (4\.9|5\.0)\d+ ± 0\.0\d+ V", kept.text)
+    assert kept.until > kept.taken > 0
     operator.ask("hold", on=True)
     later = operator.ask("calibrate")
     assert [operator.row(number).procedure for number in later[:2]] == ["BiasScan", "Extinction"]
