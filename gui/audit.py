@@ -8,14 +8,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
+    QAbstractScrollArea,
     QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QPlainTextEdit,
     QScrollBar,
+    QStackedWidget,
     QTabBar,
     QWidget,
 )
@@ -38,6 +41,7 @@ def audit(root: QWidget) -> list[str]:
         *(f"{_name(one)}: {one.width()}x{one.height()} px" for one in interactive if min(one.width(), one.height()) < LEAST_PX),
         *_cut(shown),
         *_low(interactive),
+        *_clipped(shown),
         *_buddies(shown),
         *_order(root, interactive),
         *contrast_findings(theme.current()),
@@ -90,6 +94,18 @@ def _low(interactive: Sequence[QWidget]) -> list[str]:
             found.append(f"{_name(one)}: text of {one.fontMetrics().height()} px in a height of {one.height()} px")
         if text is not None and text.width() < one.width() / 2:
             found.append(f"{_name(one)}: {text.width()} px for the text of a field of {one.width()} px")
+    return found
+
+
+def _clipped(shown: Sequence[QWidget]) -> list[str]:
+    """Return what reaches out of the widget that it lies in, and cannot be scrolled to."""
+    found = []
+    for one in shown:
+        above = one.parentWidget()
+        if above is None or one.isWindow() or isinstance(above.parentWidget(), QAbstractScrollArea) or isinstance(above, QStackedWidget | QMainWindow):
+            continue
+        if isinstance(one, (*INTERACTIVE, QLabel)) and not above.rect().contains(one.geometry()):
+            found.append(f"{_name(one)}: {one.geometry().getRect()} in {above.width()}x{above.height()} px")
     return found
 
 

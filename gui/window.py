@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QFontMetrics
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -52,6 +52,7 @@ class Window(QMainWindow):
         self.welcome = Welcome(desk)
         self.tabs, self.stack = QTabBar(), QStackedWidget()
         self._shown: set[str] = set()
+        self._restyled: set[str] = set()
         self._build()
         self.pages = self._make_pages()
         self.layouts = layout.Layouts(desk, self.pages)
@@ -195,6 +196,11 @@ class Window(QMainWindow):
     def _show(self, page: Page) -> None:
         self.stack.setCurrentWidget(page)
         self.tabs.setCurrentIndex(self.pages.index(page))
+        if page.NAME in self._restyled:
+            # Widgets that cannot be seen learn of other sizes when they can.
+            self._restyled.discard(page.NAME)
+            QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+            page.retheme()
         if page.NAME not in self._shown:
             self._shown.add(page.NAME)
             page.shown_first()
@@ -254,8 +260,11 @@ class Window(QMainWindow):
         font.setPointSizeF(self._point_size * self.text_size / 100)
         app.setFont(font)
         app.setStyleSheet(sheet.sheet(theme.current(), QFontMetrics(font).height()))
+        # What pages arrange themselves is measured anew once the layouts inside know their new sizes.
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         for page in self.pages:
             page.retheme()
+        self._restyled = {page.NAME for page in self.pages if not page.isVisible()}
         for widget in self.findChildren(QWidget):
             change = getattr(widget, "retheme", None)
             if change is not None and not any(page.isAncestorOf(widget) for page in self.pages):
