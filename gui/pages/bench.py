@@ -36,7 +36,7 @@ class Bench(Page):
         self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
-        self._draws = 0
+        self._draws, self._arranged = 0, desk.settings.contains(layout.key(self.NAME))
         self._chained: tuple[object, ...] = ()
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
@@ -96,11 +96,11 @@ class Bench(Page):
         """Give the drawing the height that it needs, where the operator has not arranged the panels."""
         self._draws += self.schematic.isVisible()
         # At the first drawing the page may still be on its way to its size.
-        if self._draws != _SETTLED_DRAWS or self.desk.settings.contains(layout.key(self.NAME)):
+        if self._draws != _SETTLED_DRAWS or self._arranged:
             return
-        dock = self._docks["Optical path"]
-        needed = self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height()
-        self.resizeDocks([dock], [min(needed, round(0.6 * self.height()))], Qt.Orientation.Vertical)
+        dock, below = self._docks["Optical path"], self._docks["Instruments"]
+        needed = min(self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height(), round(0.6 * self.height()))
+        self.resizeDocks([dock, below], [needed, dock.height() + below.height() - needed], Qt.Orientation.Vertical)
 
     def _chain(self, now: StationState) -> None:
         """Let Tab go through the page as it is read: the drawing along the light, the cards, then the other panels."""
@@ -114,7 +114,8 @@ class Bench(Page):
             title = dock.titleBarWidget()
             found += _reached(title) if title is not None else []
             found += inside[name] if name in inside else [one for one in _reached(dock) if title is None or not title.isAncestorOf(one)]
-        for one, after in pairwise(found):
+        # What is torn off has an order of its own.
+        for one, after in pairwise([one for one in found if one.window() is self.window()]):
             self.setTabOrder(one, after)
 
     def _draw_safety(self, now: Mapping[str, Any]) -> None:
