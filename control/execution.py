@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..instruments.connect import Instruments
 
 Progress = Callable[[str, Any], None]
-"""Told what a procedure emits: ("progress", percent) or ("results", a row by column)."""
+"""Told what a procedure emits: ("progress", percent), ("results", a row by column), ("suspended", why, or nothing when it goes on)."""
 
 SHUTDOWN_S = 10.0
 _LOOK_S = 1.0
@@ -172,6 +172,7 @@ class Execution:
                 self._enter_work()
         self._checkpoint()
         if topic == "suspended":
+            self._told(topic, value)
             return
         job.say(topic, value)
         if topic == "progress":

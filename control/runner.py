@@ -165,6 +165,10 @@ class Runner:
                 self.queue.publish(soon=True)
             elif topic == "results":
                 self._topics.publish("row", {"job": job.number, "row": value})
+            elif topic == "suspended":
+                text = f"is suspended: {value}" if value else "goes on"
+                self._topics.event("warning" if value else "info", "queue", f"{job.name} {job.number} {text}", run=job.run_id)
+                return
             progress(topic, value)
 
         return told

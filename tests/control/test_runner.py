@@ -282,6 +282,7 @@ def test_only_a_run_that_measures_can_be_paused(runner, tmp_path):
 
 def test_a_rule_that_suspends_a_run_shows(runner, tmp_path):
     go_on = threading.Event()
+    box = runner.queue.topics.subscribe(["event"])
     job = runner.submit(Suspending(go_on=go_on), tmp_path)
     wait_for(lambda: job.state is RunState.SUSPENDED)
     assert runner.queue.state().rows[-1].why == "power laser 3 mW"
@@ -292,6 +293,10 @@ def test_a_rule_that_suspends_a_run_shows(runner, tmp_path):
     go_on.set()
     wait_for(lambda: job.state.over)
     assert (job.state, job.why) == (RunState.DONE, "")
+    heard = list[str]()
+    wait_for(lambda: bool(heard.extend(message.body.text for message in box.take()) or len(heard) >= 4))
+    name = f"Suspending {job.number}"
+    assert heard == [f"{name} began", f"{name} is suspended: power laser 3 mW", f"{name} goes on", f"{name} done"]
 
 
 def test_a_rule_of_the_station_suspends_a_run_which_can_be_aborted_all_the_same(instruments, tmp_path):
