@@ -14,7 +14,7 @@ from ..core.errors import ArmRefused, HeliographError
 from . import arming_rows, theme, words
 from .arming_rows import ROWS, STEP_DB, Ask
 from .badges import Badge, Value, plain
-from .cards import SET_S, request
+from .card_rows import SET_S, request
 from .desk import Desk
 from .flow import Flow
 from .forms import WheelGuard

@@ -10,7 +10,7 @@ from typing import Any
 from ..control.topics import CountRates, InstrumentState, Quantity, StationState
 from ..core.errors import ArmRefused
 from . import words
-from .cards import request
+from .card_rows import request
 
 Ask = tuple[str, dict[str, Any]]
 STEP_DB = 1.0

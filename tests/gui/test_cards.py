@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit
 
 from heliograph.core.errors import InterlockOpen
 from heliograph.gui import hold, quantity, theme
-from heliograph.gui.cards import Cards, request
+from heliograph.gui.card_rows import request
+from heliograph.gui.cards import Cards
 from heliograph.instruments.roles import SafeReport
 
 from . import payloads
