@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
@@ -84,7 +84,7 @@ class Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and column.number:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.DecorationRole and cell.word:
-            return _icon(cell.word)
+            return icon(cell.word)
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
@@ -106,18 +106,27 @@ class Rows(QAbstractTableModel):
         self.layoutChanged.emit()
 
 
-def _icon(word: str) -> Any:
+def icon(word: str) -> Any:
+    """Return the shape of a word of state as an icon, which on a selected row has the colour of its text."""
+    from PySide6.QtGui import QIcon
+
+    seen, now = words.look(word), theme.current()
+    found = QIcon(_drawn(seen.shape, now.role(seen.role)))
+    found.addPixmap(_drawn(seen.shape, now.on_selection), QIcon.Mode.Selected)
+    return found
+
+
+def _drawn(shape: words.Shape, colour: str) -> Any:
     from PySide6.QtCore import QRectF
     from PySide6.QtGui import QFontMetrics, QPainter, QPixmap
 
     from .badges import draw_shape
 
-    seen, now = words.look(word), theme.current()
     side = QFontMetrics(QApplication.font()).height()
     image = QPixmap(side, side)
     image.fill(QColor(0, 0, 0, 0))
     painter = QPainter(image)
-    draw_shape(painter, seen.shape, QRectF(0, 0, side, side), now.role(seen.role))
+    draw_shape(painter, shape, QRectF(0, 0, side, side), colour)
     painter.end()
     return image
 
@@ -194,6 +203,10 @@ class Table(QTableView):
             colours.setColor(colours.ColorRole.Text, QColor(now.muted))
         self.setPalette(colours)
         self.verticalHeader().setDefaultSectionSize(max(24, self.fontMetrics().height() + 8))
+        self.setIconSize(QSize(self.fontMetrics().height(), self.fontMetrics().height()))
+        for at in range(self.horizontalHeader().count()):
+            # The widths that were measured hold for the text size and the icons of before.
+            self.horizontalHeader().setSectionResizeMode(at, self.horizontalHeader().sectionResizeMode(at))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Pick a row by Enter, copy the selected ones by Ctrl+C as tab-separated text."""

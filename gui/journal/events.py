@@ -12,10 +12,10 @@ from PySide6.QtGui import QColor
 
 from ...control.topics import Event
 from .. import theme, words
-from ..tables import _icon as icon
+from ..tables import icon
 
 Index = QModelIndex | QPersistentModelIndex
-TITLES = ("Time", "Severity", "Source", "Text", "Run", "Seen")
+TITLES = ("Time", "Severity", "Seen", "Source", "Text", "Run")
 MOST = 20_000
 """Events that are kept; of more the oldest quarter is left out."""
 ALARMS = ("warning", "error")
@@ -137,14 +137,14 @@ class Events(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole and column == 1:
             return icon(event.severity)
         if role == Qt.ItemDataRole.ForegroundRole and event.severity == "info":
-            return QColor(theme.current().muted) if column in (0, 2, 4) else None
+            return QColor(theme.current().muted) if column in (0, 3, 5) else None
         return None
 
 
 def cells(event: Event) -> tuple[str, ...]:
     """Return the texts of an event's row."""
     seen = ("seen" if event.acknowledged else "not yet") if event.severity in ALARMS else ""
-    return words.clock(event.t, date=True), event.severity, event.source, " ".join(event.text.split()), event.run, seen
+    return words.clock(event.t, date=True), event.severity, seen, event.source, " ".join(event.text.split()), event.run
 
 
 def line(event: Event) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QItemSelectionModel, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
 
@@ -12,9 +12,9 @@ from ...control.topics import Event
 from .. import theme
 from .events import TITLES, Events, line
 
-_LETTERS = (19, 12, 14, 0, 30, 8)
+_LETTERS = (19, 12, 8, 14, 0, 30)
 """Widths of the columns; the text gets what is left, but never less than some words."""
-_TEXT_LETTERS = 40
+_TEXT_LETTERS = 36
 
 
 class EventTable(QTableView):
@@ -107,12 +107,15 @@ class EventTable(QTableView):
             colours.setColor(colours.ColorRole.Text, QColor(theme.current().muted))
         self.setPalette(colours)
         self.verticalHeader().setDefaultSectionSize(max(24, self.fontMetrics().height() + 8))
+        self.setIconSize(QSize(self.fontMetrics().height(), self.fontMetrics().height()))
         self._widen()
+        self._to_the_end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the texts what is left."""
         super().resizeEvent(event)
         self._widen()
+        self._to_the_end()
 
     def _widen(self) -> None:
         letter = self.fontMetrics().horizontalAdvance("0")

@@ -143,7 +143,7 @@ class Log(Page):
         found = self.table.chosen()
         texts = []
         for event in found[:100]:
-            time, severity, source, _, run, _ = cells(event)
+            time, severity, _, source, _, run = cells(event)
             texts.append(f"{time}  {severity}  {source}{f'  run {run}' if run else ''}\n{event.text}")
         self.whole.setPlainText("\n\n".join(texts))
         self._enable()

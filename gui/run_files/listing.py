@@ -100,7 +100,7 @@ class RunList(QWidget):
         flow = Flow(bar, 10)
         fields: tuple[tuple[str, str, QLineEdit | QComboBox, str], ...] = (
             ("Sea&rch", "Search the runs", self.text, "words, Ctrl+F"),
-            ("Da&y", "Day of the runs", self.day, "2026-11-20"),
+            ("Da&y", "Day of the runs", self.day, "YYYY-MM-DD"),
             ("&Procedure", "Procedure of the runs", self.procedure, ""),
             ("S&tate", "State of the runs", self.state, ""),
             ("&Bench", "Bench of the runs", self.bench, ""),

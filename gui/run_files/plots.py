@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QScrollArea, QWidget
 
 from ...control.topics import REPLAYED, CountRates, KeyProgress, SlotHistogram
 from ..badges import plain
@@ -20,9 +21,10 @@ from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.stage import Stage
 
-_LEAST_LINES = 15
+_LEAST_LINES = 13
 """Height of a figure in lines of text; of more figures than fit the rest is scrolled to."""
 _LEAST_LETTERS = 44
+_GAP_PX = 6
 
 
 class RunFigures(QScrollArea):
@@ -44,14 +46,10 @@ class RunFigures(QScrollArea):
         }  # fmt: skip
         self._shown: list[str] = []
         self._columns = 0
-        inside = QWidget()
-        whole = QVBoxLayout(inside)
-        whole.setContentsMargins(0, 0, 0, 0)
-        self._grid = QGridLayout()
-        whole.addWidget(self._nothing)
-        whole.addLayout(self._grid, 1)
-        for widget in self._all.values():
+        inside = self._inside = QWidget()
+        for widget in (self._nothing, *self._all.values()):
             widget.setParent(inside)
+        for widget in self._all.values():
             widget.hide()
         self.setWidget(inside)
         self.setWidgetResizable(True)
@@ -148,29 +146,33 @@ class RunFigures(QScrollArea):
         self._nothing.setVisible(not names)
         self._arrange()
 
-    def _arrange(self) -> None:
-        """Put the figures into rows of as many as have room."""
+    def _fits(self) -> int:
+        """Return how many figures have room beside each other."""
         letters = self.fontMetrics().averageCharWidth() * _LEAST_LETTERS
-        self._columns = max(1, min(3, self.viewport().width() // max(1, letters), len(self._shown)))
-        for widget in self._all.values():
-            self._grid.removeWidget(widget)
-            widget.setVisible(False)
-        for at, name in enumerate(self._shown):
-            widget = self._all[name]
-            widget.setMinimumHeight(self.fontMetrics().height() * _LEAST_LINES)
-            self._grid.addWidget(widget, at // self._columns, at % self._columns)
-            widget.setVisible(True)
-        for column in range(3):
-            self._grid.setColumnStretch(column, 1 if column < self._columns else 0)
+        return max(1, min(3, self.viewport().width() // max(1, letters), len(self._shown)))
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Take another number of columns."""
+    def _arrange(self) -> None:
+        """Put the figures into cells of one size, in rows of as many as have room; the last one takes what is left of its row.
+
+        A layout of Qt would give each row the height that its figures would like.
+        """
+        self._columns, inside = self._fits(), self._inside
+        rows = -(-len(self._shown) // self._columns)
+        inside.setFixedHeight(max(self.viewport().height(), rows * self.fontMetrics().height() * _LEAST_LINES))
+        self._nothing.setGeometry(0, 0, self.viewport().width(), self.fontMetrics().height() * 4)
+        wide, high = self.viewport().width() // self._columns, inside.height() // max(1, rows)
+        for name, widget in self._all.items():
+            widget.setVisible(name in self._shown)
+        for at, name in enumerate(self._shown):
+            left = at % self._columns
+            cells = self._columns - left if at == len(self._shown) - 1 else 1
+            self._all[name].setGeometry(left * wide, at // self._columns * high, cells * wide - _GAP_PX, high - _GAP_PX)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Share the room again."""
         super().resizeEvent(event)
-        letters = self.fontMetrics().averageCharWidth() * _LEAST_LETTERS
-        if self._shown and max(1, min(3, self.viewport().width() // max(1, letters), len(self._shown))) != self._columns:
-            self._arrange()
+        self._arrange()
 
     def retheme(self) -> None:
         """Take another text size."""
-        if self._shown:
-            self._arrange()
+        self._arrange()

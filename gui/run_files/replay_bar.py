@@ -27,7 +27,7 @@ class ReplayBar(QWidget):
         self.run: RunSummary | None = None
         self.now: ReplayState | None = None
         self._asked = False
-        self.state, self.which = Badge("Figures", "live", titled=True), Value("Run of the replay", "no run is chosen")
+        self.state, self.which = Badge("Replay", "idle", titled=True), Value("Run of the replay", "no run is chosen")
         self.play, self.back = QPushButton("&Play"), QPushButton("Back to li&ve")
         self.slider, self.position, self.speed = QSlider(Qt.Orientation.Horizontal), Value("Time in the replay"), QComboBox()
         self.acquire, self.key = QPushButton("Show on Ac&quire"), QPushButton("Show on &Key")
@@ -102,11 +102,11 @@ class ReplayBar(QWidget):
         now = self.now if self._asked else None
         whole = "" if self.run is not None and self.run.state != "damaged" else "no run is chosen" if self.run is None else "the run file is damaged"
         if now is None:
-            self.state.set_state("live", "of the bench")
+            self.state.set_state("idle", "other pages show the bench")
             self.which.show_text(self.run.run if self.run is not None else "no run is chosen")
             self.position.show_text(words.UNKNOWN)
         else:
-            word = "failed" if now.why else "done" if now.over else "paused" if now.paused else "replay"
+            word = "failed" if now.why else "done" if now.over else "paused" if now.paused else "running"
             self.state.set_state(word, now.why or f"{now.speed:g}x")
             self.which.show_text(f"REPLAY {now.run}")
         on = now is not None and not (now.paused or now.over or now.why)
