@@ -13,7 +13,7 @@ from ..control.topics import CountRates, StationState
 from ..core.errors import ArmRefused, HeliographError
 from . import arming_rows, theme, words
 from .arming_rows import ROWS, STEP_DB, Ask
-from .badges import Badge, Value, plain
+from .badges import Badge, Value, plain, tip
 from .card_rows import SET_S, request
 from .desk import Desk
 from .flow import Flow
@@ -185,13 +185,13 @@ class Arming(QWidget):
         why = "" if may else self.desk.view_only_why
         tripped = self._state == "TRIPPED"
         self.arm.setEnabled(may and not busy and not tripped)
-        self.arm.setToolTip(why or ("Reset the bench first" if tripped else "Hold for one second"))
+        self.arm.setToolTip(tip(why) or ("Reset the bench first" if tripped else "Hold for one second"))
         self.reset.setVisible(tripped)
         self.reset.setEnabled(may and not busy)
         for step in self.steps:
             step.button.setEnabled(may and not busy and not tripped)
             if why:
-                step.button.setToolTip(why)
+                step.button.setToolTip(tip(why))
         self.stop.setEnabled(self._lowering is not None)
 
     # What is asked

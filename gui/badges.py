@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from math import cos, pi, sin
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
@@ -87,7 +88,7 @@ class Badge(QWidget):
     def _named(self) -> None:
         told = f"{self.title}: {self.told}".removeprefix(": ")
         self.setAccessibleName(f"{told}, stale" if self._stale else told)
-        self.setToolTip(told)
+        self.setToolTip(tip(told))
 
     @property
     def told(self) -> str:
@@ -163,6 +164,11 @@ class Value(QLabel):
         now, colours = theme.current(), self.palette()
         colours.setColor(self.foregroundRole(), QColor(now.muted if self._stale else now.text))
         self.setPalette(colours)
+
+
+def tip(text: str) -> str:
+    """Return a tool tip in which markup that came with data stands as it is: Qt reads markup in every tool tip."""
+    return f"<qt>{escape(text)}</qt>" if "<" in text else text
 
 
 def plain(text: str = "", *, buddy: QWidget | None = None, wrap: bool = False) -> QLabel:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ..control.topics import CalibrationState, StationState
 from . import words
-from .badges import Value
+from .badges import Value, tip
 from .desk import Desk
 from .flow import Flow
 from .guarded import guarded
@@ -63,7 +63,7 @@ class CalibrationPanel(QWidget):
 
     def _allow(self) -> None:
         self.queue.setEnabled(self.desk.controls and bool(self._order))
-        self.queue.setToolTip("" if self.desk.controls else self.desk.view_only_why)
+        self.queue.setToolTip("" if self.desk.controls else tip(self.desk.view_only_why))
 
     def _queue(self) -> None:
         self.queue.setEnabled(False)

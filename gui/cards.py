@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QSizePolicy, QVBoxLayout
 from ..control.topics import InstrumentState, Quantity
 from ..core.errors import HeliographError
 from . import theme, words
-from .badges import Badge, Value, plain
+from .badges import Badge, Value, plain, tip
 from .card_rows import SET_S, Reading, Switch, header, limited, request, set_point
 from .desk import Desk
 from .flow import Flow
@@ -99,7 +99,7 @@ class Card(QWidget):
         self.badge.set_state(now.state)
         self.simulated.set_state("simulated" if now.simulated else "hardware")
         self.identity.show_text(now.identity or "nobody has answered yet")
-        self.identity.setToolTip(f"{now.role} at {now.address}")
+        self.identity.setToolTip(tip(f"{now.role} at {now.address}"))
         told = f"{words.clock(now.error_t)}  {now.why}".strip(" -") if now.why else ""
         grown = rebuilt or bool(told) == self.error.isHidden() or len(told) != len(self.error.text())
         self.error.setText(told)
@@ -142,7 +142,7 @@ class Card(QWidget):
                 continue
             widget.setEnabled(may)
             if not may:
-                widget.setToolTip(why)
+                widget.setToolTip(tip(why))
 
     def controls(self) -> list[QWidget]:
         """Return what takes the focus, as it is read."""

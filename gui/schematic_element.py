@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractButton
 
 from ..control.topics import Element
 from . import schematic_text, symbols, theme, words
-from .badges import draw_shape
+from .badges import draw_shape, tip
 from .schematic_layout import Spot
 from .schematic_text import LIGHT, Told
 
@@ -81,7 +81,7 @@ class ElementButton(QAbstractButton):
             return
         self.told = now
         self.setAccessibleDescription(now.spoken)
-        self.setToolTip(f"{schematic_text.title(element).removeprefix('Drawing: ')}: {now.spoken}")
+        self.setToolTip(tip(f"{schematic_text.title(element).removeprefix('Drawing: ')}: {now.spoken}"))
         self.update()
 
     def sizeHint(self) -> QSize:  # noqa: N802

@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QDockWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QWidget
 
 from heliograph.gui import hold, theme
 from heliograph.gui.audit import audit
@@ -219,6 +219,22 @@ def test_a_full_redraw_of_every_card_is_no_longer_than_a_tick(page):
         spent.append(1e3 * (time.process_time() - begun))
 
     assert median(spent) <= 2 * TARGET_MS, f"{sorted(spent)}"
+
+
+def test_markup_in_names_and_errors_is_shown_and_not_read(desk, drawn):
+    bold = "<b>bold</b><img src=x>"
+    bad = payloads.instrument_state(name=bold, identity=bold, address=bold, why=bold, error_t=payloads.NOW, state="fault")
+    elements = (payloads.element(name=bold, driven_by=(bold,)),)
+    interlock = payloads.interlock(name=bold, holds=False, cause=bold, clear=bold)
+    page = drawn(Bench(desk), station=payloads.station_state(instruments=(bad,), elements=elements, interlocks=(interlock,), calibrations=()))
+    page.redraw("safety", payloads.safety(cause=bold))
+
+    labels = [label for label in page.findChildren(QLabel) if bold in label.text()]
+    assert len(labels) >= 5
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    tips = [one.toolTip() for one in page.findChildren(QWidget) if "bold" in one.toolTip()]
+    assert tips
+    assert not any("<b>" in one for one in tips)
 
 
 def test_the_default_layout_comes_back(page):
