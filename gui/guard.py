@@ -10,6 +10,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25
 LONGEST_S = 10.5
 """What owner and watchdog may take, one after the other, opening the devices included."""
+PATIENCE_S = 3.0
+"""After which the owner is asked, too."""
 _COMMAND_S = 30.0
 _GLANCE_S = 0.001
 
@@ -87,7 +90,8 @@ class Guard:
 
         Raises what the last way raises that was tried.
         """
-        for way in (self._by_watchdog, lambda: _by_owner(owner), self._by_command):
+        ways: list[Callable[[], dict[str, Any]]] = [lambda: self._by_watchdog(owner), lambda: _by_owner(owner), self._by_command]
+        for way in ways:
             try:
                 return way()
             except HeliographError as error:
@@ -95,15 +99,19 @@ class Guard:
                 last = error
         raise last
 
-    def _by_watchdog(self) -> dict[str, Any]:
+    def _by_watchdog(self, owner: Line) -> dict[str, Any]:
         with self._turn:
             line, self._ready = self._ready, None
         line = line or WatchdogLine.of(self.station)
         if line is None:
             raise BenchError("no watchdog watches", where=str(self.station))
+        # A watchdog that hangs must not keep the owner from hearing of it.
+        besides = threading.Timer(PATIENCE_S, _quietly, [owner])
+        besides.start()
         try:
             return line.ask("safe", timeout_s=LONGEST_S)
         finally:
+            besides.cancel()
             line.close()
             self._look.set()
 
@@ -148,3 +156,10 @@ def _gone(line: WatchdogLine) -> bool:
 def _by_owner(owner: Line) -> dict[str, Any]:
     reports = owner.ask("safe", timeout_s=LONGEST_S) or ()
     return {"by": "owner", "cause": "asked for", "reports": [asdict(one) if is_dataclass(one) and not isinstance(one, type) else one for one in reports]}
+
+
+def _quietly(owner: Line) -> None:
+    try:
+        _by_owner(owner)
+    except HeliographError as error:
+        log.warning("SAFE: %s", error)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QIcon, QKeyEvent, QPainter, QPixmap, QWindow
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ..core.errors import BenchError, HeliographError
 from . import theme, words
@@ -74,7 +74,7 @@ class SafeButton(QPushButton):
 class Keys(QObject):
     """Watches the keys of every window, menu and dialog of the program: safe by `Ctrl+.` or Esc twice, abort by holding Ctrl+Shift+A.
 
-    Only what comes to a QWindow is looked at, which is each press once, before any widget sees it.
+    Only keys that come to a QWindow are looked at, which is each press once, before any widget sees it. The wheel changes no value in any field.
     """
 
     safe = Signal()
@@ -89,6 +89,9 @@ class Keys(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Look at a key; it goes on to where it was going, but for `Ctrl+.`."""
         kind = event.type()
+        if kind == QEvent.Type.Wheel and isinstance(watched, QAbstractSpinBox | QComboBox):
+            event.ignore()
+            return True
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease) or not isinstance(watched, QWindow) or not isinstance(event, QKeyEvent):
             return False
         if event.isAutoRepeat():

@@ -63,7 +63,8 @@ class Page(QMainWindow):
         action.setObjectName(name or text.replace("&", ""))
         if shortcut:
             action.setShortcut(QKeySequence(shortcut))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            # Of the whole window, while the page can be seen.
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.triggered.connect(lambda _checked=False: act())
         self.addAction(action)
         self._actions.append(action)

@@ -148,6 +148,21 @@ def test_what_the_last_way_says_is_raised(guard: Guard, monkeypatch: pytest.Monk
         guard.make_safe(Owner(NOBODY))
 
 
+def test_a_watchdog_that_hangs_does_not_keep_the_owner_from_hearing_of_it(station: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.gui.guard.PATIENCE_S", 0.1)
+    watchdog = Watchdog(station, None)
+    until(lambda: guard.watched)
+    owner = Owner([])
+    press = threading.Thread(target=guard.make_safe, args=(owner,))
+
+    press.start()
+    until(lambda: owner.asked == ["safe"])
+    watchdog.close()
+    press.join(5.0)
+
+    assert not press.is_alive()
+
+
 def test_a_watchdog_that_dies_while_it_is_asked_is_followed_by_the_owner(station: Path, guard: Guard) -> None:
     watchdog = Watchdog(station, None)
     until(lambda: guard.watched)

@@ -4,8 +4,9 @@ import os
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QMessageBox, QPushButton
 
 from heliograph.core.errors import LimitError
 from heliograph.gui import access
@@ -46,6 +47,32 @@ def test_acts_of_the_window_have_keys(window: Any, qtbot: Any, key: Qt.Key, modi
     qtbot.keyClick(window, key, modifiers)
 
     qtbot.waitUntil(lambda: asked in window.desk.answers.asked)
+
+
+def test_an_act_of_the_page_has_its_key_to_itself(window: Any, qtbot: Any) -> None:
+    started: list[int] = []
+    window.page.action("&Start", lambda: started.append(1), "Ctrl+Return")
+    window.menus.page_changed(window.page)
+
+    qtbot.keyClick(window.page.field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    window.show_page("other")
+    qtbot.keyClick(window.page.field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+
+    assert started == [1]
+
+
+def test_the_wheel_changes_no_field_on_any_page(window: Any, qtbot: Any) -> None:
+    box = QComboBox()
+    box.addItems(["one", "two", "three"])
+    box.setCurrentIndex(1)
+    qtbot.addWidget(box)
+    box.show()
+    at, turn = QPointF(box.rect().center()), QPoint(0, 120)
+    event = QWheelEvent(at, at, turn, turn, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False)
+
+    QApplication.sendEvent(box, event)
+
+    assert box.currentIndex() == 1
 
 
 def test_every_act_is_in_a_menu_with_a_mnemonic(window: Any) -> None:
