@@ -15,12 +15,14 @@ from ..badges import Badge, Value, plain
 from ..desk import Desk
 from ..forms import Form
 from ..hold import HoldButton
+from ..offering import offer
 from ..pages.page import Page
 from .areas import scrolled
 
 _ON = ("starting", "running", "suspended", "paused", "stopping")
 _FIRST = "CountRates"
 """What is offered first, where it is there: it needs nothing else to be known."""
+_STOP = "Ends the run at its next point; what was measured is kept."
 _STOPPABLE = ("running", "suspended", "paused")
 
 
@@ -75,7 +77,6 @@ class StartPanel(QWidget):
             widget.setMinimumHeight(24)
         self.start.setAccessibleName(self.start.text().replace("&", ""))
         self.stop.setAccessibleName("Stop early")
-        self.stop.setAccessibleDescription("Ends the run at the next point; what was measured is kept.")
         self.bar.setRange(0, 100)
         self.bar.setAccessibleName("Progress of the run")
         head = QFormLayout()
@@ -234,20 +235,17 @@ class StartPanel(QWidget):
     def _enable(self) -> None:
         """Offer what can be asked for now; the reason why not is told."""
         state = self._row.state if self._row is not None else ""
+        bench = state if self._row is not None and self._row.lane == "bench" else ""
         why = "" if self.desk.controls else self.desk.view_only_why
-        self._offer(self.start, self.form is not None, why or ("no bench is open" if self.form is None else ""))
-        on_bench = self._row is not None and self._row.lane == "bench"
-        self._offer(self.stop, on_bench and state in _STOPPABLE, why or "nothing is running that can be stopped early")
-        self._offer(self.abort, state in (*_ON, "queued"), why or "nothing is running", "Hold for one second, by mouse or with Space.")
+        offer(self.start, why or ("" if self.form is not None else "no bench is open"), "Puts it into the queue (Ctrl+Enter).")
+        offer(self.stop, why or ("" if bench in _STOPPABLE else "nothing is running that can be stopped early"), _STOP)
+        offer(self.abort, why or ("" if state in (*_ON, "queued") else "nothing is running"), "Hold for one second, by mouse or with Space.")
         if self.pause is not None:
-            self.pause.setText("&Go on" if state == "paused" else "&Pause")
-            self.pause.setAccessibleName("Go on" if state == "paused" else "Pause")
-            self._offer(self.pause, on_bench and state in ("running", "suspended", "paused"), why or "nothing is running that can be paused")
-
-    def _offer(self, button: QPushButton, possible: bool, why: str, about: str = "") -> None:
-        offered = possible and self.desk.controls
-        button.setEnabled(offered)
-        button.setToolTip(about if offered else f"Not now: {why}")
+            paused = state == "paused"
+            self.pause.setText("&Go on" if paused else "&Pause")
+            self.pause.setAccessibleName("Go on" if paused else "Pause")
+            about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint (Ctrl+Shift+P)."
+            offer(self.pause, why or ("" if bench in _STOPPABLE else "nothing is running that can be paused"), about)
 
 
 def spoken(name: str) -> str:

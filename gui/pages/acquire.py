@@ -71,6 +71,15 @@ class Acquire(Page):
         """Ask what can be started."""
         self.start.reread()
 
+    def enqueue(self) -> None:
+        """Start what the form says (Ctrl+Enter)."""
+        self.start.enqueue()
+
+    def wish(self, wanted: Any) -> None:
+        """Fill the form: a mapping with `procedure` and `parameters`."""
+        if wanted:
+            self.start.choose(str(wanted["procedure"]), dict(wanted["parameters"]))
+
     def redraw(self, topic: str, payload: Any) -> None:
         """Draw what a topic says now."""
         draw: dict[str, Callable[[Any], None]] = {

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 from heliograph.control.topics import QueueState
 from heliograph.core.errors import ParameterError
 from heliograph.gui import hold, theme
+from heliograph.gui.audit import audit
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.history import History
 from heliograph.gui.pages.acquire import Acquire
@@ -281,6 +282,14 @@ def test_what_was_typed_is_kept_while_another_procedure_is_looked_at(qtbot, page
     assert control(page, "Points").value() == 99
 
 
+def test_a_run_is_repeated_with_the_parameters_of_another_page(page):
+    page.wish({"procedure": "PhaseScan", "parameters": {"points": "17"}})
+    QApplication.processEvents()
+
+    assert control(page, "Procedure", QComboBox).currentText() == "Phase scan"
+    assert control(page, "Points").value() == 17
+
+
 def test_the_run_that_is_on_is_followed_stopped_and_aborted(qtbot, page, desk):
     page.redraw("queue", payloads.queue_state())
 
@@ -385,6 +394,7 @@ def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
             QApplication.processEvents()
 
         assert clipped(page) == []
+        assert audit(page) == []
         assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
     finally:
         qapp.setFont(before)

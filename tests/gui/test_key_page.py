@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLin
 
 from heliograph.control.topics import QueueState
 from heliograph.gui import hold, theme
+from heliograph.gui.audit import audit
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.gauge import Gauge
 from heliograph.gui.figures.key_report import report
@@ -379,6 +380,7 @@ def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
             QApplication.processEvents()
 
         assert clipped(page) == []
+        assert audit(page) == []
         assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
     finally:
         qapp.setFont(before)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QProgressBar
 
 from heliograph.control.topics import QueueState
 from heliograph.gui import hold, theme
+from heliograph.gui.audit import audit
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.qpu import money
 from heliograph.gui.pages.learning import Learning
@@ -239,6 +240,7 @@ def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
             QApplication.processEvents()
 
         assert clipped(page) == []
+        assert audit(page) == []
         assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
     finally:
         qapp.setFont(before)
