@@ -34,6 +34,7 @@ class CalibrationPanel(QWidget):
         super().__init__()
         self.desk = desk
         self._order: tuple[str, ...] = ()
+        self._made = self._armed = False
         self.table = Table("Calibrations", _COLUMNS)
         self.told = Value("Calibrations to make", "nothing is known yet")
         self.queue = QPushButton("&Queue them in order")
@@ -57,9 +58,20 @@ class CalibrationPanel(QWidget):
         places = {name: at for at, name in enumerate(station.order, 1)}
         ordered = sorted(station.calibrations, key=lambda one: (places.get(one.name, len(places) + 1), _WORST_FIRST.index(one.state), one.name))
         self.table.set_rows([_row(one, places.get(one.name), present) for one in ordered], [one.name for one in ordered])
-        self._order = station.order
-        self.told.show_text(_to_make(station))
+        self._order, self._made = station.order, bool(station.calibrations)
+        self._say()
         self._allow()
+
+    def show_safety(self, state: str) -> None:
+        """Note the state of the bench: calibrations need light."""
+        self._armed = state == "ARMED"
+        self._say()
+
+    def _say(self) -> None:
+        if not self._order:
+            self.told.show_text("All calibrations are good." if self._made else "The station uses no calibration.")
+            return
+        self.told.show_text(f"{len(self._order)} to make, {self._order[0]} first{'' if self._armed else '; arm the bench before'}")
 
     def _allow(self) -> None:
         self.queue.setEnabled(self.desk.controls and bool(self._order))
@@ -70,18 +82,13 @@ class CalibrationPanel(QWidget):
         self.desk.ask("calibrate", {}, then=self._queued, failed=self._refused)
 
     def _queued(self, _reply: Any) -> None:
-        self.desk.notice(f"{len(self._order)} calibrations wait in the queue, in this order: {', '.join(self._order)}. Page Queue shows them.")
+        first = "" if self._armed else " Arm the bench: they need light."
+        self.desk.notice(f"{len(self._order)} calibrations wait in the queue, in this order: {', '.join(self._order)}.{first} Page Queue shows them.")
         self._allow()
 
     def _refused(self, error: Any) -> None:
         self.desk.notice(error)
         self._allow()
-
-
-def _to_make(station: StationState) -> str:
-    if station.order:
-        return f"{len(station.order)} to make, {station.order[0]} first"
-    return "All calibrations are good." if station.calibrations else "The station uses no calibration."
 
 
 def _row(one: CalibrationState, place: int | None, now: float) -> Sequence[str | Cell]:

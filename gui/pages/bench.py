@@ -120,6 +120,7 @@ class Bench(Page):
 
     def _draw_safety(self, now: Mapping[str, Any]) -> None:
         self.arming.show_safety(now)
+        self.calibrations.show_safety(str(now.get("state", "")))
 
     def _draw_counts(self, _now: CountRates) -> None:
         counts, station = self._counts(), self.desk.latest("station")

@@ -45,7 +45,15 @@ def test_one_press_queues_what_is_to_be_made(qtbot, panel, desk):
     press(qtbot, panel, "Queue missing and stale calibrations")
 
     assert desk.answers.of("calibrate") == [{}]
-    assert "in this order: pm_a-delay, pm_a-fringe" in desk.notices[0]
+    assert "in this order: pm_a-delay, pm_a-fringe. Arm the bench: they need light." in desk.notices[0]
+
+
+def test_a_bench_that_is_not_armed_is_told_to_be(panel):
+    assert control(panel, "Calibrations to make: 2 to make, pm_a-delay first; arm the bench before").isVisible()
+
+    panel.show_safety("ARMED")
+
+    assert control(panel, "Calibrations to make: 2 to make, pm_a-delay first").isVisible()
 
 
 def test_a_refusal_is_told_and_the_button_stays(qtbot, panel, desk):
