@@ -34,7 +34,7 @@ class CalibrationPanel(QWidget):
         super().__init__()
         self.desk = desk
         self._order: tuple[str, ...] = ()
-        self._made = self._armed = False
+        self._known = self._made = self._armed = False
         self.table = Table("Calibrations", _COLUMNS)
         self.told = Value("Calibrations to make", "nothing is known yet")
         self.queue = QPushButton("&Queue them in order")
@@ -58,14 +58,15 @@ class CalibrationPanel(QWidget):
         places = {name: at for at, name in enumerate(station.order, 1)}
         ordered = sorted(station.calibrations, key=lambda one: (places.get(one.name, len(places) + 1), _WORST_FIRST.index(one.state), one.name))
         self.table.set_rows([_row(one, places.get(one.name), present) for one in ordered], [one.name for one in ordered])
-        self._order, self._made = station.order, bool(station.calibrations)
+        self._known, self._order, self._made = True, station.order, bool(station.calibrations)
         self._say()
         self._allow()
 
     def show_safety(self, state: str) -> None:
         """Note the state of the bench: calibrations need light."""
         self._armed = state == "ARMED"
-        self._say()
+        if self._known:
+            self._say()
 
     def _say(self) -> None:
         if not self._order:
