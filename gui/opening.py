@@ -79,8 +79,14 @@ class Opening(QObject):
         def begin() -> None:
             if before is not None:
                 before.end()
-            self.owner = launching.Owner(station)
-            self.owner.wait_ready()
+            if self._over:
+                return
+            owner = self.owner = launching.Owner(station)
+            if self._over:
+                # The window was closed meanwhile.
+                owner.end()
+            else:
+                owner.wait_ready()
 
         self._work(begin, lambda _: self.progress.emit(""))
 
