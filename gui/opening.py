@@ -36,7 +36,7 @@ class Opening(QObject):
         self.connection: Connection | None = None
         self.owner: launching.Owner | None = None
         self._workers: list[threading.Thread] = []
-        self._over = False
+        self._over = threading.Event()
         self._locked = False
 
     @property
@@ -79,10 +79,10 @@ class Opening(QObject):
         def begin() -> None:
             if before is not None:
                 before.end()
-            if self._over:
+            if self._over.is_set():
                 return
             owner = self.owner = launching.Owner(station)
-            if self._over:
+            if self._over.is_set():
                 # The window was closed meanwhile.
                 owner.end()
             else:
@@ -109,7 +109,7 @@ class Opening(QObject):
         self._desk.notice(error)
 
     def _stands(self, standing: Standing) -> None:
-        if self._over:
+        if self._over.is_set():
             return
         self._locked = standing.locked
         self._control(standing.controls, standing.why)
@@ -150,7 +150,7 @@ class Opening(QObject):
 
     def close(self) -> None:
         """Leave for good."""
-        self._over = True
+        self._over.set()
         self.detach()
         for worker in self._workers:
             worker.join(launching.END_S)
