@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
 from . import theme, words
+from .badges import tip
 from .guarded import guarded
 
 Index = QModelIndex | QPersistentModelIndex
@@ -77,8 +78,10 @@ class Rows(QAbstractTableModel):
         if not index.isValid() or index.row() >= len(self.rows):
             return None
         cell, column = self.cell(index.row(), index.column()), self.columns[index.column()]
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+        if role == Qt.ItemDataRole.DisplayRole:
             return cell.text
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tip(cell.text)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{column.title}: {cell.text}"
         if role == Qt.ItemDataRole.TextAlignmentRole and column.number:

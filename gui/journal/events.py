@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor
 
 from ...control.topics import Event
 from .. import theme, words
+from ..badges import tip
 from ..tables import icon
 
 Index = QModelIndex | QPersistentModelIndex
@@ -130,8 +131,10 @@ class Events(QAbstractTableModel):
         if event is None:
             return None
         column = index.column()
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+        if role == Qt.ItemDataRole.DisplayRole:
             return cells(event)[column]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tip(cells(event)[column])
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{TITLES[column]}: {cells(event)[column]}"
         if role == Qt.ItemDataRole.DecorationRole and column == 1:

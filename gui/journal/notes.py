@@ -23,6 +23,7 @@ class NoteField(QWidget):
         self.run.setPlaceholderText("the run that is on")
         for widget in (self.text, self.run, self.add):
             widget.setMinimumHeight(24)
+        self.add.setAccessibleName("Add the note")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(plain("No&te", buddy=self.text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QItemSelectionModel, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QResizeEvent
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
 
 from ...control.topics import Event
@@ -79,6 +79,12 @@ class EventTable(QTableView):
         event = self.events.event(row)
         if event is not None:
             self._picked(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        """Begin at the last event: Qt would put the cursor on the first one, out of sight."""
+        if not self.currentIndex().isValid() and self.events.rowCount():
+            self.selectionModel().setCurrentIndex(self.events.index(self.events.rowCount() - 1, 0), QItemSelectionModel.SelectionFlag.NoUpdate)
+        super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Go to the run by Enter, copy by Ctrl+C."""

@@ -52,6 +52,9 @@ class Log(Page):
         self.whole.setPlaceholderText("Choose an event to read all of it.")
         self.acknowledge.setAccessibleName("Acknowledge")
         self.copy.setAccessibleName("Copy the events")
+        self.follow.setAccessibleName("Follow the latest")
+        self.go.setAccessibleName("Go to the run")
+        self.only.setAccessibleName("Only this run")
         acts = QWidget()
         flow = Flow(acts)
         for button in (self.acknowledge, self.go, self.only, self.copy, self.follow):

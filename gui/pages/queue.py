@@ -34,6 +34,7 @@ class Queue(Page):
         self.acts = Acts(desk, self.edits, self._edit)
         self.table, self.job = QueueTable(self._go_to_run), Facts("Job")
         self.ended = QCheckBox("Show what has e&nded")
+        self.ended.setAccessibleName("Show what has ended")
         self.ended.setChecked(True)
         self.ended.setMinimumHeight(24)
         self.ended.toggled.connect(lambda _: self._fill())
@@ -49,7 +50,7 @@ class Queue(Page):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.acts)
         layout.addWidget(self.table, 1)
-        layout.addWidget(self.ended)
+        layout.addWidget(self.ended, 0, Qt.AlignmentFlag.AlignLeft)
         self._docks: dict[str, QDockWidget] = {
             "New job": self.panel("New job", scrolled(self.composer)),
             "Queue": self.panel("Queue", whole),

@@ -32,7 +32,7 @@ class Acts(QWidget):
         self.desk, self._edits, self._edit = desk, edits, edit
         self._queue = QueueState(())
         self._row: QueueRow | None = None
-        self.state, self.end = Badge("Queue", "idle", titled=True), Value("Queue ends")
+        self.state, self.end = Badge("Queue", "idle", titled=True), Value("Whole queue")
         self.up, self.down = self._button("Move &up", lambda: self.shift(-1)), self._button("Move &down", lambda: self.shift(1))
         self.alter, self.again = self._button("&Edit…", self.change), self._button("Du&plicate", self.repeat)
         self.remove = self._button("Remo&ve", self.take_out)
@@ -56,6 +56,7 @@ class Acts(QWidget):
     def _lay_out(self) -> None:
         self.alter.setAccessibleName("Edit the job")
         self.policy.setMinimumHeight(24)
+        self.policy.setAccessibleName("Go on after a failure")
         self.abort.setMinimumHeight(24)
         lines = (
             (self.state, self.end),

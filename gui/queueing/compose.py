@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QV
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from ...core.errors import HeliographError
 from .. import words
-from ..badges import Value, plain
+from ..badges import Value, plain, tip
 from ..desk import Desk
 from ..figures.areas import scrolled
 from ..figures.start import operator, spoken
@@ -57,6 +57,8 @@ class Composer(QWidget):
         self.editing.setWordWrap(True)
         for widget in (self.choice, self.purpose, self.add, self.save, self.cancel):
             widget.setMinimumHeight(24)
+        for button in (self.add, self.save, self.cancel):
+            button.setAccessibleName(button.text().replace("&", ""))
         asked = QWidget()
         above = QVBoxLayout(asked)
         above.setContentsMargins(0, 0, 0, 0)
@@ -131,7 +133,7 @@ class Composer(QWidget):
         self.form = None
         chosen = self._forms.get(self.choice.currentData())
         self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else "Nothing can be queued while no bench is open.")
-        self.about.setToolTip(chosen.text if chosen is not None else "")
+        self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
         self.length.show_text(words.duration(chosen.duration_s if chosen is not None else None))
         if chosen is not None:
             self.form = Form(chosen, self._row.parameters if self._row is not None else self._kept.get(chosen.name))
@@ -156,7 +158,9 @@ class Composer(QWidget):
         if self.form is not None and self._row is None:
             self._kept[self.form.procedure.name] = self.form.texts()
         self._row, self.form = row, None
+        self.choice.blockSignals(True)
         self.choice.setCurrentIndex(self.choice.findData(row.procedure))
+        self.choice.blockSignals(False)
         self._choose()
         self.choice.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.focusNextChild()

@@ -55,6 +55,9 @@ class ReplayBar(QWidget):
         first, flow = Flow(head, 12), Flow(acts)
         for widget in (self.state, self.which):
             first.addWidget(widget)
+        self.back.setAccessibleName("Back to live")
+        self.acquire.setAccessibleName("Show on Acquire")
+        self.key.setAccessibleName("Show on Key")
         for control in (self.play, self.back, self.speed, self.acquire, self.key):
             control.setMinimumHeight(24)
         for part in (self.play, self.back, plain("Spee&d", buddy=self.speed), self.speed, self.acquire, self.key):
