@@ -117,8 +117,11 @@ def infer(
     wanted_loss: Annotated[float, typer.Option("--wanted-loss", min=0, max=1, help="Accuracy that the noise may cost, such as .005.")] = 0.005,
     opening: Annotated[OpeningName, typer.Option(help="Open one count an output by an aggregator, or every shot to Alice.")] = OpeningName.counted,
     check: Annotated[int | None, typer.Option("--check", min=0, help="Images to play gate by gate as well.")] = None,
-    adapt: Annotated[bool, typer.Option("--adapt", help="Train the linear layers anew for the noise that this back-end leaves.")] = False,
+    adapt: Annotated[bool, typer.Option("--adapt", help="Train anew, for the noise that this back-end leaves.")] = False,
     full: Annotated[bool, typer.Option("--full", help="As wide, and on as many images, as published; hours on a small machine.")] = False,
+    further: Annotated[
+        int | None, typer.Option("--further-epochs", min=1, metavar="N", help="Epochs after the shared ones, with noise and without; more narrow the gap.")
+    ] = None,
     plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Draw accuracy by epoch and confusion into this folder.")] = None,
     store: Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Key stores: some images then go between machines under their key.")] = None,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Images that do, with --store; 1 by default.")] = None,
@@ -145,6 +148,7 @@ def infer(
         # A wrong name is said before anything is trained.
         roles = _roles(store, samples, pair, aggregator, opening)
         where, chosen = open_states(backend, project), find_task(task.value, full=full)
+        chosen = chosen if further is None else chosen.cut(aided=further)
         _tell_cloud(out, where.cloud)
         data = chosen.load(seed)
         found = _trained(out, chosen, data, seed)

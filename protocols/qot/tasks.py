@@ -95,9 +95,9 @@ class Task:
         return Images(*(_scaled(part) for part in parts))
 
     def cut(self, *, train: int | None = None, test: int | None = None, epochs: int | None = None, aided: int | None = None) -> Task:
-        """Return the same task with fewer images or epochs, and a note that says so."""
+        """Return the same task with other numbers of images or epochs, and a note that says so."""
         smaller = replace(self, train=train or self.train, test=test or self.test, epochs=epochs or self.epochs, aided=aided or self.aided)
-        note = f"{smaller.train:,} images, {smaller.epochs} epochs, tested on {smaller.test:,}"
+        note = f"{smaller.train:,} images, {smaller.epochs} epochs and {smaller.aided} with noise, tested on {smaller.test:,}"
         return replace(smaller, note=f"{self.note}; {note}" if self.note else note)
 
 

@@ -83,7 +83,7 @@ def test_a_network_is_trained_once_and_can_be_adapted(heliograph):
 
 def test_missing_data_name_what_to_do(heliograph, monkeypatch, tmp_path):
     monkeypatch.setenv("HELIOGRAPH_DATA", str(tmp_path))
-    ended = heliograph("qot", "infer", "--task", "cifar10", "--json")
+    ended = heliograph("qot", "infer", "--task", "cifar10", "--full", "--further-epochs", 20, "--json")
 
     assert ended.code == 3
     assert ended.json["error"]["type"] == "DataMissing"

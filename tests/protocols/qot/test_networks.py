@@ -106,7 +106,7 @@ def test_training_tells_accuracies_by_epoch_and_keeps_rows_below_the_scale(small
     for layer, scale in zip(found.aware_network().linear(), found.scales, strict=True):
         assert float(row_sums(layer).max()) <= scale * (1 + 1e-6)
     assert features(found.aware_network(), images.test.x).min() >= 0.0
-    assert "12 epochs" in task.note
+    assert "12 epochs and 12 with noise" in task.note
     assert accuracy_figure(found).axes[0].get_xlim()[1] > 24
 
 
