@@ -23,6 +23,10 @@ def draw_shape(painter: QPainter, shape: words.Shape, box: QRectF, colour: str) 
     painter.setBrush(Qt.BrushStyle.NoBrush if outlined else QColor(colour))
     if shape in _CORNERS:
         painter.drawPolygon(QPolygonF([_at(inner, x, y) for x, y in _CORNERS[shape]]))
+        if shape == "octagon":
+            # Small, it would pass for a disc.
+            painter.setPen(QPen(QColor(_away_from(colour)), edge * 1.4))
+            painter.drawLine(_at(inner, 0.2, 0.5), _at(inner, 0.8, 0.5))
     elif shape in _LINES:
         for line in _LINES[shape]:
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -33,6 +37,11 @@ def draw_shape(painter: QPainter, shape: words.Shape, box: QRectF, colour: str) 
             painter.setBrush(QColor(colour))
             painter.drawEllipse(inner.center(), inner.width() / 6, inner.height() / 6)
     painter.restore()
+
+
+def _away_from(colour: str) -> str:
+    """Return black or white, whichever stands out more."""
+    return max("#000000", "#FFFFFF", key=lambda one: theme.contrast(one, colour))
 
 
 _OCTAGON = [(0.5 + 0.54 * cos(pi / 8 + k * pi / 4), 0.5 + 0.54 * sin(pi / 8 + k * pi / 4)) for k in range(8)]

@@ -31,6 +31,10 @@ QCheckBox:focus {{ color: {ok}; }}
 QTabBar::tab {{ background: {raised}; color: {text}; border: 1px solid {line}; border-bottom: none; padding: 5px 12px; margin-right: 2px; }}
 QTabBar::tab:selected {{ background: {ground}; border-top: 3px solid {ok}; padding-top: 3px; }}
 QTabBar::tab:focus {{ border-color: {ok}; }}
+QMenu {{ border: 1px solid {line}; background: {raised}; color: {text}; }}
+QMenu::item:selected {{ background: {selection}; color: {on_selection}; }}
+QMenu::item:disabled {{ color: {muted}; }}
+QToolTip {{ border: 1px solid {line}; background: {raised}; color: {text}; padding: 3px; }}
 Strip, SafePanel, Notices, FirstLight, SmallStrip {{ border: 1px solid {line}; border-radius: 3px; }}
 """
 

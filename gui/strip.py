@@ -59,7 +59,7 @@ class Strip(QFrame):
         self.key = Gauge()
         self.age = Value("Data age")
         self.pace = Value("Drawing")
-        self.view_only = Badge("Control", "suspect", titled=True)
+        self.view_only = Badge("Control", "view only", titled=True)
         self.take_over = HoldButton("Take over (hold)", "Take over control")
         self.hand_over = HoldButton("Hand over (hold)", "Hand over control")
         self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
@@ -170,7 +170,7 @@ class Strip(QFrame):
         self.take_over.setVisible(watching)
         self.hand_over.setVisible(desk.controls and desk.is_connected and self._asked is not None)
         if watching:
-            self.view_only.set_state("suspect", f"view only, {desk.view_only_why}")
+            self.view_only.set_state("view only", desk.view_only_why)
 
 
 class Gauge(QProgressBar):

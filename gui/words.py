@@ -35,7 +35,8 @@ VOCABULARY: dict[str, Look] = {
     "confirmed": Look("tick", "ok"), "sent": Look("hourglass", "warning"), "silent": Look("cross", "failure"), "unknown": Look("ring", "muted"),
     "info": Look("disc", "text"), "warning": Look("triangle", "warning"), "error": Look("octagon", "failure"), "note": Look("square", "third"),
     "crash": Look("cross", "failure"), "damaged": Look("octagon", "failure"), "unfinished": Look("hourglass", "warning"),
-    "idle": Look("ring", "text"), "present": Look("disc", "ok"), "absent": Look("ring", "warning"), "real": Look("square", "text"),
+    "idle": Look("ring", "text"), "view only": Look("ring", "warning"),
+    "present": Look("disc", "ok"), "absent": Look("ring", "warning"), "real": Look("square", "text"),
 }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_a_lost_owner_is_said_with_the_last_safety_state(window: Any) -> None:
 def test_a_second_window_only_looks_and_asks_for_control(window: Any, qtbot: Any) -> None:
     tell(window, safety=payloads.safety(controller=4711))
     assert not window.desk.controls
-    assert window.strip.view_only.accessibleName() == "Control: suspect, view only, process 4711 controls the bench"
+    assert window.strip.view_only.accessibleName() == "Control: view only, process 4711 controls the bench"
     window.desk.answers.replies["take_over"] = 4711
 
     with qtbot.waitSignal(window.strip.take_over.held, timeout=3000):
