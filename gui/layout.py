@@ -81,8 +81,10 @@ class Layouts:
         self._desk.settings.sync()
 
     def put(self, page: Page, state: QByteArray) -> None:
-        """Arrange a page as it was."""
+        """Arrange a page as it was, or as it comes: then by the size that it has now."""
         page.restoreState(state, VERSION)
+        if state == self._default[page.NAME]:
+            page.default_layout()
         self._keep(page, page.saveState(VERSION))
 
     def reset(self, page: Page) -> None:

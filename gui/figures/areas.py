@@ -8,6 +8,7 @@ from itertools import pairwise
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import QDockWidget, QScrollArea, QWidget
 
+from ..layout import key
 from ..pages.page import TOP, Page
 
 _LEFT_PX = 290
@@ -42,16 +43,33 @@ def scrolled(widget: QWidget) -> Scrolled:
     return Scrolled(widget)
 
 
-def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]], *, widths: Sequence[Sequence[int]], heights: Sequence[int]) -> None:
-    """Stack panels on the left, and rows of panels beside them.
+def first_layout(page: Page) -> None:
+    """Arrange a page by the size that it has now, unless the operator's own layout was restored."""
+    if not page.desk.settings.contains(key(page.NAME)):
+        page.desk.later(page.default_layout)
 
-    widths: of the panels of each row; their sum is the width of what is beside the left.  heights: of the rows.
+
+def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]], *, widths: Sequence[Sequence[int]], heights: Sequence[int]) -> None:
+    """Stack panels on the left, and rows of panels beside them; once the page is shown, panels stay where they are and only the room is shared out.
+
+    widths: of the panels of each row, as shares of what is beside the left.  heights: of the rows, as shares of the page.
     """
     across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+    if not page.isVisible():
+        _place(page, left, rows)
+    # Sizes that do not fill the page would be cut or stretched unevenly.
+    beside = (page.width() if page.isVisible() else _LEFT_PX + sum(widths[0])) - _LEFT_PX
+    page.resizeDocks([left[0], rows[0][0]], [_LEFT_PX, beside], across)
+    for row, wide in zip(rows, widths, strict=True):
+        page.resizeDocks(list(row), [beside * one // sum(wide) for one in wide], across)
+    high = page.height() if page.isVisible() else sum(heights)
+    page.resizeDocks([row[0] for row in rows], [high * one // sum(heights) for one in heights], down)
+
+
+def _place(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]]) -> None:
+    across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
     for dock in [*left, *(dock for row in rows for dock in row)]:
-        dock.setFloating(False)
         page.addDockWidget(TOP, dock)
-        dock.show()
     page.splitDockWidget(left[0], rows[0][0], across)
     for above, below in pairwise(left):
         page.splitDockWidget(above, below, down)
@@ -60,7 +78,3 @@ def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDo
     for row in rows:
         for one, other in pairwise(row):
             page.splitDockWidget(one, other, across)
-    page.resizeDocks([left[0], rows[0][0]], [_LEFT_PX, sum(widths[0])], across)
-    for row, wide in zip(rows, widths, strict=True):
-        page.resizeDocks(list(row), list(wide), across)
-    page.resizeDocks([row[0] for row in rows], list(heights), down)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDockWidget, QWidget
 from ...control.topics import CountRates, ProcedureForm
 from .. import words
 from ..desk import Desk
-from ..figures.areas import arrange, scrolled
+from ..figures.areas import arrange, first_layout, scrolled
 from ..figures.arrivals import Arrivals
 from ..figures.coincidences import CoincidenceMatrix
 from ..figures.history import History
@@ -68,7 +68,8 @@ class Acquire(Page):
         arrange(self, [docks["New run"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
 
     def shown_first(self) -> None:
-        """Ask what can be started."""
+        """Ask what can be started, and share out the room."""
+        first_layout(self)
         self.start.reread()
 
     def enqueue(self) -> None:

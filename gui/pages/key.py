@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, 
 from ...control.topics import KeyProgress, ProcedureForm, QueueState, StationState, StoreStates
 from ..badges import plain
 from ..desk import Desk
-from ..figures.areas import arrange, scrolled
+from ..figures.areas import arrange, first_layout, scrolled
 from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
 from ..figures.key_report import report
 from ..figures.room import Refit
@@ -112,11 +112,10 @@ class Key(Page):
         docks = self._docks
         rows = [[docks["QBER"], docks["Key rate"], docks["Gain"]], [docks["Last block"], docks["Key stores"]]]
         arrange(self, [docks["New run"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580])
-        for name in ("Debits", *(one.NAME for one in self.more)):
-            docks[name].setFloating(False)
-            docks[name].show()
-            self.tabifyDockWidget(docks["Key stores"], docks[name])
-        docks["Key stores"].raise_()
+        if not self.isVisible():
+            for name in ("Debits", *(one.NAME for one in self.more)):
+                self.tabifyDockWidget(docks["Key stores"], docks[name])
+            docks["Key stores"].raise_()
 
     def _proposed(self, procedure: str) -> dict[str, str]:
         """Return the last light that key could be made of, for the form of the distillation."""
@@ -125,7 +124,8 @@ class Key(Page):
         return {"run": runs[-1]} if procedure == "Distil" and runs else {}
 
     def shown_first(self) -> None:
-        """Ask what can be started."""
+        """Ask what can be started, and share out the room."""
+        first_layout(self)
         self.start.reread()
 
     def filter_field(self) -> QWidget | None:

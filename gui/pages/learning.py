@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QDockWidget
 
 from ...control.topics import LearningProgress
 from ..desk import Desk
-from ..figures.areas import arrange, scrolled
+from ..figures.areas import arrange, first_layout, scrolled
 from ..figures.learned import Clients, KeyBars, RoundChart, Task
 from ..figures.qpu import QpuTable
 from ..figures.room import Refit
@@ -50,7 +50,8 @@ class Learning(Page):
         arrange(self, [docks["New run"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[340, 300, 260])
 
     def shown_first(self) -> None:
-        """Ask what can be started."""
+        """Ask what can be started, and share out the room."""
+        first_layout(self)
         self.start.reread()
 
     def enqueue(self) -> None:
