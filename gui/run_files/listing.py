@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("Bench"),
     Column("Tags", number=True),
     Column("Gaps", number=True),
-    Column("Purpose", wide=True),
+    Column("Purpose, end", wide=True),
     Column("Run"),
 )
 
@@ -72,7 +72,7 @@ def cells(run: RunSummary) -> Row:
         Cell(bench_of(run), word=bench_of(run)),
         Cell(words.count(run.tags), order=run.tags),
         Cell(words.count(run.gaps), order=run.gaps),
-        run.purpose or run.why,
+        "; ".join(part for part in (run.purpose, run.why) if part),
         run.run,
     )
 
