@@ -342,7 +342,7 @@ class Chart(QWidget):
         titles, rows = self.table()
         window = QWidget(self, Qt.WindowType.Window)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.setWindowTitle(f"Data of {self.name}")
+        window.setWindowTitle(" - ".join(filter(None, (f"Data of {self.name}", self.window().windowTitle()))))
         table = Table(f"Data of {self.name}", titles)
         table.retheme()
         table.set_rows(rows)

@@ -25,6 +25,7 @@ class Panel(QDockWidget):
         super().__init__(name, page)
         self.setObjectName(f"{page_name}-{name}")
         self.setAccessibleName(name)
+        self._name = name
         self._strip: QWidget | None = None
         self._inside = QWidget()
         self._layout = QVBoxLayout(self._inside)
@@ -36,6 +37,11 @@ class Panel(QDockWidget):
         self.topLevelChanged.connect(self._torn_off)
 
     def _torn_off(self, floating: bool) -> None:
+        # Every window says whose data it shows, and that they are simulated.
+        above = self.parentWidget()
+        whole = above.window().windowTitle() if above is not None else ""
+        self.setWindowTitle(f"{self._name} - {whole}" if floating and whole else self._name)
+        self.toggleViewAction().setText(self._name)
         if floating and self._strip is None and Panel.strip is not None:
             self._strip = Panel.strip()
             self._layout.insertWidget(0, self._strip)

@@ -15,6 +15,7 @@ from heliograph.gui import layout
 from heliograph.gui.audit import audit
 from heliograph.gui.pages.page import Page
 from heliograph.gui.pages.panel import Panel
+from heliograph.gui.plots import Chart
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -147,6 +148,21 @@ def test_a_torn_off_panel_carries_the_safe_button(window: Any, qtbot: Any) -> No
     qtbot.mouseClick(safe, Qt.MouseButton.LeftButton)
 
     qtbot.waitUntil(lambda: presses(window) == 1)
+
+
+def test_windows_beside_the_main_one_say_that_their_data_are_simulated(window: Any, qtbot: Any) -> None:
+    tell(window, station=payloads.station_state())
+    chart = Chart("Rates", x="Time", x_unit="s", y="Rate", y_unit="Hz")
+    panel = window.page.panel("Chart", chart)
+
+    table = chart.show_table()
+    panel.setFloating(True)
+    other = chart.show_table()
+
+    assert all("SIMULATED" in one.windowTitle() for one in (table, panel, other))
+    assert panel.toggleViewAction().text() == "Chart"
+    panel.setFloating(False)
+    assert panel.windowTitle() == "Chart"
 
 
 def test_preferences_lie_in_the_users_folder(tmp_path: Path) -> None:
