@@ -107,7 +107,7 @@ class Events(QAbstractTableModel):
             self.filter = wanted
             self.set_events(self.events)
 
-    def event(self, row: int) -> Event | None:  # type: ignore[override]
+    def at(self, row: int) -> Event | None:
         """Return the event of a row that is shown."""
         return self.events[self.shown[row]] if 0 <= row < len(self.shown) else None
 
@@ -127,7 +127,7 @@ class Events(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what Qt asks of a cell."""
-        event = self.event(index.row()) if index.isValid() else None
+        event = self.at(index.row()) if index.isValid() else None
         if event is None:
             return None
         column = index.column()

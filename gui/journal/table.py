@@ -65,18 +65,18 @@ class EventTable(QTableView):
     def chosen(self) -> list[Event]:
         """Return the selected events, in their order."""
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
-        return [event for row in rows if (event := self.events.event(row)) is not None]
+        return [event for row in rows if (event := self.events.at(row)) is not None]
 
     def choose(self, numbers: set[int]) -> None:
         """Select the events of these numbers."""
         selection, flags = self.selectionModel(), QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in range(self.events.rowCount()):
-            event = self.events.event(row)
+            event = self.events.at(row)
             if event is not None and event.number in numbers:
                 selection.select(self.events.index(row, 0), flags)
 
     def _pick(self, row: int) -> None:
-        event = self.events.event(row)
+        event = self.events.at(row)
         if event is not None:
             self._picked(event)
 

@@ -55,7 +55,7 @@ def hear(page, desk):
 
 
 def shown(page):
-    return [page.model.event(row).number for row in range(page.model.rowCount())]
+    return [page.model.at(row).number for row in range(page.model.rowCount())]
 
 
 def choose(qtbot, page, row, modifier=Qt.KeyboardModifier.NoModifier):
@@ -116,7 +116,7 @@ def test_events_that_were_left_out_are_told(page, hear):
     hear(payloads.event(number=0, source="link", text="12 events more are in the run files"))
     hear(payloads.event(number=0, source="link", text="3 events more are in the run files"))
 
-    assert [page.model.event(row).text for row in (4, 5)] == ["12 events more are in the run files", "3 events more are in the run files"]
+    assert [page.model.at(row).text for row in (4, 5)] == ["12 events more are in the run files", "3 events more are in the run files"]
 
 
 def test_more_than_the_window_kept_is_read_from_the_journal(page, desk):
@@ -195,7 +195,7 @@ def test_a_filter_shows_what_was_asked_for(wanted, numbers):
     model.set_events(HISTORY)
     model.set_filter(wanted)
 
-    assert [model.event(row).number for row in range(model.rowCount())] == numbers
+    assert [model.events[at].number for at in model.shown] == numbers
 
 
 def test_filters_are_set_by_keys_and_hold_for_what_comes(page, hear, qtbot):
@@ -242,7 +242,7 @@ def test_alarms_are_acknowledged_by_key(page, desk, qtbot):
     qtbot.keyClick(page.table, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
 
     assert desk.answers.of("acknowledge") == [{"number": 2}]
-    assert page.model.event(1).acknowledged
+    assert page.model.at(1).acknowledged
     assert shown(page) == [1, 2, 3, 4]
     assert why_not(page, "Acknowledge") == "it is acknowledged"
 

@@ -94,11 +94,11 @@ def test_jobs_are_queued_edited_undone_run_replayed_and_reported(qtbot, live):
     live.choose(queue.table, 1)
     second = queue.table.chosen()[0]
     qtbot.keyClick(queue.table, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
-    live.until(lambda: list(live.states())[0] == second)
+    live.until(lambda: next(iter(live.states())) == second)
     qtbot.keyClick(queue.table, Qt.Key.Key_Delete)
     live.until(lambda: second not in live.states())
     desk.undo.undo()
-    live.until(lambda: len(live.states()) == 2 and list(live.states())[0] > second)
+    live.until(lambda: len(live.states()) == 2 and next(iter(live.states())) > second)
 
     live.until(lambda: desk.latest("safety")["state"] == "ARMED")
     press(qtbot, queue, "Go on with the queue")
@@ -117,7 +117,7 @@ def test_jobs_are_queued_edited_undone_run_replayed_and_reported(qtbot, live):
     live.front(runs)
     live.until(lambda: len(runs.list.runs) == 2)
     live.choose(runs.list.table, 0)
-    live.until(lambda: runs.figures.bars.isVisible())
+    live.until(runs.figures.bars.isVisible)
     assert dict(runs.details.facts.facts())["State"] == "done"
     control(runs, "Speed of the replay", QComboBox).setCurrentIndex(6)
     press(qtbot, runs, "Play the run")
