@@ -38,7 +38,10 @@ def learn(
     tell: TellOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Learn to tell two digits apart, federated among the parties of the stores and masked with their keys."""
+    """Learn to tell two digits apart, federated among the parties of the stores and masked with their keys.
+
+    On SIGUSR1 it ends after the round that is on; with --out it can go on later.
+    """
     with command(json_output) as out:
         from ..protocols.learning.tasks import digits_task, mnist_task
         from ..protocols.qunetqfl.driver import Settings
@@ -56,6 +59,7 @@ def _digits(text: str) -> tuple[int, int]:
 
 def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool, tell: Path | None) -> None:
     from ..control.node import network, parties_in
+    from ..control.rounds import ending_between_rounds
     from ..control.telling import LearningTelling, telling
     from ..protocols.qunetqfl.driver import affordable_rounds, learn
 
@@ -65,7 +69,12 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
             f"the stores of {len(parties)} parties are here, three or more are needed", where=str(store), remedy="Run `heliograph demo`, or acquire key."
         )
     total = settings.rounds or task.rounds
-    with network(store, parties, existing=True) as keys, telling(tell, out.warn) as teller, out.progress("Learning rounds", total=total) as bar:
+    with (
+        ending_between_rounds() as ending,
+        network(store, parties, existing=True) as keys,
+        telling(tell, out.warn) as teller,
+        out.progress("Learning rounds", total=total) as bar,
+    ):
         bits = task.model().d * task.q
         pair, lasts = affordable_rounds(keys.parties, bits)
         if lasts < total:
@@ -81,15 +90,19 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
             teller.stores(store, keys.parties, soon=news.record.round + 1 < total)
 
         with story.whole():
-            result = learn(task, keys.parties, settings, folder=folder, resume=resume, statements=statements, watch=told)
-    _tell(out, result)
+            result = learn(task, keys.parties, settings, folder=folder, resume=resume, statements=statements, watch=told, enough=ending.is_set)
+            story.ended_early = len(result.rounds) < total
+    _tell(out, result, total)
 
 
-def _tell(out: Output, result: LearningResult) -> None:
+def _tell(out: Output, result: LearningResult, asked: int) -> None:
     from ..control.tables import round_rows
 
     out.table(f"{result.task}, {len(result.clients)} clients", *round_rows(result))
     out.table("Key", ["pair", "planned", "spent", "burned"], [(use.pair, use.planned, use.spent, use.burned) for use in result.pairs])
+    ended_early = len(result.rounds) < asked
+    if ended_early:
+        out.say(f"Ended after {len(result.rounds)} of {asked} rounds, as it was told to; --resume goes on from --out.")
     out.say(f"Final accuracy {result.final_accuracy:.1%}")
     found = {name: value for name, value in result.as_dict().items() if name not in ("simulated", "security")}
-    out.result(found, simulated=result.statement.provenance.simulated, security=result.statement)
+    out.result({**found, "ended_early": ended_early}, simulated=result.statement.provenance.simulated, security=result.statement)

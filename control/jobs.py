@@ -54,6 +54,7 @@ class Entry:
     procedure: what, with its parameters.  extra: what the queue itself is to do about it, by name and as text.
     who: process that wants it.  followed: somebody waits for it, so it neither waits for a held queue nor holds it.
     completes: it is part of one that is done already, so it begins though the queue is held.
+    pausing: somebody wants it to stand still.
     cause: why somebody ended it.  why: it did not come to its end, or stands still.  error: what it raised, for the one who wants it.
     """
 
@@ -65,6 +66,7 @@ class Entry:
     extra: dict[str, str] = field(default_factory=dict)
     followed: bool = False
     completes: bool = False
+    pausing: bool = False
     state: RunState = RunState.QUEUED
     percent: float = 0.0
     path: Path | None = None
@@ -117,7 +119,7 @@ class Entry:
         self._since = now if state is RunState.RUNNING else None
         self.state = state
         if state is RunState.STARTING:
-            self.began = time.time()
+            self.began = self.began or time.time()
         if state.over:
             self.ended = time.time()
         self.changed.notify_all()
@@ -157,7 +159,7 @@ class Job(Entry):
     """One procedure to be run on the bench.
 
     folder: where its run file goes.  run_id: of that file.  emitted: what it has said lately, `said` words in all.
-    pausing: somebody wants it to stand still.  suspended: why a rule of the station does.  notes: for its run file.
+    suspended: why a rule of the station does.  notes: for its run file.
     broken: its procedure could not be shut down.
     """
 
@@ -165,7 +167,6 @@ class Job(Entry):
     seed: int | None = None
     run_id: str = ""
     stop_early: bool = False
-    pausing: bool = False
     suspended: str = ""
     broken: bool = False
     notes: deque[str] = field(default_factory=deque)

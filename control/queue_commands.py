@@ -46,8 +46,8 @@ class QueueCommands:
             "hold": self._hold,
             "go_on": lambda _: self._owner.queue.go_on(),
             "policy": lambda body: self._owner.queue.set_policy(bool(body["go_on_after_failure"])),
-            "pause": lambda body: self._job(body).pause(True),
-            "resume": lambda body: self._job(body).pause(False),
+            "pause": lambda body: self._pause(body, True),
+            "resume": lambda body: self._pause(body, False),
             "stop": self._stop,
             "calibrate": self._calibrate,
         }
@@ -119,8 +119,19 @@ class QueueCommands:
         else:
             self._owner.queue.go_on()
 
+    def _pause(self, body: Body, on: bool) -> None:
+        entry = self._owner.queue.find(int(body["job"]))
+        if isinstance(entry, Task):
+            self._owner.workers.pause(entry, on)
+        else:
+            _as_job(entry).pause(on)
+
     def _stop(self, body: Body) -> None:
-        self._job(body).stop()
+        entry = self._owner.queue.find(int(body["job"]))
+        if isinstance(entry, Task):
+            self._owner.workers.stop(entry)
+        else:
+            _as_job(entry).stop()
 
     def _abort(self, body: Body) -> None:
         entry = self._owner.queue.find(int(body["job"]))

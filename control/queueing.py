@@ -31,6 +31,7 @@ class Queue:
     _closed: bool = False
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _waiting: list[Entry] = field(default_factory=list)
+    _aside: list[Entry] = field(default_factory=list)
     _on: dict[Lane, Entry] = field(default_factory=dict)
     _ended: deque[Entry] = field(default_factory=lambda: deque(maxlen=MOST_ENDED))
     _turn: threading.RLock = field(default_factory=threading.RLock)
@@ -47,9 +48,9 @@ class Queue:
     # What is there
 
     def entries(self) -> list[Entry]:
-        """Return what ended lately, what is on, what waits."""
+        """Return what ended lately, what is on, what stands aside, what waits."""
         with self._turn:
-            return [*self._ended, *self._on.values(), *self._waiting]
+            return [*self._ended, *self._on.values(), *self._aside, *self._waiting]
 
     def on(self, lane: Lane) -> Entry | None:
         """Return what is on in a lane."""
@@ -96,14 +97,20 @@ class Queue:
         with self._turn:
             while not self._closed:
                 if lane not in self._on and (entry := self._next(lane)) is not None:
-                    self._waiting.remove(entry)
+                    self._place(entry).remove(entry)
                     self._on[lane] = entry
                     return entry
                 # A finite wait lets a signal handler run in between.
                 self._changed.wait(1.0)
             return None
 
+    def _place(self, entry: Entry) -> list[Entry]:
+        return self._aside if entry in self._aside else self._waiting
+
     def _next(self, lane: Lane) -> Entry | None:
+        for entry in self._aside:
+            if entry.lane == lane and not entry.pausing:
+                return entry
         before = {entry.name for entry in self._on.values()}
         for entry in self._waiting:
             if entry.lane == lane and (entry.followed or entry.completes or not self._held) and not entry.after & before:
@@ -137,15 +144,45 @@ class Queue:
             self._changed.notify_all()
         self.publish()
 
-    def give_up(self, entry: Entry, cause: str) -> bool:
-        """Take an entry that waits out of the queue, as aborted; say whether it waited."""
+    def set_aside(self, entry: Entry) -> None:
+        """Let an entry that is on stand still and leave its lane to others; it goes on before all that wait once it is not to pause any more."""
         with self._turn:
-            if entry not in self._waiting:
+            self._on.pop(entry.lane, None)
+            self._aside.append(entry)
+            entry.enter(RunState.PAUSED)
+            if self._closed:
+                self.give_up(entry, "the owner of the bench is closing")
+            self._changed.notify_all()
+        self.publish()
+
+    def look_again(self) -> None:
+        """Begin what may begin now, because an entry is another than it was."""
+        with self._turn:
+            self._changed.notify_all()
+        self.publish()
+
+    def conclude(self, entry: Entry, why: str) -> bool:
+        """End an entry that stands aside, as done; say whether it did."""
+        with self._turn:
+            if entry not in self._aside:
                 return False
-            self._waiting.remove(entry)
+            self._aside.remove(entry)
+            self._ended.append(entry)
+            entry.why = why
+            entry.enter(RunState.DONE)
+        self.publish()
+        return True
+
+    def give_up(self, entry: Entry, cause: str) -> bool:
+        """Take an entry that waits, or stands aside, out of the queue, as aborted; say whether it was there."""
+        with self._turn:
+            if entry not in self._place(entry):
+                return False
+            begun = entry in self._aside
+            self._place(entry).remove(entry)
             self._ended.append(entry)
             entry.cause = entry.why = cause
-            entry.error = RunAborted(cause, where=entry.name, remedy="Nothing of it was begun.")
+            entry.error = RunAborted(cause, where=entry.name, remedy="Its checkpoint is kept." if begun else "Nothing of it was begun.")
             entry.enter(RunState.ABORTED)
         self.publish()
         return True
@@ -154,7 +191,7 @@ class Queue:
         """Forget what waits, and let every lane end."""
         with self._turn:
             self._closed = True
-            for entry in list(self._waiting):
+            for entry in [*self._aside, *self._waiting]:
                 self.give_up(entry, cause)
             self._changed.notify_all()
 

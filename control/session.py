@@ -189,6 +189,8 @@ class Session:
             raise ParameterError(f"{type(told).__name__} cannot be published as {topic!r}", where="link", remedy=remedy)
         if isinstance(told, KeyProgress):
             told = with_earlier(told, self._owner.topics.latest(topic))
+        if isinstance(told, LearningProgress):
+            told = self._owner.workers.whole(told)
         self._owner.topics.publish(topic, told)
         self._owner.workers.heard(told)
 

@@ -1,7 +1,8 @@
 """Work beside the bench: processes of their own, one at a time, that make key of runs or learn with it.
 
 A task stands in the same queue as the runs, in a lane of its own. It is a command of `heliograph`, told by its JSON result how it ended; to abort it is to end
-its process, which then says what it did. Only such a process opens the key stores.
+its process, which then says what it did. Only such a process opens the key stores. One that goes by rounds can be paused: its process ends after the round that
+is on, and another one takes it up from its checkpoint; meanwhile the lane is free.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
@@ -26,7 +28,8 @@ from ..core.errors import BenchError, HeliographError, ParameterError, RunAborte
 from .jobs import Entry, Lane, RunState
 from .publishing import Severity, Topics
 from .queueing import Queue
-from .topics import KeyProgress, LearningProgress
+from .rounds import END, joined, keep_back_for_workers
+from .topics import BY_ROUNDS, KeyProgress, LearningProgress
 from .values import rebuilt_error
 
 log = logging.getLogger(__name__)
@@ -99,7 +102,17 @@ TASKS: dict[str, type[WorkerTask]] = {"Distil": Distil, "Learn": Learn}
 
 @dataclass(eq=False, slots=True)
 class Task(Entry):
-    """One task in the queue."""
+    """One task in the queue.
+
+    folder: where one that goes by rounds keeps its checkpoint.  stop_early: it is to end after the round that is on, and keep what it found.
+    again: its checkpoint is to be taken up.  told: the last that it said of its rounds.  earlier: the same before it was paused.
+    """
+
+    folder: Path | None = None
+    stop_early: bool = False
+    again: bool = False
+    told: LearningProgress | None = None
+    earlier: LearningProgress | None = None
 
     @property
     def lane(self) -> Lane:
@@ -115,6 +128,38 @@ class Task(Entry):
     def after(self) -> frozenset[str]:
         """Return the names of those that it waits for, where they stand before it in the queue."""
         return self.task.AFTER
+
+    def pause(self, on: bool) -> None:
+        """Have it stand still after the round that is on, or go on. Raises ParameterError for one that cannot."""
+        with self.lock:
+            if on:
+                self._check_rounds("paused")
+            self.pausing = on
+            self._say_what_comes()
+
+    def stop(self) -> None:
+        """Have it end after the round that is on, and keep what it found. Raises ParameterError for one that cannot."""
+        with self.lock:
+            self._check_rounds("stopped early")
+            self.stop_early = True
+            self._say_what_comes()
+
+    @property
+    def to_end(self) -> bool:
+        """Say whether its process is to end after the round that is on."""
+        return self.pausing or self.stop_early
+
+    def _check_rounds(self, what: str) -> None:
+        where = f"{self.name} {self.number}"
+        if self.name not in BY_ROUNDS:
+            raise ParameterError(f"it cannot be {what}", where=where, remedy="It is done in one piece: let it end, or abort it.")
+        if not (self.state.measures or self.state is RunState.STARTING):
+            raise ParameterError(f"it is {self.state}", where=where, remedy="Only what has begun can be paused or stopped; remove or abort what waits.")
+
+    def _say_what_comes(self) -> None:
+        if self.state is not RunState.PAUSED:
+            self.why = "stops after this round" if self.stop_early else "pauses after this round" if self.pausing else ""
+        self.changed.notify_all()
 
 
 class Workers:
@@ -146,10 +191,25 @@ class Workers:
 
     def abort(self, cause: str, task: Task) -> None:
         """End a task; one that waits is taken out of the queue."""
-        if not self._queue.give_up(task, cause):
+        if self._queue.give_up(task, cause):
+            if task.again:
+                self._tell_end(task)
+        else:
             with task.lock:
                 task.cause = task.cause or cause
                 task.changed.notify_all()
+
+    def pause(self, task: Task, on: bool) -> None:
+        """Pause a task that goes by rounds after the one that is on, or let it go on. Raises ParameterError for one that cannot."""
+        task.pause(on)
+        self._queue.look_again()
+
+    def stop(self, task: Task) -> None:
+        """End a task that goes by rounds after the one that is on, and keep what it found. Raises ParameterError for one that cannot."""
+        task.stop()
+        if self._queue.conclude(task, "stopped while it was paused"):
+            self._tell_end(task)
+        self._queue.publish()
 
     def close(self, cause: str) -> None:
         """End the task that is on, and wait for it; the queue must be closed. What finishes by itself is left to do so."""
@@ -162,25 +222,53 @@ class Workers:
             self._thread.join(2 * ENDING_S)
 
     def _work(self) -> None:
+        keep_back_for_workers()
         while (task := self._queue.take("worker")) is not None:
             self._carry_out(cast(Task, task))
 
     def _carry_out(self, task: Task) -> None:
         task.enter(RunState.STARTING)
         try:
-            self._process(task)
+            ended_early = bool(self._process(task).get("ended_early"))
         except HeliographError as error:
             task.error = RunAborted(task.cause, where=task.name) if task.cause else error
             task.why = task.cause or str(error)
             task.enter(RunState.ABORTED if task.cause else RunState.FAILED)
         else:
-            task.percent = 100.0
+            if ended_early and not task.stop_early:
+                self._set_aside(task)
+                return
+            task.why = "stopped early" if ended_early else ""
+            task.percent = task.percent if ended_early else 100.0
             task.enter(RunState.DONE)
         self._queue.end(task)
-        severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
-        self._topics.event(severity, "queue", f"{task.name} {task.number} {task.state}" + (f": {task.why}" if task.why else ""))
+        self._tell_end(task)
+        self._read_again()
+
+    def _set_aside(self, task: Task) -> None:
+        """Keep a task that ended between two rounds until it is to go on; at once, if that was said meanwhile."""
+        task.again, task.why, task.earlier = True, "", task.told
+        self._queue.set_aside(task)
+        self._topics.event("info", "queue", f"{task.name} {task.number} {task.state}")
+        self._read_again()
+
+    def _read_again(self) -> None:
         if not self._queue.has_next("worker"):
             self._changed()
+
+    def _tell_end(self, task: Task) -> None:
+        severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
+        self._topics.event(severity, "queue", f"{task.name} {task.number} {task.state}" + (f": {task.why}" if task.why else ""))
+        if task.told is not None and task.told.state == "paused":
+            self._topics.publish("learning", replace(task.told, state="aborted" if task.cause else "done", why=task.why))
+
+    def whole(self, told: LearningProgress) -> LearningProgress:
+        """Return what a worker tells of a training together with what was told of it before it was paused."""
+        task = self._queue.on("worker")
+        if not isinstance(task, Task) or task.name not in BY_ROUNDS:
+            return told
+        task.told = joined(task.earlier, told)
+        return task.told
 
     def heard(self, told: object) -> None:
         """Take what a worker tells of its work as the progress of the task that is on."""
@@ -192,10 +280,20 @@ class Workers:
             task.percent = 100.0 * told.round / told.rounds
         self._queue.publish(soon=True)
 
-    def _process(self, task: Task) -> None:
-        """Run the command to its end. Raises what it says went wrong, BenchError if it says nothing."""
+    def _kept(self, task: Task) -> list[str]:
+        """Return the words by which a task that goes by rounds keeps its checkpoint, and takes it up."""
+        if task.name not in BY_ROUNDS:
+            return []
+        if task.folder is None:
+            begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            task.folder = self.store.parent / "learning" / f"{begun}-{task.number}"
+            task.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return ["--out", str(task.folder), *(["--resume"] if task.again else [])]
+
+    def _process(self, task: Task) -> dict[str, Any]:
+        """Run the command to its end; return what it says. Raises what it says went wrong, BenchError if it says nothing."""
         tell = ["--tell", str(self._station)] if TELL else []
-        command = [*COMMAND, *task.task.words(), "--store", str(self.store), *tell, "--json"]
+        command = [*COMMAND, *task.task.words(), *self._kept(task), "--store", str(self.store), *tell, "--json"]
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
             # In a session of its own, deaf to the terminal's Ctrl-C: what goes out is finished, or ended by us.
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=complaints, start_new_session=True)
@@ -205,10 +303,14 @@ class Workers:
                 self._await(task, process)
             finally:
                 _end(process)
-            _judge(task, process.returncode, said, complaints)
+            return _judge(task, process.returncode, said, complaints)
 
     def _await(self, task: Task, process: subprocess.Popen[bytes]) -> None:
+        told_to_end = False
         while process.poll() is None:
+            if task.to_end and not told_to_end:
+                process.send_signal(END)
+                told_to_end = True
             if task.cause:
                 task.enter(RunState.STOPPING)
                 self._queue.publish()
@@ -228,7 +330,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> None:
+def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> dict[str, Any]:
     said.seek(0)
     complaints.seek(0)
     try:
@@ -241,6 +343,7 @@ def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> Non
     if code != 0 or task.cause:
         last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
         raise BenchError(f"its process ended with code {code}" + (f": {last}" if last else ""), where=task.name, remedy="See what it was asked to do.")
+    return told
 
 
 def read_stores(store: Path, timeout_s: float = 60.0) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def block_figures(made: PairKey, pulses: float, t: float) -> BlockFigures:
 class LearningTelling:
     """Tells how a learning run gets on, round by round.
 
-    rounds: wanted.  clients: all there are.  rounds_left: asks for how many rounds the key lasts.
+    rounds: wanted.  clients: all there are.  rounds_left: asks for how many rounds the key lasts.  ended_early: it was told to end between two rounds.
     """
 
     teller: Teller
@@ -179,6 +179,7 @@ class LearningTelling:
     clients: tuple[str, ...]
     simulated: bool
     rounds_left: Callable[[], int | None] = lambda: None
+    ended_early: bool = False
     _news: list[RoundNews] = field(default_factory=list)
 
     @contextmanager
@@ -190,7 +191,7 @@ class LearningTelling:
         except BaseException as error:
             self._tell("failed" if isinstance(error, Exception) else "aborted", _why(error))
             raise
-        self._tell("done")
+        self._tell("paused" if self.ended_early else "done")
 
     def round(self, news: RoundNews) -> None:
         """Tell of a completed round."""

@@ -32,6 +32,7 @@ from .link import Message
 from .run_topics import ReplayState as ReplayState  # noqa: PLC0414  to be had from here
 from .run_topics import RunDetails as RunDetails  # noqa: PLC0414  to be had from here
 from .run_topics import RunSummary as RunSummary  # noqa: PLC0414  to be had from here
+from .worker_topics import BY_ROUNDS as BY_ROUNDS  # noqa: PLC0414
 from .worker_topics import ClientFigures as ClientFigures  # noqa: PLC0414
 from .worker_topics import LearningProgress as LearningProgress  # noqa: PLC0414
 from .worker_topics import QpuJobs as QpuJobs  # noqa: PLC0414
@@ -169,6 +170,11 @@ class QueueRow:
     why: str = ""
     who: int = 0
     purpose: str = ""
+
+    @property
+    def can_stand_still(self) -> bool:
+        """Say whether it is of a kind that can be paused, and stopped early: a run on the bench, or a task that goes by rounds."""
+        return self.lane == "bench" or self.procedure in BY_ROUNDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BY_ROUNDS = frozenset({"Learn"})
+"""Tasks that go by rounds: they can be paused, and stopped early, after one."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
@@ -29,7 +32,7 @@ class LearningProgress:
     """
 
     task: str
-    state: Literal["starting", "running", "done", "failed", "aborted"]
+    state: Literal["starting", "running", "paused", "done", "failed", "aborted"]
     round: int
     rounds: int
     clients: tuple[ClientFigures, ...]

@@ -97,13 +97,15 @@ def learn(
     auditor: Auditor | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    enough: Callable[[], bool] | None = None,
     fault: Fault | None = None,
 ) -> LearningResult:
     """Train a task federated, masked with keys of the stores, and return the result.
 
     keys: each client's own key source by party name.  clients: names, by default those of the keys.  folder: where checkpoint and the clients' records are
     kept, nowhere by default.  resume: go on from the checkpoint there.  statements: of the key blocks behind the keys.  auditor, fault: for tests and the demo.
-    progress, watch: called after every completed round, with its record and with all there is to tell of it.
+    progress, watch: called after every completed round, with its record and with all there is to tell of it.  enough: asked between two rounds; the training
+    then ends with the rounds it has, one at least, and with a folder it can be taken up again as if it had never ended.
 
     Raises `ConfigError` for settings no round can run with, before any key is touched; `InsufficientKey` where a pair lacks key, nothing of that round being
     spent on any pair; `RoundAborted` after too many aborted rounds; the errors of data and storage.
@@ -122,7 +124,7 @@ def learn(
     try:
         if resume:
             federation.resume()
-        return federation.run(progress, watch)
+        return federation.run(progress, watch, enough)
     finally:
         federation.close()
 
@@ -198,10 +200,13 @@ class Federation:
         begun = [client.memory.last[1] for client in self.clients.values() if client.memory.last[0] == saved.run]
         self._next = 1 + max([saved.round, *begun])
 
-    def run(self, progress: Progress | None = None, watch: Watch | None = None) -> LearningResult:
-        """Run the rounds that are missing and return the result of the whole run. progress, watch: called after every completed round."""
+    def run(self, progress: Progress | None = None, watch: Watch | None = None, enough: Callable[[], bool] | None = None) -> LearningResult:
+        """Run the rounds that are missing and return the result of the whole run. progress, watch: called after every completed round.
+
+        enough: asked between two rounds whether to end with those that there are.
+        """
         failures = 0
-        while len(self._books.rounds) < self._rounds_asked:
+        while len(self._books.rounds) < self._rounds_asked and not (self._books.rounds and enough is not None and enough()):
             record = self.step()
             failures = failures + 1 if record is None else 0
             if failures > self._settings.max_aborts:
