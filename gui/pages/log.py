@@ -110,8 +110,11 @@ class Log(Page):
         self.desk.ask("events", {"since": 0}, then=self._take, timeout_s=_READ_S)
 
     def _take(self, earlier: Sequence[Event] | None) -> None:
+        chosen = {event.number for event in self.table.chosen()}
         self.model.merge(earlier or ())
+        self.table.choose(chosen)
         self._added()
+        self._chosen()
 
     def redraw(self, topic: str, payload: Any) -> None:
         """Append the events that are new."""

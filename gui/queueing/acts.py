@@ -33,6 +33,9 @@ class Acts(QWidget):
         self._queue = QueueState(())
         self._row: QueueRow | None = None
         self.state, self.end = Badge("Queue", "idle", titled=True), Value("Whole queue")
+        self.held = Value("Held", "")
+        self.held.setWordWrap(True)
+        self.held.hide()
         self.up, self.down = self._button("Move &up", lambda: self.shift(-1)), self._button("Move &down", lambda: self.shift(1))
         self.alter, self.again = self._button("&Edit…", self.change), self._button("Du&plicate", self.repeat)
         self.remove = self._button("Remo&ve", self.take_out)
@@ -71,6 +74,7 @@ class Acts(QWidget):
             for widget in line:
                 flow.addWidget(widget)
             layout.addWidget(inside)
+        layout.insertWidget(1, self.held)
 
     # What is there
 
@@ -80,10 +84,12 @@ class Acts(QWidget):
         self._row = rows.row_of(now, self._row.job) if self._row is not None else None
         on = any(row.state in ON for row in now.rows)
         if now.held:
-            self.state.set_state("paused", f"held: {now.held}")
+            self.state.set_state("paused", "held")
         else:
             self.state.set_state("running" if on else "idle", f"{len(rows.waiting(now))} wait")
-        self.end.show_text(f"ends {rows.end_of(now)}")
+        self.end.show_text(rows.end_of(now))
+        self.held.show_text(now.held)
+        self.held.setVisible(bool(now.held))
         self.policy.setChecked(now.go_on_after_failure)
         self.enable()
 
@@ -125,15 +131,16 @@ class Acts(QWidget):
     def _offer_ends(self, view: str) -> None:
         row = self.target
         none = view or ("" if row is not None else "nothing is on")
-        bench = none or ("" if row is not None and row.lane == "bench" else "work beside the bench can only be aborted")
+        bench = none or ("" if row is not None and row.can_stand_still else "it is done in one piece, and can only be aborted")
         named = f" {row.procedure}, job {row.job}" if row is not None else ""
         paused = row is not None and row.state == "paused"
         self.pause.setText("&Resume" if paused else "P&ause")
         self.pause.setAccessibleName("Resume the run" if paused else "Pause the run")
         self.stop.setAccessibleName("Stop early")
         measures = bench or ("" if row is None or row.state in _MEASURES else f"the run is {row.state}")
-        offer(self.pause, measures, f"{'Goes on with' if paused else 'Pauses at its next checkpoint'}{named} (Ctrl+Shift+P).")
-        offer(self.stop, measures, f"Ends{named} at its next point; what was measured is kept.")
+        about = f"Goes on with{named}" if paused else f"Pauses{named} at its next checkpoint, or after this round"
+        offer(self.pause, measures, f"{about} (Ctrl+Shift+P).")
+        offer(self.stop, measures, f"Ends{named} at its next point, or after this round; what was found is kept.")
         self.abort.setText(f"A&bort job {row.job} (hold)" if row is not None else "A&bort (hold)")
         offer(self.abort, none, f"Hold for one second, by mouse or with Space: shuts down{named}, closes its file and says why. Ctrl+Shift+A, held, too.")
 

@@ -113,11 +113,11 @@ def end_of(queue: QueueState, now: float | None = None) -> str:
     if not left:
         return "nothing waits"
     if queue.held and any(row.state == "queued" for row in left):
-        return "held"
+        return "nothing more is begun"
     # Without an estimate for a task beside the bench nobody can say when all is over.
     ending = ends(queue, now)
     unknown: Sequence[QueueRow] = [row for row in left if row.job not in ending]
     if unknown:
-        return f"not known: {spoken(unknown[0].procedure)} has no estimate yet"
+        return f"its end is not known: {spoken(unknown[0].procedure)} has no estimate yet"
     last = max(ending.values())
-    return f"{words.clock(last)}, in {words.duration(last - now)}"
+    return f"ends {words.clock(last)}, in {words.duration(last - now)}"

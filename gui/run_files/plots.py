@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from ...control.topics import REPLAYED, CountRates, KeyProgress, SlotHistogram
 from ..badges import plain
 from ..desk import Desk
+from ..figures.areas import scrolled
 from ..figures.arrivals import Arrivals
 from ..figures.blocks import GainChart, QberChart, chosen
 from ..figures.coincidences import CoincidenceMatrix
@@ -21,7 +22,7 @@ from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.stage import Stage
 
-_LEAST_LINES = 13
+_LEAST_LINES = 15
 """Height of a figure in lines of text; of more figures than fit the rest is scrolled to."""
 _LEAST_LETTERS = 44
 _GAP_PX = 6
@@ -42,7 +43,7 @@ class RunFigures(QScrollArea):
         self._nothing = plain("Choose a run: its figures stand here.", wrap=True)
         self._all: dict[str, QWidget] = {
             "scan": self.scan, "bars": self.bars, "strip": self.strip, "histogram": self.arrivals, "coincidences": self.matrix,
-            "stage": self.stage, "qber": self.qber, "gain": self.gain,
+            "stage": scrolled(self.stage), "qber": self.qber, "gain": self.gain,
         }  # fmt: skip
         self._shown: list[str] = []
         self._columns = 0
@@ -103,7 +104,8 @@ class RunFigures(QScrollArea):
         self.bars.set_source(now.source)
         self.bars.show_rates(now)
         self.strip.show_history(self.history, now)
-        return ["bars", "strip"]
+        # Of one moment there is nothing to be seen over time.
+        return ["bars", "strip"] if self.history.seconds() > 0 else ["bars"]
 
     def _draw_histogram(self, now: SlotHistogram) -> list[str]:
         self.arrivals.show_histogram(now)

@@ -144,7 +144,7 @@ def test_ends_follow_each_other_and_stop_where_nobody_knows():
     assert rows.ends(replace(state, rows=(*state.rows, unknown, behind)), now) == {7: 1045.0, 8: 1125.0}
     assert rows.ends(replace(state, held="stopped"), now) == {7: 1045.0}
     assert rows.end_of(state, now).endswith("in 2 min 05 s")
-    assert rows.end_of(replace(state, held="stopped"), now) == "held"
+    assert rows.end_of(replace(state, held="stopped"), now) == "nothing more is begun"
 
 
 def test_the_selected_job_is_told_in_full(page, choose):
@@ -333,20 +333,32 @@ def test_abort_is_held_and_says_which_job(page, desk, qtbot):
     assert desk.answers.of("abort") == [{"job": 7}]
 
 
-def test_work_beside_the_bench_can_only_be_aborted(page, owner, desk, turn, choose, qtbot):
+def test_work_that_is_done_in_one_piece_can_only_be_aborted(page, owner, desk, turn, choose, qtbot):
     owner.rows.insert(2, payloads.queue_row(job=20, lane="worker", procedure="Distil", state="running", parameters={}))
     turn()
     choose(20)
 
-    assert why_not(page, "Pause the run") == "work beside the bench can only be aborted"
+    assert why_not(page, "Pause the run") == "it is done in one piece, and can only be aborted"
     hold_down(qtbot, page, "Abort the job")
     assert desk.answers.of("abort") == [{"job": 20}]
+
+
+def test_learning_is_paused_and_stopped_beside_the_bench(page, owner, desk, turn, choose, qtbot):
+    owner.rows.insert(2, payloads.queue_row(job=20, lane="worker", procedure="Learn", state="running", parameters={}))
+    turn()
+    choose(20)
+
+    press(qtbot, page, "Pause the run")
+    press(qtbot, page, "Stop early")
+
+    assert desk.answers.of("pause") == desk.answers.of("stop") == [{"job": 20}]
 
 
 def test_the_queue_is_held_and_goes_on(page, owner, desk, turn, qtbot):
     qtbot.keyClick(page, Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     turn()
-    assert "Queue: paused, held: stopped after this by the operator" in page.texts()
+    assert "Queue: paused, held" in page.texts()
+    assert "Held: stopped after this by the operator" in page.texts()
 
     press(qtbot, page, "Go on with the queue")
     turn()
