@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHeaderView, QWidget
 from .guarded import guarded
 from .tables import Column, Row, Table
 
-_SAMPLED = 60
+_SAMPLED = 25
 """Rows whose texts decide how wide a column is."""
 
 

@@ -293,8 +293,7 @@ def test_markup_in_an_event_stays_text(page, hear):
     assert "&lt;b&gt;" in page.model.data(page.model.index(4, 4), Qt.ItemDataRole.ToolTipRole)
 
 
-@pytest.mark.parametrize("appearance", ["light", "contrast"], indirect=True)
-@pytest.mark.parametrize("percent", [100, 200])
+@pytest.mark.parametrize(("appearance", "percent"), [("light", 100), ("contrast", 200)], indirect=["appearance"])
 def test_nothing_is_cut_off(page, qapp, appearance, percent):
     larger = QFont(qapp.font())
     larger.setPointSizeF(larger.pointSizeF() * percent / 100)

@@ -410,8 +410,15 @@ def test_enter_goes_to_the_run_file(page, desk, choose, qtbot):
     assert desk.notices == ["This job has no run file."]
 
 
-@pytest.mark.parametrize("appearance", ["light", "dark"], indirect=True)
-@pytest.mark.parametrize("percent", [100, 200])
+def test_what_is_not_confirmed_says_that_it_is_stale(page):
+    page.stale(True)
+    assert {"Queue, stale", "Queue: running, 2 wait, stale"} <= set(page.texts())
+
+    page.stale(False)
+    assert not [text for text in page.texts() if text.endswith("stale")]
+
+
+@pytest.mark.parametrize(("appearance", "percent"), [("light", 100), ("dark", 200)], indirect=["appearance"])
 def test_nothing_is_cut_off(page, qapp, appearance, percent):
     larger = QFont(qapp.font())
     larger.setPointSizeF(larger.pointSizeF() * percent / 100)
