@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..acquisition.live import Folded, Folding, centres_ps, peak_rows
+from ..acquisition.live import Folded, Folding, centres_ps
 from ..acquisition.onlookers import Opening
+from ..acquisition.thinned_rows import ThinnedRows
 from ..core.errors import ParameterError
 from ..instruments.station import Station
 from .expected_key import Expected, error_limits, expected_key
@@ -34,7 +35,10 @@ log = logging.getLogger(__name__)
 
 PERIODS_S = {"counts": 0.1, "histogram": 0.2, "coincidences": 0.5, "scan": 0.2, "key": 0.2}
 """Shortest time between two sendings of a topic."""
+SHARE = 0.02
+"""Part of the acquiring thread that each topic may take at most: what is costly is sent less often."""
 MOST_ROWS = 10_000
+"""Rows of a table that are kept to be shown, beyond them its envelope (`ThinnedRows`)."""
 MOST_BLOCKS = 500
 """Blocks of key that are kept to be shown."""
 WINDOW_S = 5
@@ -71,10 +75,11 @@ class Figures:
         blocks: Callable[[], tuple[BlockFigures, ...]] = tuple,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        busy: Callable[[], float] = time.thread_time,
     ) -> None:
         self.opening, self.source, self.over = opening, source, False
-        self._publish, self._blocks, self._clock = publish, blocks, clock
-        self._sent: dict[str, float] = {}
+        self._publish, self._blocks, self._clock, self._busy = publish, blocks, clock, busy
+        self._due: dict[str, float] = {}
         self._tagger, channels = next(iter(opening.layout.tags.items()), ("", {}))
         self._numbers = {name: channels[name] for name in sorted((set(channels) - {"sync"}), key=channels.__getitem__)}
         self.names = tuple(self._numbers) or tuple(f"D{k + 1}" for k in range(next(iter(opening.layout.counts.values()), 0)))
@@ -88,7 +93,7 @@ class Figures:
         self._recent: deque[tuple[float, NDArray[np.int64], int]] = deque()
         self.t_s, self._tags, self._gaps, self._missed, self._events = 0.0, 0, 0, 0, 0
         self._table, self._columns = self._scan_of(opening)
-        self._rows: list[NDArray[np.float64]] = []
+        self._rows = ThinnedRows(len(self._columns), MOST_ROWS)
         self._summary: dict[str, Scalar] = {}
         self._stage, self._why = "light", ""
         self._expected: Expected | None = expected_key(opening.station_text, self._pair) if self._exchanges else None
@@ -141,14 +146,14 @@ class Figures:
         self.t_s += counts.period_s
         self._rate(counts.period_s, n, 0)
         if not self._table:
-            self._rows.append(np.array([[self.t_s, *(n / counts.period_s)]]))
+            self._rows.add(np.array([[self.t_s, *(n / counts.period_s)]]))
         self._offer("counts")
         self._offer("scan")
 
     def table(self, name: str, rows: Mapping[str, NDArray[Any]]) -> None:
         """Take rows of a table."""
         if name == self._table:
-            self._rows.append(np.stack([np.asarray(rows[column], float) for column in self.opening.layout.tables[name]], axis=1))
+            self._rows.add(np.stack([np.asarray(rows[column], float) for column in self.opening.layout.tables[name]], axis=1))
             self._offer("scan")
 
     def announced(self, meta: Mapping[str, Any]) -> None:
@@ -222,14 +227,15 @@ class Figures:
             self._send(topic)
 
     def _offer(self, topic: str) -> None:
-        if not self._quiet and self._clock() - self._sent.get(topic, -math.inf) >= PERIODS_S[topic]:
+        if not self._quiet and self._clock() >= self._due.get(topic, -math.inf):
             self._send(topic)
 
     def _send(self, topic: str) -> None:
+        began_s, worked_s = self._clock(), self._busy()
         body = {"counts": self.rates, "histogram": self.histogram, "coincidences": self.coincidences, "scan": self.scan, "key": self.key}[topic]()
         if body is not None:
-            self._sent[topic] = self._clock()
             self._publish(topic, body)
+        self._due[topic] = began_s + max(PERIODS_S[topic], (self._busy() - worked_s) / SHARE)
 
     def rates(self) -> CountRates | None:
         """Return the rates of every channel, over the last part of a second; None for a run that counts nothing."""
@@ -267,9 +273,7 @@ class Figures:
         """Return the rows of the table that the run fills; None for one without."""
         if not self._columns:
             return None
-        self._rows = [np.concatenate(self._rows)] if self._rows else []
-        rows = peak_rows(self._rows[0], MOST_ROWS) if self._rows else np.empty((0, len(self._columns)))
-        return ScanRows(self.opening.run_id, self.source, self.opening.procedure, self._columns, rows, self.over, dict(self._summary))
+        return ScanRows(self.opening.run_id, self.source, self.opening.procedure, self._columns, self._rows.rows(), self.over, dict(self._summary))
 
     def key(self) -> KeyProgress | None:
         """Return how far the light of a key exchange is; None for another run."""

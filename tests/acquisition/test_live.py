@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from heliograph.acquisition.alignment import arrival_histogram, find_phase
-from heliograph.acquisition.live import BINS, Folded, Folding, centres_ps, decimated, envelope, peak_rows
+from heliograph.acquisition.live import BINS, Folded, Folding, centres_ps
 from heliograph.acquisition.timetags import EventSelector, SlotTiming
 
 FLAT = np.full(10_000, np.pi / 2)
@@ -72,41 +71,3 @@ def test_tags_without_sync_are_counted_by_channel(shine):
 
     assert seen.sum() == light.t.size > 0
     assert not found.histogram.any()
-
-
-@pytest.mark.parametrize(
-    ("values", "columns", "kept"), [([0, 1, 2, 3, 9, -5, 6, 7], 4, [0, 1, 2, 3, 9, -5, 6, 7]), ([5, 1, 4, 8, 2, 2, 7, 0], 2, [1, 8, 7, 0])]
-)
-def test_the_smallest_and_the_largest_of_each_block_are_kept_in_order(values, columns, kept):
-    x, y = decimated(np.arange(8.0), np.array(values, float), columns)
-
-    assert y.tolist() == kept
-    assert x.tolist() == ([0, 1, 2, 3, 4, 5, 6, 7] if columns == 4 else [0, 3, 4, 7])
-
-
-@given(values=arrays(np.float64, st.integers(1, 300), elements=st.floats(-1e9, 1e9) | st.just(np.nan)), columns=st.integers(1, 60))
-def test_the_envelope_is_exact_and_blocks_without_numbers_stay_gaps(values, columns):
-    _, y = decimated(np.arange(values.size, dtype=float), values, columns)
-
-    assert y.size <= 2 * columns
-    if not np.isnan(values).all():
-        assert (np.nanmin(y), np.nanmax(y)) == (np.nanmin(values), np.nanmax(values))
-    length = -(-values.size // columns)
-    blocks = [values[first : first + length] for first in range(0, values.size, length)]
-    assert np.isnan(y.reshape(-1, 2)).all(axis=1).tolist() == [bool(np.isnan(block).all()) for block in blocks]
-
-
-def test_nothing_is_its_own_envelope():
-    assert envelope(np.empty(0), 10).size == 0
-
-
-@given(n=st.integers(1, 5000), columns=st.integers(1, 6), most=st.integers(20, 400), seed=st.integers(0, 2**32))
-def test_rows_are_thinned_out_with_their_peaks(n, columns, most, seed):
-    rows = np.random.default_rng(seed).normal(size=(n, columns))
-    rows[:, 0] = np.arange(n)
-
-    kept = peak_rows(rows, most)
-
-    assert len(kept) <= most
-    assert (np.diff(kept[:, 0]) > 0).all()
-    assert np.array_equal(kept[:, 1:].max(axis=0, initial=-np.inf), rows[:, 1:].max(axis=0, initial=-np.inf))

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import math
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from heliograph.control.expected_key import expected_key
-from heliograph.control.figures import PERIODS_S, Figures, LiveFigures, flat
+from heliograph.control.figures import MOST_ROWS, PERIODS_S, Figures, LiveFigures, flat
 from heliograph.control.publishing import Topics
 from heliograph.control.topics import STATES, BlockFigures, KeyProgress
 from heliograph.core.errors import ParameterError
@@ -139,6 +141,40 @@ def test_nothing_is_published_more_often_than_its_period(tmp_path):
     assert 9 <= sent.count("counts") <= 11
     assert 5 <= sent.count("scan") <= 6
     assert set(PERIODS_S) <= set(STATES)
+
+
+def test_rows_of_days_are_shown_by_their_envelope_in_bounded_memory_and_time(tmp_path):
+    n, bright = 300_000, 123_456
+    with begun(tmp_path, "PhaseScan") as run:
+        figures, heard = watched(run)
+        drive = np.arange(n) * 1e-3
+        for first in range(0, n, 1000):
+            d1 = np.where(np.arange(first, first + 1000) == bright, 1e6, 10.0)
+            figures.table("fringe", {"drive": drive[first : first + 1000], "d1": d1, "d2": d1 / 2})
+        began_s = time.thread_time()
+        figures.scan()
+        took_s = time.thread_time() - began_s
+
+    rows = heard.last("scan").rows
+    assert len(rows) <= MOST_ROWS
+    assert rows[rows[:, 1].argmax()] == pytest.approx([bright * 1e-3, 1e6, 5e5])
+    assert rows[0].tolist() == [0.0, 10.0, 5.0]
+    assert took_s < 0.05
+    assert sum(map(len, figures._rows._waiting)) + len(figures._rows._rows) <= 2 * MOST_ROWS
+
+
+def test_what_takes_long_is_sent_less_often(tmp_path):
+    now = [0.0]
+    with begun(tmp_path, "CountRates") as run:
+        # Each reading of the clock of work tells 5 ms more: a figure takes 5 ms and may be sent every 250 ms.
+        _, heard = watched(run, clock=lambda: now[0], busy=itertools.count(0.0, 5e-3).__next__)
+        for _ in range(1000):
+            now[0] += 0.01
+            run.counts("snspd", Counts(0, np.array([1, 2]), 0.01))
+        sent = [topic for topic, _ in heard]
+
+    assert 38 <= sent.count("scan") <= 42
+    assert 38 <= sent.count("counts") <= 42
 
 
 def test_a_figure_that_fails_ends_no_run(tmp_path, caplog):
