@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import os
 import socket
 import struct
@@ -30,6 +31,8 @@ from ..core.errors import BenchError, FrameError, HeliographError, StorageError,
 from ..instruments import roles as _roles  # noqa: F401
 from ..instruments.guard.locks import lock_folder
 from .values import Arrays, packed, unpacked
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 LONGEST = 16 << 20
@@ -61,6 +64,13 @@ class Message:
 
 def encode(message: Message) -> bytes:
     """Return the frame of a message. Raises FrameError for what does not travel, or is longer than a frame."""
+    try:
+        return _encoded(message)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise FrameError(f"a message cannot be sent ({type(error).__name__}: {error})", where=message.topic) from error
+
+
+def _encoded(message: Message) -> bytes:
     arrays: Arrays = []
     body = packed(message.body, arrays)
     raw = [np.ascontiguousarray(array) for array in arrays]
@@ -77,24 +87,30 @@ def encode(message: Message) -> bytes:
 
 
 def decode(rest: bytes) -> Message:
-    """Return the message of a frame, its length left out. Raises FrameError."""
-    text, newline, raw = rest.partition(b"\n")
+    """Return the message of a frame, its length left out. Raises FrameError, whatever is wrong with it."""
     try:
-        header = json.loads(text)
-        if not newline or set(header) != _HEADER or header["version"] != VERSION:
-            raise FrameError("a frame of another version or kind came", where="link", remedy="Use one version of Heliograph for both processes.")
-        arrays, first = [], 0
-        for shape, dtype in zip(header["shapes"], header["dtypes"], strict=True):
-            kind = np.dtype(dtype)
-            if kind.kind not in _KINDS or any(not isinstance(n, int) or n < 0 for n in shape):
-                raise FrameError(f"an array of {dtype} and shape {shape} came", where="link")
-            count = int(np.prod(shape, dtype=np.int64))
-            arrays.append(np.frombuffer(raw, kind, count, first).reshape(shape))
-            first += count * kind.itemsize
-        if first != len(raw):
-            raise FrameError(f"{len(raw) - first} bytes belong to no array", where="link")
-    except (ValueError, TypeError) as error:
-        raise FrameError(f"a frame is malformed ({error})", where="link") from error
+        return _decoded(rest)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, SyntaxError, MemoryError) as error:
+        raise FrameError(f"a frame is malformed ({type(error).__name__}: {str(error)[:200]})", where="link") from error
+
+
+def _decoded(rest: bytes) -> Message:
+    text, newline, raw = rest.partition(b"\n")
+    header = json.loads(text)
+    if not newline or set(header) != _HEADER or header["version"] != VERSION:
+        raise FrameError("a frame of another version or kind came", where="link", remedy="Use one version of Heliograph for both processes.")
+    if not isinstance(header["id"], int | None):
+        raise FrameError("a frame without a number as its id came", where="link")
+    arrays, first = [], 0
+    for shape, dtype in zip(header["shapes"], header["dtypes"], strict=True):
+        kind = np.dtype(dtype)
+        if kind.kind not in _KINDS or any(not isinstance(n, int) or n < 0 for n in shape):
+            raise FrameError(f"an array of {dtype} and shape {shape} came", where="link")
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays.append(np.frombuffer(raw, kind, count, first).reshape(shape))
+        first += count * kind.itemsize
+    if first != len(raw):
+        raise FrameError(f"{len(raw) - first} bytes belong to no array", where="link")
     return Message(str(header["topic"]), unpacked(header["body"], arrays), header["id"])
 
 
@@ -205,7 +221,11 @@ class Link:
                         self._arrived.notify_all()
         except HeliographError as error:
             why = str(error)
-        self._end(why)
+        except Exception as error:
+            log.exception("link to %s", self._where)
+            why = repr(error)
+        finally:
+            self._end(why)
 
     def _end(self, why: str) -> None:
         with self._arrived:
@@ -266,7 +286,10 @@ class WatchdogLine:
         except OSError as error:
             raise BenchError("the watchdog is gone", where=self._where, remedy="Look at the bench yourself.") from error
         line, _, self._rest = self._rest.partition(b"\n")
-        return dict(json.loads(line))
+        try:
+            return dict(json.loads(line))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise BenchError("the watchdog's answer cannot be read", where=self._where, remedy="Look at the bench yourself.") from error
 
     def wait_gone(self, timeout_s: float) -> bool:
         """Wait until the watchdog has ended; say whether it has."""

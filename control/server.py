@@ -16,14 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..core.errors import FrameError, StorageError
+from ..core.errors import BenchError, FrameError, StorageError
 from ..instruments.guard.watchdog import listen, peer_pid, unlisten
 from .link import Message, encode, receive
 from .topics import PERIOD_S, Mailbox
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 256
+"""Requests of one client that may be under way; those beyond are refused, and a client that sends as many again, and reads none, is parted from."""
+MOST_REPLIES = 16
+"""Replies of one client that may wait to be sent; no other is made meanwhile."""
 _PATIENCE_S = 2.0
+_AGAIN_S = 0.2
 _END = None
 
 
@@ -51,7 +56,9 @@ class Client:
         self.pid = peer_pid(connection)
         self.mailbox: Mailbox | None = None
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[tuple[bytes, bool]] = queue.SimpleQueue()
+        self._room = threading.Semaphore(MOST_REPLIES)
+        self._turn, self._waiting = threading.Lock(), 0
         self._aside: queue.SimpleQueue[Message | None] | None = None
         self._over = threading.Event()
         self._session = open_session(self)
@@ -62,20 +69,47 @@ class Client:
     def _read(self) -> None:
         try:
             while (message := receive(self._socket)) is not None:
-                self._requests.put(message)
+                self._take(message)
         except FrameError as error:
             log.warning("client %d: %s", self.pid, error)
-        self._over.set()
-        self._requests.put(_END)
-        self._session.gone()
-        self._shut()
+        except Exception:
+            log.exception("client %d", self.pid)
+        finally:
+            self._over.set()
+            self._requests.put(_END)
+            try:
+                self._session.gone()
+            except Exception:
+                log.exception("client %d", self.pid)
+            finally:
+                self._shut()
+
+    def _take(self, message: Message) -> None:
+        with self._turn:
+            self._waiting += 1
+            waiting = self._waiting
+        if waiting > 2 * MOST_WAITING:
+            raise FrameError(f"{waiting - 1} requests wait, and the client reads no replies", where="link")
+        if waiting > MOST_WAITING:
+            refusal = BenchError(f"{MOST_WAITING} requests of this process wait", where=message.topic, remedy="Wait for the replies to those first.")
+            self._replies.put((_frame(Message(message.topic, refusal, message.id)), False))
+        else:
+            self._requests.put(message)
+
+    def _reply(self, message: Message) -> None:
+        """Answer a request, once there is room for another reply."""
+        frame = _frame(self._session.answer(message))
+        while not self._over.is_set():
+            if self._room.acquire(timeout=PERIOD_S):
+                self._replies.put((frame, True))
+                return
 
     def _answer(self) -> None:
         while (message := self._requests.get()) is not None and not self._over.is_set():
             if self._session.aside(message.topic):
                 self._answer_aside(message)
             else:
-                self._replies.put(_frame(self._session.answer(message)))
+                self._reply(message)
         if self._aside is not None:
             self._aside.put(_END)
 
@@ -89,18 +123,25 @@ class Client:
 
     def _work_aside(self, waiting: queue.SimpleQueue[Message | None]) -> None:
         while (message := waiting.get()) is not None and not self._over.is_set():
-            self._replies.put(_frame(self._session.answer(message)))
+            self._reply(message)
 
     def _send(self) -> None:
         published = 0.0
         with contextlib.suppress(OSError):
             while not self._over.is_set():
                 with contextlib.suppress(queue.Empty):
-                    self._socket.sendall(self._replies.get(timeout=PERIOD_S))
+                    self._send_reply(*self._replies.get(timeout=PERIOD_S))
                 if self.mailbox is not None and time.monotonic() - published >= PERIOD_S:
                     published = time.monotonic()
                     for message in self.mailbox.take():
                         self._socket.sendall(_frame(message))
+
+    def _send_reply(self, frame: bytes, made: bool) -> None:
+        self._socket.sendall(frame)
+        with self._turn:
+            self._waiting -= 1
+        if made:
+            self._room.release()
 
     def _shut(self) -> None:
         with contextlib.suppress(OSError):
@@ -133,6 +174,7 @@ class Server:
     def __init__(self, path: Path, open_session: Callable[[Client], Session]) -> None:
         self._path, self._open_session = path, open_session
         self._clients: list[Client] = []
+        self._closing = threading.Event()
         try:
             self._listener = listen(path)
             self._inode = path.stat().st_ino
@@ -145,15 +187,27 @@ class Server:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            for client in [client for client in self._clients if client.over]:
-                client.close()
-                self._clients.remove(client)
+            except OSError as error:
+                if self._closing.wait(_AGAIN_S):
+                    return
+                # Without a descriptor to spare, nobody more is let in for a moment.
+                log.warning("%s: a client could not be let in (%s)", self._path, error.strerror)
+                continue
+            self._let_in(connection)
+
+    def _let_in(self, connection: socket.socket) -> None:
+        for client in [client for client in self._clients if client.over]:
+            client.close()
+            self._clients.remove(client)
+        try:
             self._clients.append(Client(connection, self._open_session))
+        except Exception:
+            log.exception("a client could not be let in")
+            connection.close()
 
     def close(self) -> None:
         """End every connection and take the socket away."""
+        self._closing.set()
         unlisten(self._path, self._inode)
         # A shut listener wakes whoever waits at it.
         with contextlib.suppress(OSError):

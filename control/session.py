@@ -88,9 +88,11 @@ class Session:
         self._over = True
         if self._client.mailbox is not None:
             self._owner.topics.unsubscribe(self._client.mailbox)
-        self._owner.left(self)
-        self._streams.clear()
-        self._desk.close()
+        try:
+            self._owner.left(self)
+        finally:
+            self._streams.clear()
+            self._desk.close()
 
     def _hello(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if body.get("version") != VERSION:

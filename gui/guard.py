@@ -28,6 +28,8 @@ PATIENCE_S = 3.0
 """After which the owner is asked, too."""
 _COMMAND_S = 30.0
 _GLANCE_S = 0.001
+_ANYTHING = (Exception, KeyboardInterrupt)
+"""What an owner's answer may be rebuilt as."""
 
 
 class Guard:
@@ -76,7 +78,7 @@ class Guard:
     def _line(self) -> WatchdogLine | None:
         try:
             return WatchdogLine.of(self.station)
-        except HeliographError as error:
+        except (HeliographError, OSError) as error:
             log.warning("%s", error)
             return None
 
@@ -88,16 +90,19 @@ class Guard:
     def make_safe(self, owner: Line) -> dict[str, Any]:
         """Make the bench safe and return `by`, `cause` and the `reports`; takes as long as it takes, so it is called in a thread.
 
-        Raises what the last way raises that was tried.
+        Every way is tried, whatever the one before it raised. Raises what the last one does, a HeliographError.
         """
         ways: list[Callable[[], dict[str, Any]]] = [lambda: self._by_watchdog(owner), lambda: _by_owner(owner), self._by_command]
         for way in ways:
             try:
                 return way()
-            except HeliographError as error:
-                log.warning("SAFE: %s; trying the next way", error)
+            except _ANYTHING as error:
+                # Whatever goes wrong with one way, the next one is tried.
+                log.warning("SAFE: %r; trying the next way", error)
                 last = error
-        raise last
+        if isinstance(last, HeliographError):
+            raise last
+        raise BenchError(f"no way worked ({last!r})", where=str(self.station), remedy="Switch the light off by hand, now.") from last
 
     def _by_watchdog(self, owner: Line) -> dict[str, Any]:
         with self._turn:
@@ -161,5 +166,5 @@ def _by_owner(owner: Line) -> dict[str, Any]:
 def _quietly(owner: Line) -> None:
     try:
         _by_owner(owner)
-    except HeliographError as error:
-        log.warning("SAFE: %s", error)
+    except _ANYTHING as error:
+        log.warning("SAFE: %r", error)

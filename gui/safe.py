@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TWICE_S = 0.6
 LEAST_PX = 44
+_BY_HAND = "Switch the light off by hand, now."
 
 
 class SafeButton(QPushButton):
@@ -158,8 +159,10 @@ class Safety(QObject):
     def _carry_out(self, guard: Guard) -> None:
         try:
             told = guard.make_safe(self._desk.line)
-        except HeliographError as error:
-            self._desk.later(lambda error=error: self.failed.emit(error))  # type: ignore[misc]
+        except Exception as error:
+            log.exception("SAFE")
+            wrong = error if isinstance(error, HeliographError) else BenchError(f"SAFE went wrong ({error!r})", where="SAFE", remedy=_BY_HAND)
+            self._desk.later(lambda: self.failed.emit(wrong))
         else:
             self._desk.later(lambda: self.made.emit(told))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.control.link import VERSION, Message, address
+from heliograph.control.link import VERSION, Message, WatchdogLine, address
 from heliograph.control.server import Client, Server
 from heliograph.control.topics import TOPICS, Mailbox
 from heliograph.core.errors import BenchError, InstrumentLocked
@@ -89,7 +89,7 @@ class Owner:
 
     def ask(self, topic: str, body: Any = None, *, timeout_s: float | None = 2.0) -> Any:
         self.asked.append(topic)
-        if isinstance(self.reply, Exception):
+        if isinstance(self.reply, BaseException):
             raise self.reply
         return self.reply
 
@@ -138,6 +138,31 @@ def test_without_either_the_command_is_run(guard: Guard, monkeypatch: pytest.Mon
 
     assert told["by"] == "this command"
     assert ran[0][3:6] == ["bench", "safe", "--station"]
+
+
+@pytest.mark.parametrize("wrong", [KeyError("safe"), TypeError("x"), ValueError("y"), AttributeError("z"), KeyboardInterrupt("now")])
+def test_whatever_the_owner_answers_the_command_is_run(guard: Guard, monkeypatch: pytest.MonkeyPatch, wrong: BaseException) -> None:
+    answer = json.dumps({**MADE, "by": "this command"})
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer}))
+
+    assert guard.make_safe(Owner(wrong))["by"] == "this command"
+
+
+@pytest.mark.parametrize("torn", [b'{"by": "watch\n', b"[1]\n", b"\xff\n"])
+def test_a_torn_word_of_the_watchdog_is_followed_by_the_owner(guard: Guard, monkeypatch: pytest.MonkeyPatch, torn: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(torn)
+    monkeypatch.setattr("heliograph.gui.guard.WatchdogLine.of", lambda _station: WatchdogLine(ours, where="here"))
+
+    assert guard.make_safe(Owner([]))["by"] == "owner"
+    theirs.close()
+
+
+def test_what_goes_wrong_last_is_one_of_our_own_errors(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": '{"error": 7}'}))
+
+    with pytest.raises(BenchError, match="no way worked"):
+        guard.make_safe(Owner(KeyError("safe")))
 
 
 def test_what_the_last_way_says_is_raised(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,20 @@ def test_the_safe_button_shows_what_became_of_each_device(window: Any, qtbot: An
     assert (window.strip.safe.width() >= 44, window.strip.safe.height() >= 44, window.strip.safe.isEnabled()) == (True, True, True)
 
 
+def test_whatever_goes_wrong_the_panel_says_so_and_waits_no_longer(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(window, station=payloads.station_state(instruments=(payloads.laser_state(),)))
+
+    def make_safe(_owner: Any) -> Any:
+        raise KeyError("safe")
+
+    monkeypatch.setattr(window.safety.guard, "make_safe", make_safe)
+
+    qtbot.mouseClick(window.strip.safe, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.safe_panel.states() == {"laser": "failed"})
+
+    assert any("NOT SAFE" in text and "by hand" in text for text in access.texts(window.safe_panel))
+
+
 @pytest.mark.parametrize("how", ["page", "dialog", "menu", "torn off"])
 def test_the_safe_keys_work_wherever_the_focus_is(window: Any, qtbot: Any, how: str) -> None:
     target: Any = window
