@@ -48,6 +48,7 @@ class Runs(Page):
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._lay_out()
         self.list.chosen.connect(self._chosen)
+        self.replay.ended.connect(self._show_finals)
         desk.control_changed.connect(self._enable)
         desk.connected.connect(lambda here: self.reread() if here else None)
         self._make_actions()
@@ -175,9 +176,15 @@ class Runs(Page):
             return
         self._read = one
         self.details.show_details(one)
-        if not self.replay.playing:
-            self.figures.show_finals(one.finals)
+        self._show_finals()
         self._enable()
+
+    def _show_finals(self) -> None:
+        """Show how the selected run ended, unless one is played."""
+        if self._read is None:
+            self._nothing("Choose a run: its figures stand here.")
+        elif not self.replay.playing:
+            self.figures.show_finals(self._read.finals)
 
     def _unread(self, run: RunSummary, error: HeliographError) -> None:
         if run.path == self._reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from ...control.topics import ReplayState, RunSummary
@@ -19,7 +19,9 @@ _BEGIN_S = 60.0
 
 
 class ReplayBar(QWidget):
-    """Play, pause, seek, speed, back to live. What it shows is what the owner said of the replay."""
+    """Play, pause, seek, speed, back to live. What it shows is what the owner said of the replay.  ended: the bench is live again."""
+
+    ended = Signal()
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
@@ -160,11 +162,13 @@ class ReplayBar(QWidget):
             self._over()
 
     def _over(self) -> None:
-        self._asked, self.now = False, None
+        was, self._asked, self.now = self._asked, False, None
         self.slider.blockSignals(True)
         self.slider.setValue(0)
         self.slider.blockSignals(False)
         self.enable()
+        if was:
+            self.ended.emit()
 
     def _seek(self, ms: int) -> None:
         if self._asked:

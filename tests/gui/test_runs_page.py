@@ -289,6 +289,8 @@ def test_while_a_run_is_played_its_figures_stay(page, desk, qtbot):
     assert page.figures.bars.isVisible()
     assert not page.figures.stage.isVisible()
     assert any("REPLAY run-1" in text for text in page.texts())
+    press(qtbot, page, "Back to live")
+    assert page.figures.stage.isVisible(), "then those of the run that is selected"
 
 
 def test_live_figures_are_none_of_a_run(page, desk, qtbot):
