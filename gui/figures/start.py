@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QGridLayout, QLineEdit, QP
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from .. import words
-from ..badges import Badge, Value, plain
+from ..badges import Badge, Value, plain, tip
 from ..desk import Desk
 from ..forms import Form
 from ..hold import HoldButton
@@ -22,7 +22,7 @@ from .areas import scrolled
 _ON = ("starting", "running", "suspended", "paused", "stopping")
 _FIRST = "CountRates"
 """What is offered first, where it is there: it needs nothing else to be known."""
-_STOP = "Ends the run at its next point; what was measured is kept."
+_STOP = "Ends it at its next point, or after this round; what was found is kept."
 _STOPPABLE = ("running", "suspended", "paused")
 
 
@@ -30,7 +30,7 @@ class StartPanel(QWidget):
     """Choose a procedure, fill its form, start it; stop it early or abort it.
 
     offered: which of the owner's procedures are started here.  followed: which rows of the queue are shown and ended here.
-    bench: these are runs on the bench, which can be stopped early; work of other processes can only be aborted.  pausing: runs can also be paused.
+    pausing: they can also be paused.
     proposed: parameters that a form should begin with, by the name of its procedure.
     """
 
@@ -41,12 +41,11 @@ class StartPanel(QWidget):
         followed: Callable[[QueueRow], bool],
         *,
         start: str = "Start",
-        bench: bool = True,
         pausing: bool = False,
         proposed: Callable[[str], dict[str, str]] = lambda _name: {},
     ) -> None:
         super().__init__()
-        self._bench, self._proposed = bench, proposed
+        self._proposed = proposed
         self.desk, self._offered, self._followed = desk, offered, followed
         self._forms: dict[str, ProcedureForm] = {}
         self._kept: dict[str, dict[str, str]] = {}
@@ -95,12 +94,8 @@ class StartPanel(QWidget):
             self.pause.clicked.connect(self.pause_or_resume)
             acts.addWidget(self.start, 0, 0)
             acts.addWidget(self.pause, 0, 1)
-        if self._bench:
-            acts.addWidget(self.stop, 1, 0)
-            acts.addWidget(self.abort, 1, 1)
-        else:
-            self.stop.hide()
-            acts.addWidget(self.abort, 1, 0, 1, 2)
+        acts.addWidget(self.stop, 1, 0)
+        acts.addWidget(self.abort, 1, 1)
         follow = QFormLayout()
         follow.addRow(self.state)
         follow.addRow(self.which)
@@ -124,8 +119,7 @@ class StartPanel(QWidget):
     def add_actions(self, page: Page) -> None:
         """Give a page the acts of this panel, with their shortcuts."""
         page.action(f"{self.start.accessibleName()}: put it into the queue", self.enqueue, "Ctrl+Return")
-        if self._bench:
-            page.action("Stop early", self.stop_early)
+        page.action("Stop early", self.stop_early)
         if self.pause is not None:
             page.action("Pause or resume", self.pause_or_resume, "Ctrl+Shift+P")
 
@@ -174,7 +168,7 @@ class StartPanel(QWidget):
         self.form = None
         chosen = self._forms.get(self.choice.currentData())
         self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else "Nothing can be started while no bench is open.")
-        self.about.setToolTip(chosen.text if chosen is not None else "")
+        self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
         if chosen is not None:
             self.form = Form(chosen, self._kept.get(chosen.name) or self._proposed(chosen.name))
             self._place.addWidget(self.form)
@@ -194,7 +188,7 @@ class StartPanel(QWidget):
         self.show_queue(self.desk.latest("queue") or QueueState(()))
 
     def stop_early(self) -> None:
-        """End the run at its next point."""
+        """End it at its next point, or after this round."""
         if self._row is not None and self.stop.isEnabled():
             self.desk.ask("stop", {"job": self._row.job})
 
@@ -204,7 +198,7 @@ class StartPanel(QWidget):
             self.desk.ask("abort", {"job": self._row.job})
 
     def pause_or_resume(self) -> None:
-        """Pause the run at its next checkpoint, or let it go on."""
+        """Pause it at its next checkpoint, or after this round, or let it go on."""
         if self._row is not None and self.pause is not None and self.pause.isEnabled():
             self.desk.ask("resume" if self._row.state == "paused" else "pause", {"job": self._row.job})
 
@@ -235,17 +229,17 @@ class StartPanel(QWidget):
     def _enable(self) -> None:
         """Offer what can be asked for now; the reason why not is told."""
         state = self._row.state if self._row is not None else ""
-        bench = state if self._row is not None and self._row.lane == "bench" else ""
+        able = state if self._row is not None and self._row.can_stand_still else ""
         why = "" if self.desk.controls else self.desk.view_only_why
         offer(self.start, why or ("" if self.form is not None else "no bench is open"), "Puts it into the queue (Ctrl+Enter).")
-        offer(self.stop, why or ("" if bench in _STOPPABLE else "nothing is running that can be stopped early"), _STOP)
+        offer(self.stop, why or ("" if able in _STOPPABLE else "nothing is running that can be stopped early"), _STOP)
         offer(self.abort, why or ("" if state in (*_ON, "queued") else "nothing is running"), "Hold for one second, by mouse or with Space.")
         if self.pause is not None:
             paused = state == "paused"
             self.pause.setText("&Go on" if paused else "&Pause")
             self.pause.setAccessibleName("Go on" if paused else "Pause")
-            about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint (Ctrl+Shift+P)."
-            offer(self.pause, why or ("" if bench in _STOPPABLE else "nothing is running that can be paused"), about)
+            about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint, or after this round (Ctrl+Shift+P)."
+            offer(self.pause, why or ("" if able in _STOPPABLE else "nothing is running that can be paused"), about)
 
 
 def spoken(name: str) -> str:

@@ -30,7 +30,7 @@ class Learning(Page):
         self.accuracy, self.loss, self.key = RoundChart("Accuracy", "%"), RoundChart("Loss"), KeyBars()
         self.qpu = QpuTable()
         self._refit = Refit(self, desk, (self.accuracy, self.loss, self.key), self._draw_again)
-        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", bench=False)
+        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", pausing=True)
         self._docks: dict[str, QDockWidget] = {
             "New run": self.panel("New run", scrolled(self.start)),
             "Task": self.panel("Task", scrolled(self.task)),

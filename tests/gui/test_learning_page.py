@@ -21,7 +21,7 @@ from heliograph.gui.tables import Table
 
 from . import payloads
 from .conftest import OfflineDesk
-from .finding import clipped, control, least_median_s
+from .finding import clipped, control, least_median_s, press
 from .finding import hold as hold_down
 
 ROUNDS = payloads.parameter_form(name="rounds", label="Rounds", kind="integer", unit="", default="20", low=1, high=100)
@@ -210,13 +210,26 @@ def test_learning_is_started_by_keys_and_aborted_by_holding(qtbot, page, desk):
     assert desk.answers.of("abort") == [{"job": 4}]
 
 
-def test_what_a_worker_cannot_do_is_not_offered(page):
+def test_learning_is_paused_after_a_round_goes_on_and_is_stopped_early(qtbot, page, desk):
     page.redraw("queue", QueueState((LEARN,)))
+    press(qtbot, page, "Pause")
+    page.redraw("queue", QueueState((replace(LEARN, why="pauses after this round"),)))
+    assert "Job: Learn, job 4: pauses after this round" in page.texts()
 
-    names = {action.text() for action in page.menu_actions()}
-    assert not any("Stop" in name or "Pause" in name for name in names)
-    assert not page.start.stop.isVisible()
-    assert page.start.pause is None
+    page.redraw("queue", QueueState((replace(LEARN, state="paused"),)))
+    page.redraw("learning", payloads.learning_progress(state="paused"))
+    assert control(page, "Learning: paused", Badge)
+    press(qtbot, page, "Go on")
+    press(qtbot, page, "Stop early")
+
+    assert [asked for asked in desk.answers.asked if asked[0] != "procedures"] == [(topic, {"job": 4}) for topic in ("pause", "resume", "stop")]
+
+
+def test_what_has_ended_is_neither_paused_nor_stopped(page):
+    page.redraw("queue", QueueState((replace(LEARN, state="done", progress=1.0),)))
+
+    assert not control(page, "Pause").isEnabled()
+    assert not control(page, "Stop early").isEnabled()
 
 
 def test_a_waiting_run_can_be_taken_back(page):

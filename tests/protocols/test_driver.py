@@ -317,6 +317,21 @@ def test_resuming_gives_the_model_of_an_uninterrupted_run(network, tmp_path):
     assert len(net.spent) == len(set(net.spent))
 
 
+def test_a_training_that_is_told_so_ends_between_two_rounds_and_none_is_burned(network, tmp_path):
+    whole, net, part = run(network(), rounds=3), network(), tmp_path / "part"
+    results = []
+    for enough in (lambda: True, None):
+        federation = Federation(subject(), net.sources, settings(3), folder=part)
+        if results:
+            federation.resume()
+        results.append(federation.run(enough=enough))
+        federation.close()
+    assert [len(result.rounds) for result in results] == [1, 3]
+    assert results[1].theta.tobytes() == whole.theta.tobytes()
+    assert results[1].pairs == whole.pairs
+    assert len(net.spent) == len(set(net.spent))
+
+
 def test_resuming_after_a_kill_burns_the_open_round(network, tmp_path):
     net = network()
     first = Federation(subject(), net.sources, settings(6), folder=tmp_path, fault=altered(frames.MessageType.RESULT, lost))
