@@ -5,6 +5,7 @@ Each function returns a matplotlib Figure that belongs to no window; nothing glo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -80,20 +81,49 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
     return figure
 
 
+def table_figure(columns: Mapping[str, tuple[NDArray[np.float64], str]], *, title: str = "") -> Figure:
+    """Draw the columns of a table against the first one, those of one unit together.  columns: values, float (n,), and unit by name."""
+    from matplotlib.figure import Figure
+
+    named = [(f"{name} ({unit})" if unit else name, values, unit) for name, (values, unit) in columns.items()]
+    x_name, x, _ = named.pop(0) if len(named) > 1 else ("row", np.arange(1.0, 1.0 + named[0][1].size), "")
+    units = list(dict.fromkeys(unit for *_, unit in named))
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    panels = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, unit in zip(panels, units, strict=True):
+        drawn = [(name, y) for name, y, its_unit in named if its_unit == unit]
+        for k, (name, y) in enumerate(drawn):
+            axes.plot(x, y, "o-", color=(BLUE, ORANGE, GREY)[k % 3], markersize=3.5, linewidth=1.0, label=name)
+        _dress(axes, "", drawn[0][0] if len(drawn) == 1 else f"value ({unit})" if unit else "value", "both")
+        if len(drawn) > 1:
+            legend_above(axes, None)
+    panels[-1].set_xlabel(x_name)
+    _entitle(figure, title)
+    return figure
+
+
 def canvas(xlabel: str, ylabel: str, title: str = "", *, grid: Literal["both", "y"] = "both") -> tuple[Figure, Axes]:
     """Return a figure with one empty pair of axes, in the look all figures share."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
+    _dress(axes, xlabel, ylabel, grid)
+    _entitle(figure, title)
+    return figure, axes
+
+
+def _dress(axes: Axes, xlabel: str, ylabel: str, grid: Literal["both", "y"]) -> None:
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color="#E3E7ED", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def _entitle(figure: Figure, title: str) -> None:
     if title:
         figure.suptitle(title, fontsize=9, color=GREY, x=0.01, ha="left")
-    return figure, axes
 
 
 def legend_above(axes: Axes, head: str | None) -> None:

@@ -75,12 +75,13 @@ class RunWriter:
         calibrations: Sequence[Calibration] = (),
         operator: str = "",
         purpose: str = "",
+        foreign: str = "",
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> RunWriter:
         """Create `<time>-<6 hex>-p0.h5` in a folder, with everything known before the run.
 
         layout: what the procedure will write.  seed: of the procedure's own draws, if any.  simulated: as the station says unless given; reasons: why.
-        calibrations: records that the run uses in place of the station's values.
+        calibrations: records that the run uses in place of the station's values.  foreign: where a procedure comes from that may use instruments of its own.
         Raises StorageError if the folder cannot be written, ParameterError for parameters that a run file does not hold.
         """
         now = datetime.fromtimestamp(clock_ns() / 1e9, UTC)
@@ -99,6 +100,7 @@ class RunWriter:
             "reasons": list(reasons) if simulated else [],
             "calibrations": {one.name: {"taken": one.taken.isoformat(), "sha256": one.sha256} for one in calibrations},
             "timing": asdict(SlotTiming.of(station)) if layout.tags else None,
+            **({"foreign": foreign} if foreign else {}),
         }
         path = Path(folder) / f"{run_id}-p0.h5"
         snapshot = {name: plain(values, name) for name, values in instruments_snapshot.items()}

@@ -242,20 +242,23 @@ class Run(Mapping[str, NDArray[Any]]):
         return pd.DataFrame(columns)
 
     def plot(self) -> Figure:
-        """Return the figure that shows this kind of run: fringe or another calibration, arrivals in the slot, or count rates.
+        """Return the figure that shows this kind of run: fringe or another calibration, arrivals in the slot, count rates, or a foreign table.
 
         Raises RunFileError if the run holds nothing that can be drawn.
         """
         from .calibration_plots import FIGURES
-        from .plots import count_rate_figure, fringe_figure
+        from .plots import count_rate_figure, fringe_figure, table_figure
 
         title = f"{self.procedure} {self.run_id}" + (" (simulated)" if self.simulated else "")
+        if "foreign" in self.start and any(values.size for values in self.values()):
+            ((table, units),) = self.layout.tables.items()
+            return table_figure({column: (self[f"{table}/{column}"], unit) for column, unit in units.items()}, title=title)
         if "fringe/drive" in self and self["fringe/drive"].size:
             return fringe_figure(self["fringe/drive"], np.stack((self["fringe/d1"], self["fringe/d2"]), axis=1), _kept_fringe(self.summary), title=title)
         kind = next((name.partition("/")[0] for name in self if name.partition("/")[0] in FIGURES and self[name].size), None)
         if kind is not None:
-            table = {name.rpartition("/")[2]: self[name] for name in self if name.startswith(f"{kind}/")}
-            return FIGURES[kind](table, self.summary, title)
+            found = {name.rpartition("/")[2]: self[name] for name in self if name.startswith(f"{kind}/")}
+            return FIGURES[kind](found, self.summary, title)
         tagged = [name.removesuffix("/t") for name in self if name.endswith("/t")]
         if tagged and self[f"{tagged[0]}/t"].size:
             return self._arrivals(tagged[0], title)
@@ -415,7 +418,7 @@ def _opened(path: Path) -> h5py.File:
 def _columns(file: h5py.File) -> Iterator[tuple[str, str, str]]:
     for kind in _KINDS:
         for name, group in file.get(kind, {}).items():
-            yield from ((kind, name, column) for column in group if column not in _NOT_ARRAYS)
+            yield from ((kind, name, column) for column in group if kind == "tables" or column not in _NOT_ARRAYS)
 
 
 def _kept_fringe(summary: dict[str, Any]) -> Fringe | None:

@@ -22,7 +22,8 @@ from .link import VERSION, Link, WatchdogLine
 from .members import Members, members
 
 if TYPE_CHECKING:
-    from ..acquisition.procedures.base import BenchProcedure
+    from pymeasure.experiment import Procedure
+
     from ..acquisition.runs import Run
 
 _WAIT_S = 0.25
@@ -197,29 +198,33 @@ class AttachedBench(Bench):
         self.take_control()
         self.link.ask("reset", timeout_s=None)
 
-    def run(self, procedure: BenchProcedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
+    def run(self, procedure: Procedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
         """Have the owner run a procedure and return its run file, open for reading; what it found is `procedure.result`.
 
-        Ctrl-C ends the run, which then says `aborted`.  Raises what the procedure raised there, RunAborted if somebody else ended it.
+        Ctrl-C ends the run, which then says `aborted`.  Raises what the procedure raised there, RunAborted if somebody else ended it, ParameterError for a
+        procedure of PyMeasure's that no installed package offers.
         """
+        from ..acquisition.procedures.bridged import check_elsewhere, wrapped
         from ..acquisition.runs import Run
 
+        ours = wrapped(procedure)
+        check_elsewhere(ours)
         self.take_control()
         body = {
-            "procedure": type(procedure).__name__,
-            "parameters": procedure.parameter_values(),
-            "carried": procedure.carried(),
+            "procedure": type(ours).__name__,
+            "parameters": ours.parameter_values(),
+            "carried": ours.carried(),
             "folder": self.folder.resolve(),
             "operator": operator,
             "purpose": purpose,
             "seed": seed,
         }
         job = self.link.ask("submit", body, timeout_s=None)
-        with shown(type(procedure).__name__, progress) as told:
+        with shown(type(ours).__name__, progress) as told:
             ended = self._followed(job, told)
         if ended["error"] is not None:
             raise ended["error"]
-        procedure.result = ended["result"]
+        ours.result = ended["result"]
         return Run.open(ended["path"])
 
     def _followed(self, job: int, told: Callable[[str, Any], None]) -> dict[str, Any]:

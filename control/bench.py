@@ -19,7 +19,8 @@ from .publishing import Topics
 from .runner import Progress, Runner
 
 if TYPE_CHECKING:
-    from ..acquisition.procedures.base import BenchProcedure
+    from pymeasure.experiment import Procedure
+
     from ..acquisition.runs import Run
     from ..instruments.connect import Instruments
     from ..mocks.faults import Fault
@@ -84,18 +85,21 @@ class Bench:
         else:
             self.instruments.arbiter.reset()
 
-    def run(self, procedure: BenchProcedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
+    def run(self, procedure: Procedure, *, progress: Progress | None = None, operator: str = "", purpose: str = "", seed: int | None = None) -> Run:
         """Run a procedure to its end and return its run file, open for reading; what it found is `procedure.result`.
 
+        procedure: of the bench, or any of PyMeasure, which has no `result`: all it emits stands in the run file.
         progress: told what the procedure emits; by default a bar is drawn on the terminal or in the notebook.
         seed: of the procedure's own draws, for the record.
         Raises what the procedure raises, RunAborted if the bench was made safe by somebody else; the run file then says `failed`, or `aborted` as after Ctrl-C,
         and keeps what was measured.
         """
+        from ..acquisition.procedures.bridged import wrapped
         from ..acquisition.runs import Run
 
-        with shown(type(procedure).__name__, progress) as told:
-            job = self._runner.now(procedure, self.folder, told, operator=operator, purpose=purpose, seed=seed)
+        ours = wrapped(procedure)
+        with shown(type(ours).__name__, progress) as told:
+            job = self._runner.now(ours, self.folder, told, operator=operator, purpose=purpose, seed=seed)
         return Run.open(job.written)
 
 

@@ -76,6 +76,7 @@ class Execution:
             seed=job.seed,
             operator=job.operator,
             purpose=job.purpose,
+            foreign=procedure.foreign,
         )
         job.path, job.run_id = self._writer.path, self._writer.run_id
         self._begun(job, self._writer)

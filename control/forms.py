@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ParameterError
+from ..core.errors import ConfigError, ParameterError
 from .estimates import declared_s
 from .topics import ParameterForm, ProcedureForm
 
@@ -21,17 +22,28 @@ _KEY_EXCHANGE = "KeyExchange"
 _UNLIMITED = 1e9
 """PyMeasure's own limit of a parameter that has none."""
 
+log = logging.getLogger(__name__)
+
 
 def forms(others: Mapping[str, type[CheckedProcedure]], station: Station) -> tuple[ProcedureForm, ...]:
     """Return the forms of all procedures of the bench, and of tasks beside it.
 
-    others: those tasks, by name.  station: gives the choices of what is named in it.
+    others: those tasks, by name.  station: gives the choices of what is named in it.  What another package offers and cannot be used has none.
     """
+    return (*_of_bench(_choices(station)), *(_form(name, kind(), "worker", {}) for name, kind in others.items()))
+
+
+def _of_bench(choices: Mapping[str, tuple[str, ...]]) -> Iterator[ProcedureForm]:
     from ..acquisition.procedures import table
 
-    choices = _choices(station)
-    bench = (_form(name, _class(name)(), "bench", choices) for name in (*table.names(), _KEY_EXCHANGE))
-    return (*bench, *(_form(name, kind(), "worker", {}) for name, kind in others.items()))
+    for name in (*table.names(), _KEY_EXCHANGE):
+        try:
+            made = _class(name)()
+        except ConfigError as error:
+            log.warning("%s", error)
+            continue
+        # A foreign parameter called `user` is none of the station's users.
+        yield _form(name, made, "bench", {} if made.foreign else choices)
 
 
 def _choices(station: Station) -> dict[str, tuple[str, ...]]:
@@ -45,7 +57,8 @@ def _choices(station: Station) -> dict[str, tuple[str, ...]]:
 
 def _form(name: str, procedure: CheckedProcedure, lane: Any, choices: Mapping[str, tuple[str, ...]]) -> ProcedureForm:
     text = cleandoc(type(procedure).__doc__ or name)
-    declared = [key for kind in reversed(type(procedure).__mro__) for key in vars(kind)]
+    # A foreign one gives them in order by itself.
+    declared = [] if procedure.foreign else [key for kind in reversed(type(procedure).__mro__) for key in vars(kind)]
     objects = sorted(procedure.parameter_objects().items(), key=lambda item: declared.index(item[0]) if item[0] in declared else len(declared))
     asked = tuple(_asked(key, one, choices.get(key, ())) for key, one in objects)
     title = text.partition("\n")[0].rstrip(".")

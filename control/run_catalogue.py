@@ -1,26 +1,21 @@
-"""The run files of a folder: to be listed, searched, looked into and exported."""
+"""The run files of a folder: to be listed, searched and looked into."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..acquisition.runs import Run, documents, salvage
-from ..core.errors import ParameterError, RunFileError, StorageError
+from ..core.errors import RunFileError, StorageError
 from .figures import flat
 from .playback import Playback, read_strictly
 from .topics import Event, RunDetails, RunSummary
 
-Kind = Literal["csv", "png"]
 Told = Callable[[float], None]
 """Hears how much of something is done, 0 to 1."""
-KINDS: tuple[Kind, ...] = ("csv", "png")
-_ROWS = 200_000
 _SEVERITIES = {"info", "warning", "error"}
 
 
@@ -98,6 +93,12 @@ def _told(path: Path, start: dict[str, Any], stop: dict[str, Any] | None) -> Run
     )
 
 
+def _provenance(run: Run) -> str:
+    """Return in words what the station's data are, and which procedure is not Heliograph's."""
+    known = run.provenance.label + (f": {'; '.join(run.provenance.reasons)}" if run.provenance.reasons else "")
+    return f"{known}; foreign procedure: {run.start['foreign']}" if "foreign" in run.start else known
+
+
 def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
@@ -124,7 +125,7 @@ def details(path: Path) -> RunDetails:
         found = RunDetails(
             summary=summary_of(path),
             parameters={name: str(value) for name, value in run.parameters.items()},
-            provenance=run.provenance.label + (f": {'; '.join(run.provenance.reasons)}" if run.provenance.reasons else ""),
+            provenance=_provenance(run),
             station_sha256=str(start.get("station_sha256", "")),
             seed=start.get("seed"),
             events=tuple(events_of(run)),
@@ -144,79 +145,6 @@ def events_of(run: Run) -> Iterator[Event]:
     """Yield what happened in a run."""
     for number, (t_ns, severity, source, text) in enumerate(run.events):
         yield Event(t_ns * 1e-9, severity if severity in _SEVERITIES else "info", source, text, run.run_id, number)  # type: ignore[arg-type]
-
-
-# Export
-
-
-def export(path: Path, kind: Kind, to: Path, *, replace: bool = False, told: Told = lambda _share: None) -> list[Path]:
-    """Write a run as CSV files, one a group of arrays, or its figure as PNG; return what was written. What is simulated says so.
-
-    to: a folder, or the name of the file; where a run has several groups, theirs stands behind it.  replace: write over files that are there.
-    Raises RunFileError, ParameterError for another kind, StorageError for files that are there or cannot be written.
-    """
-    if kind not in KINDS:
-        raise ParameterError(f"{kind!r} is neither csv nor png", where="export", remedy="Choose one of them.")
-    with Run.open(path) as run, read_strictly(path):
-        if kind == "png":
-            target = to / f"{run.run_id}.png" if to.is_dir() else to
-            figure = run.plot()
-            _written(target, lambda file: figure.savefig(file, format="png", dpi=150), replace=replace)
-            told(1.0)
-            return [target]
-        groups = list(dict.fromkeys(name.rpartition("/")[0] for name in run))
-        targets = {group: _target(to, run, group, alone=len(groups) == 1) for group in groups}
-        for k, (group, target) in enumerate(targets.items()):
-            _written(target, lambda file, group=group, k=k: _csv(run, group, file, lambda share: told((k + share) / len(targets))), replace=replace)  # type: ignore[misc]
-        return list(targets.values())
-
-
-def _target(to: Path, run: Run, group: str, *, alone: bool) -> Path:
-    if to.is_dir():
-        return to / f"{run.run_id}-{group}.csv"
-    return to if alone else to.with_name(f"{to.stem}-{group}.csv")
-
-
-def _written(target: Path, write: Callable[[Path], object], *, replace: bool) -> None:
-    """Write a file beside its place, then put it there."""
-    if target.exists() and not replace:
-        raise StorageError("the file is there already", where=str(target), remedy="Choose another name, or have it replaced.")
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        write(fresh)
-        fresh.replace(target)
-    except OSError as error:
-        raise StorageError(f"the file cannot be written ({error.strerror or error})", where=str(target), remedy="Choose another folder.") from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
-def _csv(run: Run, group: str, file: Path, told: Told) -> None:
-    """Write a group of arrays, head lines first, in pieces of bounded size."""
-    import pandas as pd
-
-    names = [name for name in run if name.rpartition("/")[0] == group]
-    rows = run.shape(names[0])[0]
-    heads = [f"run: {run.run_id}", f"procedure: {run.procedure}", f"provenance: {run.provenance.label}", *(f"because {one}" for one in run.provenance.reasons)]
-    with file.open("w", newline="") as out:
-        out.writelines(f"# {_one_line(head)}\n" for head in heads)
-        for first in range(0, max(rows, 1), _ROWS):
-            pd.DataFrame(_columns(run, names, first)).to_csv(out, index=False, header=first == 0)
-            told(min(1.0, (first + _ROWS) / max(rows, 1)))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _columns(run: Run, names: list[str], first: int) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name in names:
-        values, unit, column = run.rows(name, first, first + _ROWS), run.units[name], name.rpartition("/")[2]
-        label = f"{column} ({unit})" if unit not in ("", "1") else column
-        columns |= {label: values} if values.ndim == 1 else {f"{label} {k + 1}": values[:, k] for k in range(values.shape[1])}
-    return columns
 
 
 def salvaged(path: Path) -> Path:

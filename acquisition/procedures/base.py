@@ -30,6 +30,9 @@ _KINDS = {FloatParameter: "a finite number", IntegerParameter: "a whole number",
 class CheckedProcedure(Procedure):
     """A PyMeasure procedure whose parameters are checked when it is made, and which can be made again from texts."""
 
+    foreign: str = ""
+    """Where a procedure comes from that was written for PyMeasure alone, such as `package acme 0.1`."""
+
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
         for name, value in parameters.items():

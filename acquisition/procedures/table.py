@@ -1,7 +1,7 @@
 """The one place where a procedure's name finds its class, ours or another package's. Nothing is imported before it is used.
 
-Another package adds a procedure by an entry point of the group `heliograph.procedures`: its name, and its class.  Here stand procedures that need nothing but
-their parameters; the key exchange, which needs key stores too, has a command of its own.
+Another package adds a procedure by an entry point of the group `heliograph.procedures`: its name, and its class, which may be one of PyMeasure alone.  Here
+stand procedures that need nothing but their parameters; the key exchange, which needs key stores too, has a command of its own.
 """
 
 from __future__ import annotations
@@ -48,14 +48,20 @@ def procedure(name: str) -> type[BenchProcedure]:
 
 
 def _foreign(name: str) -> type[BenchProcedure]:
+    from pymeasure.experiment import Procedure
+
     from .base import BenchProcedure
 
     if name in PROCEDURES:
         raise plugins.broken(plugins.PROCEDURES, name, "has the name of a procedure that comes with Heliograph")
     found = plugins.load(plugins.PROCEDURES, name)
-    if not (isinstance(found, type) and issubclass(found, BenchProcedure)):
-        raise plugins.broken(plugins.PROCEDURES, name, f"is {found!r}, a class derived from BenchProcedure is needed")
-    return found
+    if not (isinstance(found, type) and issubclass(found, Procedure)):
+        raise plugins.broken(plugins.PROCEDURES, name, f"is {found!r}, a class derived from Procedure is needed")
+    if issubclass(found, BenchProcedure):
+        return found
+    from .bridged import bridge
+
+    return bridge(found, name, f"package {plugins.package(plugins.offered(plugins.PROCEDURES)[name][0])}")
 
 
 def parameters(name: str) -> dict[str, dict[str, Any]]:

@@ -75,6 +75,26 @@ def test_a_run_with_tags_shows_arrivals(tmp_path, shine):
         assert axes.get_yscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("columns", "x", "ys"),
+    [
+        ({"Step": "", "Voltage": "V", "Current": "mA", "Offset": "V"}, "Step", ["value (V)", "Current (mA)"]),
+        ({"Voltage": "V"}, "row", ["Voltage (V)"]),
+        ({"gaps": "", "meta": ""}, "gaps", ["meta"]),
+    ],
+)
+def test_the_table_of_a_foreign_procedure_is_drawn_unit_by_unit(tmp_path, columns, x, ys):
+    station = Station.parse(default_text(), Path("demo.toml"))
+    # A table called like one of ours is none of ours.
+    with RunWriter.create(tmp_path, "fringe", {}, station, {}, layout=RunLayout(tables={"fringe": columns}), foreign="package acme 0.1") as run:
+        run.table("fringe", {column: np.arange(3.0) for column in columns})
+    with Run.open(run.path) as found:
+        axes = found.plot().axes
+
+    assert (axes[-1].get_xlabel(), [one.get_ylabel() for one in axes]) == (x, ys)
+    assert sum(len(one.lines) for one in axes) == max(1, len(columns) - 1)
+
+
 def test_an_empty_run_has_nothing_to_draw(tmp_path):
     station = Station.parse(default_text(), Path("demo.toml"))
     with RunWriter.create(tmp_path, "CountRates", {}, station, {}, layout=RunLayout(counts={"snspd": 2})) as run:

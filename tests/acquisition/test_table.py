@@ -82,10 +82,22 @@ def test_a_procedure_of_another_package_is_found_with_its_parameters(foreign):
     assert table.made("WarmUp", {"minutes": "2", "mode": "fast"}).parameter_values() == {"minutes": 2.0, "mode": "fast"}
 
 
+def test_a_procedure_of_pymeasure_alone_becomes_one_of_the_bench_under_the_name_it_is_offered_by(foreign):
+    text = PLANS.replace("class WarmUp(BenchProcedure)", "class Heat(Procedure)").replace("import FloatParameter", "import Procedure, FloatParameter")
+    foreign("acme", {"acme_plans": text}, "[heliograph.procedures]\nWarmUp = acme_plans:Heat\n")
+
+    found = table.procedure("WarmUp")
+
+    assert issubclass(found, BenchProcedure)
+    assert (found.__name__, found.foreign) == ("WarmUp", "package acme 0.1")
+    assert table.procedure("WarmUp") is found
+    assert table.made("WarmUp", {"minutes": "2"}).parameter_values() == {"minutes": 2.0, "mode": "slow"}
+
+
 @pytest.mark.parametrize(
     ("name", "points", "said"),
     [
-        ("Five", POINTS, "Five of acme 0.1 is 5, a class derived from BenchProcedure is needed"),
+        ("Five", POINTS, "Five of acme 0.1 is 5, a class derived from Procedure is needed"),
         ("CountRates", POINTS.replace("Five", "CountRates"), "CountRates of acme 0.1 has the name of a procedure"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.procedures.phase_scan import PhaseScan
-from heliograph.control.estimates import Estimate, declared_s, remaining_s
+from heliograph.control.estimates import Estimate, declared_s, remaining_s, told_s
 from heliograph.postprocess.procedures.key_exchange import KeyExchange
 
 
@@ -40,6 +40,30 @@ def test_procedures_declare_by_pymeasures_estimate_or_by_their_parameters():
     assert declared_s(KeyExchange(seconds=11)) == 11.0
     assert declared_s(PhaseScan(points=20, period_s=0.5)) == 10.0
     assert declared_s(Estimating()) == 42.0
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        (42, 42.0),
+        ([("Number of lines", "7"), ("Duration", "90 s"), ("Duration of all", "1 h")], 90.0),
+        ([("Duration", "soon"), ("Total duration", "1.5 min")], 90.0),
+        ({"Duration": 12}, 12.0),
+        ({"Duration": "0:01:30"}, 90.0),
+        ([("Duration", "1 day, 0:00:01.5")], 86401.5),
+        ([("Duration", "90")], None),
+        ([("Measurement finished at", "2026-11-20 12:00:00")], None),
+        ([("Duration", float("nan")), "Duration", ("Duration",)], None),
+        (-1, None),
+        (True, None),
+        (float("inf"), None),
+        ("90 s", None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_what_a_procedure_of_pymeasure_tells_of_its_duration_is_understood(told, seconds):
+    assert told_s(told) == seconds
 
 
 def test_an_estimate_takes_in_a_fifth_of_what_is_new_at_a_tick():

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pymeasure.experiment import IntegerParameter, Procedure
 
 from heliograph.acquisition.procedures.base import BenchProcedure
 from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.runs import Run
 from heliograph.control import execution
+from heliograph.control.bench import Bench
 from heliograph.control.publishing import Topics
 from heliograph.control.runner import Runner, RunState
 from heliograph.core.errors import DeviceFault, ParameterError, RunAborted
@@ -66,6 +68,17 @@ class Broken(BenchProcedure):
             raise
 
 
+class Draw(Procedure):  # type: ignore[misc]
+    """Written for PyMeasure alone."""
+
+    DATA_COLUMNS: ClassVar[list[str]] = ["Draw", "Height (mm)"]
+    lines = IntegerParameter("Lines", default=3)
+
+    def execute(self) -> None:
+        for line in range(self.lines):
+            self.emit("results", {"Draw": line, "Height (mm)": 0.5 * line})
+
+
 class Suspending(BenchProcedure):
     """Is suspended by a rule until somebody lets it go on."""
 
@@ -112,6 +125,17 @@ def stop_of(path: Path | None) -> dict[str, Any]:
     assert path is not None
     with Run.open(path) as run:
         return {**run.stop, "events": [text for *_, text in run.events]}
+
+
+def test_a_script_runs_a_procedure_of_pymeasures_as_it_is(instruments, tmp_path):
+    told: list[tuple[str, Any]] = []
+    bench = Bench(instruments.station, instruments, tmp_path)
+
+    with bench.run(Draw(lines=2), progress=lambda *words: told.append(words), purpose="to see") as run:
+        assert (run.procedure, run.start["foreign"], run.start["purpose"]) == ("Draw", f"module {__name__}", "to see")
+        assert list(run["Draw/Height"]) == [0.0, 0.5]
+        assert run.parameters == {"lines": 2}
+    assert [topic for topic, _ in told] == ["results", "results", "progress"]
 
 
 def test_runs_go_on_one_after_the_other_in_the_order_they_were_submitted(runner, tmp_path):
