@@ -240,7 +240,8 @@ def test_an_unmodified_procedure_runs_with_live_rows_an_estimate_and_a_run_file_
     left_s = [one.eta_s for one in operator.rows(job) if one.state == "running" and one.eta_s is not None]
     assert 0.0 < left_s[0] <= 0.6
     assert (row.state, row.progress, row.procedure) == ("done", 1.0, "Noise")
-    assert ports == before
+    # The simulated instruments listen, on this machine alone, so listeners are seen.
+    assert ports == before != set()
     assert owner not in {pid for pid, _ in ports}
     wait_for(lambda: operator.scans()[-1].over)
     last = operator.scans()[-1]

@@ -51,7 +51,8 @@ def window(qtbot: Any, tmp_path: Path, appearance: str) -> SimpleWindow:
 
 def test_a_script_of_a_user_runs_into_its_file_and_no_port_is_opened(window: SimpleWindow, qtbot: Any, tmp_path: Path) -> None:
     ports: set[str] = set()
-    window.manager.finished.connect(lambda _: ports.update(listening()))
+    window.manager.running.connect(lambda _: ports.update(listening()))
+    window.inputs.pause.setValue(0.05)
 
     with qtbot.waitSignal(window.manager.finished, timeout=10_000):
         qtbot.mouseClick(window.queue_button, Qt.MouseButton.LeftButton)
