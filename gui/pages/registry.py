@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .page import Page
 
-PAGES: tuple[str, ...] = ("bench", "acquire", "key", "learning", "queue", "log", "runs")
+PAGES: tuple[str, ...] = ("bench", "acquire", "key", "learning", "run_queue", "log", "runs")
 """Modules of this package; each defines exactly one subclass of `Page` of its own."""
 
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit
 from heliograph.gui.connection import Connection
 from heliograph.gui.desk import Desk
 from heliograph.gui.pages.log import Log
-from heliograph.gui.pages.queue import Queue
+from heliograph.gui.pages.run_queue import Queue
 from heliograph.gui.pages.runs import Runs
 from heliograph.gui.tick import Tick
 

@@ -13,7 +13,7 @@ from heliograph.control.topics import QueueState
 from heliograph.core.errors import ParameterError
 from heliograph.gui import hold, theme
 from heliograph.gui.audit import audit
-from heliograph.gui.pages.queue import Queue
+from heliograph.gui.pages.run_queue import Queue
 from heliograph.gui.queueing import rows
 
 from . import payloads
