@@ -100,16 +100,17 @@ def export(
 ) -> None:
     """Write a run as CSV, or its figure as PNG; simulated data say so."""
     with command(json_output) as out:
-        from ..control import run_catalogue
+        from ..control.run_catalogue import find, summary_of
+        from ..control.run_export import export as written
 
-        path = run_catalogue.find(out_folder, run)
+        path = find(out_folder, run)
         if not (to if to.is_dir() else to.parent).is_dir():
             raise ConfigError("there is no such folder", where=str(to), remedy="Make it, or name another for --to.")
         with out.progress("Exporting") as bar:
-            files = run_catalogue.export(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
+            files = written(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
         for file in files:
             out.say(f"Wrote {file}")
-        out.result({"run": path, "kind": kind.value, "files": files}, simulated=run_catalogue.summary_of(path).simulated)
+        out.result({"run": path, "kind": kind.value, "files": files}, simulated=summary_of(path).simulated)
 
 
 @app.command("replay")

@@ -18,7 +18,8 @@ from ..core.errors import BenchError, FrameError, HeliographError, ParameterErro
 from .day_report import report
 from .link import Link, Message, encode, receive
 from .replay import Replay
-from .run_catalogue import details, export, find, salvaged, summaries
+from .run_catalogue import details, find, salvaged, summaries
+from .run_export import checked_place, export
 from .topics import RunSummary
 
 PATIENCE_S = 60.0
@@ -95,7 +96,7 @@ class _Reader:
     """The other side: answers one request after the other."""
 
     def __init__(self, connection: socket.socket, folder: Path) -> None:
-        self._socket, self._folder = connection, folder
+        self._socket, self._folder, self._stores = connection, folder, folder.resolve().parent / "store"
         self._turn = threading.Lock()
         self._replay: Replay | None = None
         self._answers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -103,7 +104,7 @@ class _Reader:
             "run": lambda body: details(self._path(body)),
             "export": self._export,
             "salvage": lambda body: str(salvaged(self._path(body))),
-            "report": lambda body: report(folder, folder.resolve().parent / "store", str(body.get("day", ""))),
+            "report": lambda body: report(folder, self._stores, str(body.get("day", ""))),
             "replay": self._begin,
             "replay_seek": lambda body: self._playing().seek(float(body["t_s"])),
             "replay_pause": lambda body: self._playing().pause(bool(body["on"])),
@@ -119,7 +120,8 @@ class _Reader:
         return find(self._folder, str(body["path"]))
 
     def _export(self, body: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(str(path) for path in export(self._path(body), body["kind"], Path(body["to"]), replace=bool(body.get("replace", True))))
+        place = checked_place(Path(body["to"]), body["kind"], self._stores)
+        return tuple(str(path) for path in export(self._path(body), body["kind"], place, replace=body.get("replace") is True))
 
     def _begin(self, body: Mapping[str, Any]) -> Any:
         self._stop()

@@ -153,6 +153,10 @@ class StorageError(HeliographError):
     exit_code = 3
 
 
+class FilesThere(StorageError):
+    """Files would be written over of which nobody said that they may be; `message` names them. Nothing was written."""
+
+
 class InstrumentLocked(HeliographError):
     """Another process holds the instrument; `message` names its process id."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,10 +15,11 @@ import pytest
 
 from heliograph.control import day_report
 from heliograph.control.node import network
-from heliograph.control.run_catalogue import details, export, find, local_day, salvaged, summaries, summary_of
-from heliograph.control.run_desk import REPLAYING, REQUESTS, RunDesk
+from heliograph.control.run_catalogue import details, find, local_day, salvaged, summaries, summary_of
+from heliograph.control.run_desk import REPLAYING, REQUESTS, RunDesk, _Reader
+from heliograph.control.run_export import _target, export
 from heliograph.control.topics import RunDetails, RunSummary
-from heliograph.core.errors import FrameError, HeliographError, ParameterError, RunFileError, StorageError
+from heliograph.core.errors import FilesThere, FrameError, HeliographError, ParameterError, RunFileError, StorageError
 from heliograph.core.ledger import Ledger
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.keystore import KeyBlock, link, open_party
@@ -114,6 +116,65 @@ def test_a_figure_is_exported_and_nothing_is_overwritten_unasked(runs, tmp_path)
         export(named(runs, "CountRates"), "png", tmp_path / "no" / "folder.png")
     with pytest.raises(ParameterError, match="neither csv nor png"):
         export(named(runs, "CountRates"), "pdf", tmp_path)  # type: ignore[arg-type]
+
+
+def test_all_files_that_would_be_written_over_are_named_and_none_is(runs, tmp_path):
+    path = named(runs, "PhaseScan")
+    for name in ("a-fringe.csv", "a-snspd.csv"):
+        (tmp_path / name).write_text("mine")
+    desk = RunDesk(runs)
+    try:
+        with pytest.raises(FilesThere, match=r"a-snspd\.csv, a-fringe\.csv: these files are there already|a-fringe\.csv, a-snspd\.csv: these"):
+            desk.ask("export", {"path": str(path), "kind": "csv", "to": str(tmp_path / "a.csv")})
+        assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a-fringe.csv": "mine", "a-snspd.csv": "mine"}
+        desk.ask("export", {"path": str(path), "kind": "csv", "to": str(tmp_path / "a.csv"), "replace": True})
+        assert (tmp_path / "a-fringe.csv").read_text().startswith("# run: ")
+    finally:
+        desk.close()
+
+
+@pytest.mark.parametrize(
+    ("to", "kind", "what"),
+    [
+        ("station.toml", "csv", "does not end in .csv"),
+        ("runs/20.h5", "png", "does not end in .png"),
+        ("a.csv", "png", "does not end in .png"),
+        ("link.csv", "csv", "no ordinary file"),
+        ("folder.png/x.png", "png", "folder of the key stores"),
+        ("store/A/x.csv", "csv", "folder of the key stores"),
+        ("store", "csv", "folder of the key stores"),
+    ],
+)
+def test_a_client_cannot_have_other_files_written(tmp_path, to, kind, what):
+    path = recorded(tmp_path / "runs", "CountRates")
+    (tmp_path / "store" / "A").mkdir(parents=True)
+    (tmp_path / "station.toml").write_text("mine")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "station.toml")
+    (tmp_path / "folder.png").symlink_to(tmp_path / "store")
+    reader = _Reader(socket.socket(), tmp_path / "runs")
+
+    with pytest.raises((ParameterError, StorageError), match=what):
+        reader._export({"path": str(path), "kind": kind, "to": str(tmp_path / to), "replace": True})
+    with pytest.raises(ParameterError, match="begin at the root"):
+        reader._export({"path": str(path), "kind": "csv", "to": "a.csv"})
+    assert (tmp_path / "station.toml").read_text() == "mine"
+    assert not list((tmp_path / "store" / "A").iterdir())
+    reader._socket.close()
+
+
+def test_a_file_is_called_as_it_is_called_and_not_as_it_says(tmp_path):
+    path = recorded(tmp_path / "runs", "CountRates")
+    with h5py.File(path, "r+") as file:
+        file.attrs["run_id"] = "../../evil"
+        start = json.loads(file.attrs["start"])
+        file.attrs["start"] = json.dumps({**start, "run_id": "../../evil"})
+    (tmp_path / "a" / "b").mkdir(parents=True)
+
+    for kind in ("csv", "png"):
+        with suppress(RunFileError):
+            assert [file.parent for file in export(path, kind, tmp_path / "a" / "b")] == [tmp_path / "a" / "b"]
+    assert not list(tmp_path.glob("evil*"))
+    assert (_target(tmp_path, path, "../../x\ny", alone=False).parent, _target(tmp_path, path, "a/b", alone=False).name) == (tmp_path, f"{path.stem}-a_b.csv")
 
 
 def test_a_damaged_file_is_refused_in_words(runs, tmp_path):

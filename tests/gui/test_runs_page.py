@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import QDate, QSettings, Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QFileDialog, QLineEdit
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QDialog, QFileDialog, QLineEdit, QMessageBox
 
 from heliograph.control.topics import QueueState, ReplayState, RunDetails, RunSummary
-from heliograph.core.errors import RunFileError
+from heliograph.core.errors import FilesThere, RunFileError
 from heliograph.gui import theme
 from heliograph.gui.audit import audit
 from heliograph.gui.figures.live import LiveChart
@@ -88,6 +88,8 @@ def made(qapp, tmp_path_factory):
 def page(made, qtbot):
     desk = made.desk
     desk.answers.replies = dict(REPLIES)
+    for dialog in made.findChildren(QDialog):
+        dialog.close()
     made.replay.stop()
     made.list.reset()
     made.list.table.clearSelection()
@@ -394,8 +396,34 @@ def test_a_run_is_exported_where_the_operator_says(page, desk, qtbot, tmp_path):
     qtbot.keyClicks(name, "mine.csv")
     qtbot.keyClick(name, Qt.Key.Key_Return)
 
-    assert desk.answers.of("export") == [{"path": "/home/op/runs/run-1.h5", "kind": "csv", "to": str(tmp_path / "mine.csv"), "replace": True}]
+    assert desk.answers.of("export") == [{"path": "/home/op/runs/run-1.h5", "kind": "csv", "to": str(tmp_path / "mine.csv"), "replace": False}]
     assert desk.notices == [f"Written: {tmp_path / 'mine.csv'}"]
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("Replace them", [False, True]), ("Keep them", [False])])
+def test_files_are_replaced_only_where_the_operator_was_told_their_names(page, desk, qtbot, tmp_path, answer, asked):
+    def export(body):
+        if not body["replace"]:
+            raise FilesThere("mine-fringe.csv, mine-block.csv: these files are there already", where=str(tmp_path))
+        return ("mine-fringe.csv", "mine-block.csv")
+
+    desk.answers.replies["export"] = export
+    choose(qtbot, page, "run-1")
+    press(qtbot, page, "Export as CSV")
+    (tmp_path / "mine.csv").write_text("a file of this very name is asked about once")
+    dialog = next(one for one in page.findChildren(QFileDialog) if one.isVisible())
+    assert dialog.testOption(QFileDialog.Option.DontConfirmOverwrite)
+    dialog.fileSelected.emit(str(tmp_path / "mine.csv"))
+    dialog.close()
+
+    box = next(one for one in page.findChildren(QMessageBox) if one.isVisible())
+    assert "mine-fringe.csv, mine-block.csv" in box.text()
+    assert not box.isModal()
+    assert box.defaultButton().text() == "&Keep them"
+    qtbot.mouseClick(next(one for one in box.buttons() if one.text().replace("&", "") == answer), Qt.MouseButton.LeftButton)
+
+    assert [body["replace"] for body in desk.answers.of("export")] == asked
+    assert desk.notices == (["Written: mine-fringe.csv, mine-block.csv"] if asked[-1] else [])
 
 
 def test_what_is_whole_is_salvaged_and_shown(page, desk, qtbot):
