@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyqtgraph as pg
@@ -86,6 +86,7 @@ class Scan(QWidget):
 
     def show_scan(self, now: ScanRows) -> None:
         """Draw the rows that there are."""
+        now = replace(now, rows=_placed(now.rows))
         if self._now is None or (self._now.run, self._now.columns) != (now.run, now.columns):
             self._begin(now)
         self._now = now
@@ -138,6 +139,12 @@ class Scan(QWidget):
         last = "; ".join(f"{one.name} {words.quantity(float(now.rows[-1, one.at]), one.unit)}" for one in self._series)
         state = "over" if now.over else "going on"
         return f"{now.procedure}, {len(now.rows)} points, {state}; last at {x} {words.quantity(float(now.rows[-1, 0]), unit)}: {last}"
+
+
+def _placed(rows: Floats) -> Floats:
+    """Return the rows that have a place on the axis; what is infinite is a gap."""
+    found: Floats = np.where(np.isfinite(rows), rows, np.nan)[np.isfinite(rows[:, :1]).all(axis=1)]
+    return found
 
 
 def _without_returns(x: Floats, y: Floats) -> tuple[Floats, Floats]:

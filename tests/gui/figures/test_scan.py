@@ -54,6 +54,26 @@ def test_passes_of_a_scan_are_not_joined(qtbot, appearance):
     assert [row[2] for row in table] == ["1", "2", "-", "3", "4"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "drawn"),
+    [
+        ([[np.nan, 1.0], [np.inf, 2.0]], []),
+        ([[0.0, 1.0], [np.nan, 2.0], [2.0, np.inf], [3.0, 4.0]], ["1", "-", "4"]),
+        ([[0.0, np.nan], [1.0, np.nan]], ["-", "-"]),
+    ],
+)
+def test_what_has_no_place_is_not_drawn(qtbot, appearance, rows, drawn):
+    made = Scan()
+    qtbot.addWidget(made)
+
+    made.show()
+    made.show_scan(payloads.scan_rows(columns=("Step", "Voltage (V)"), rows=np.array(rows)))
+    QApplication.processEvents()
+
+    _, table = made.chart.table()
+    assert [row[2] for row in table] == drawn
+
+
 def test_another_scan_begins_with_an_empty_chart(qtbot, appearance):
     made = Scan()
     qtbot.addWidget(made)
