@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CLOSING = "the owner of the bench is closing"
 _SETTLE_S = 0.2
 _LONGEST_RUN_END_S = 10.0
 _LONGEST_WAY_DOWN_S = 3.0
@@ -76,6 +77,7 @@ class Owner:
         self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
         self._closing = threading.Event()
+        self._telling, self._ends = threading.RLock(), ExitStack()
         self._down, self._going_down = threading.Condition(), 0
 
     def start_watchdog(self) -> None:
@@ -93,6 +95,7 @@ class Owner:
         for one in instruments.values():
             one.share()
         self.runner = Runner(instruments, self.topics, self.queue)
+        self._ends.callback(self._join)
         self._open_queue()
         self._open_watch()
         address(self.station.path, "rescue").unlink(missing_ok=True)
@@ -102,6 +105,8 @@ class Owner:
             if self._watchdog is not None:
                 self._watchdog.begin(self._plan())
         self._publish()
+        # Ends come in the opposite order: the bench is made safe before anything is waited for.
+        self._ends.callback(self.end, CLOSING)
         self._start(self._watch_idle, "watch idle")
 
     def _open_queue(self) -> None:
@@ -115,6 +120,8 @@ class Owner:
         after = FollowUp(self.calibrations, self.workers)
         self.runner.concluded, self.runner.following = after.concluded, after.following
         self.runner.begun = lambda _job, writer: self.live.begin(writer)
+        self._ends.callback(self.workers.close, CLOSING)
+        self._ends.callback(self.runner.close, CLOSING)
         self.queue.publish()
         if self.controllers.shared:
             self.workers.start()
@@ -124,6 +131,7 @@ class Owner:
         from .station_watch import StationWatch
 
         self.watch = StationWatch(self.instruments, self.calibrations, self.topics, self._guards)
+        self._ends.callback(self.watch.close)
         self.watch.start()
 
     def _guards(self) -> Guards:
@@ -152,13 +160,25 @@ class Owner:
 
     def _watch_idle(self) -> None:
         """Notice what happens to an armed bench that nobody commands: an interlock that opens, an attenuator that is lost."""
+        told = ""
         while not self._closing.wait(_IDLE_LOOK_S):
-            if self.queue.on("bench") or self.queue.on("worker"):
-                self.queue.publish(soon=True)
-            if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
+            try:
+                self._look_idle()
+            except HeliographError:
                 # What it trips on it has told already.
-                with suppress(HeliographError):
-                    self.instruments.arbiter.look()
+                continue
+            except Exception as error:
+                # Whatever it was, the bench is looked at again a second later.
+                log.exception("the armed bench could not be looked at")
+                if repr(error) != told:
+                    told = repr(error)
+                    self.topics.event("error", "bench", f"the bench could not be looked at: {told}")
+
+    def _look_idle(self) -> None:
+        if self.queue.on("bench") or self.queue.on("worker"):
+            self.queue.publish(soon=True)
+        if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
+            self.instruments.arbiter.look()
 
     def _plan(self) -> dict[str, Any]:
         station = self.station
@@ -173,15 +193,32 @@ class Owner:
             "unattended": station.info.allow_unattended,
         }
 
-    def settle(self) -> None:
-        """End the run that is on, and whatever else is under way in other threads."""
-        cause = "the owner of the bench is closing"
-        self.runner.close(cause)
+    def end_soon(self, cause: str) -> None:
+        """Do what `end` does, in another thread; a signal handler may call it."""
+        self._start(lambda: self.end(cause), "end")
+
+    def end(self, cause: str) -> None:
+        """End the run that is on and begin no other, and make the bench safe at once if it is not; nothing lights it any more."""
         self._closing.set()
-        self.workers.close(cause)
-        self.watch.close()
+        self.runner.close(cause)
+        if self.instruments.arbiter.state == "SAFE":
+            return
+        with self._on_the_way_down():
+            self._say_safe("info", cause, self.instruments.make_safe())
+        # What a client had on the way to an instrument may have come after it.
+        self.runner.wait_idle(_SETTLE_S)
+        if not all(_is_safe(one) for one in self.instruments.values()):
+            self._say_safe("error", f"{cause}, again", self.instruments.make_safe())
+
+    def settle(self) -> None:
+        """Make the bench safe, then end whatever is under way in other threads; a second call does nothing. It works as far as `opened` came."""
+        self._ends.close()
+
+    def _join(self) -> None:
+        self._closing.set()
         for thread in self._looking:
-            thread.join(_LONGEST_RUN_END_S)
+            if thread is not threading.current_thread():
+                thread.join(_LONGEST_RUN_END_S)
 
     def close(self) -> None:
         """End the watchdog, once everything is safe and closed; a second call does nothing."""
@@ -201,6 +238,8 @@ class Owner:
         with self._down:
             self._down.wait_for(lambda: not self._going_down, _LONGEST_WAY_DOWN_S)
             generation = self.instruments.arbiter.generation
+            if self._closing.is_set():
+                raise _refused(self.station)
             if not wanted():
                 raise ArmRefused("who asked for light is gone", where=str(self.station.path), remedy="Ask again.")
         self.instruments.arm(since=generation)
@@ -223,7 +262,9 @@ class Owner:
             self._watchdog.wait_ready()
 
     def _before_hazard(self) -> None:
-        """Refuse hazard without a watchdog; the first one starts it."""
+        """Refuse hazard without a watchdog, which the first one starts, and on a bench that is being closed."""
+        if self._closing.is_set():
+            raise _refused(self.station)
         if self._watchdog is not None and self._watchdog.alive:
             return
         if self._watchdog is not None and self._watchdog.gone:
@@ -314,16 +355,16 @@ class Owner:
     def take_control(self, session: Session) -> None:
         """Make a client the controller; raises InstrumentLocked, which names the process that is."""
         if self.controllers.take(session):
-            self.topics.event("info", "bench", f"process {session.pid} controls the bench")
+            self.topics.event("info", "bench", f"{session.who} controls the bench")
             self._publish()
 
-    def ask_for_control(self, session: Session) -> int | None:
-        """Ask the controller to hand over; where there is none, take control. Return the process that was asked."""
+    def ask_for_control(self, session: Session) -> str | None:
+        """Ask the controller to hand over; where there is none, take control. Return whose process was asked."""
         asked = self.controllers.ask(session)
         if asked is None:
             self.take_control(session)
             return None
-        self.topics.event("warning", "bench", f"process {session.pid} asks process {asked} for control of the bench")
+        self.topics.event("warning", "bench", f"{session.who} asks {asked} for control of the bench")
         self._publish()
         return asked
 
@@ -333,7 +374,7 @@ class Owner:
         for entry in self.queue.entries():
             if entry.who == session.pid and not entry.state.over:
                 entry.who = new.pid
-        self.topics.event("info", "bench", f"process {session.pid} handed control of the bench to process {new.pid}")
+        self.topics.event("info", "bench", f"{session.who} gave control of the bench to {new.who}")
         self.queue.publish()
         self._publish()
         return new.pid
@@ -342,7 +383,7 @@ class Owner:
         """Let the controller turn down whoever asks for control. Raises InstrumentLocked for another client."""
         if self.controllers.asking is not None:
             self.controllers.refuse(session)
-            self.topics.event("info", "bench", f"process {session.pid} keeps control of the bench")
+            self.topics.event("info", "bench", f"{session.who} keeps control of the bench")
             self._publish()
 
     def release(self, session: Session) -> list[SafeReport]:
@@ -350,7 +391,7 @@ class Owner:
         with self._on_the_way_down():
             if not self._give_up_control(session):
                 return []
-            cause = f"process {session.pid} left"
+            cause = f"{session.who} left"
             self._end_all_of(session.pid, cause)
             reports = self.instruments.make_safe()
         self._say_safe("info", cause, reports)
@@ -358,7 +399,7 @@ class Owner:
 
     def left(self, session: Session) -> None:
         """Note that a client has gone, without a word if it was the controller: then the bench is made safe at once, unless it may be left alone."""
-        cause = f"the controller (process {session.pid}) is gone"
+        cause = f"the controller, {session.who}, is gone"
         with self._on_the_way_down():
             if not self._give_up_control(session):
                 return
@@ -385,13 +426,15 @@ class Owner:
 
     def status(self) -> dict[str, Any]:
         """Return how the bench is: state and cause, who controls it, the run that is on, the last safe state, and how often it was made safe."""
-        arbiter, job = self.instruments.arbiter, self.runner.job
+        arbiter, job, asking = self.instruments.arbiter, self.runner.job, self.controllers.asking
         return {
             "state": str(arbiter.state),
             "cause": arbiter.cause or self._cause,
             "owner": os.getpid(),
             "controller": self.controllers.pid,
-            "asked": self.controllers.asking,
+            "holder": self.controllers.who,
+            "asked": asking.pid if asking is not None else None,
+            "asker": asking.who if asking is not None else None,
             "watchdog": self._watchdog.pid if self._watchdog is not None and self._watchdog.alive else None,
             "unattended": self.station.info.allow_unattended,
             "run": asdict(job.row()) if job else None,
@@ -400,11 +443,17 @@ class Owner:
         }
 
     def _publish(self) -> None:
-        told = self.status()
-        self.topics.publish("safety", told)
+        # Who reads the state last must be who tells it last; whoever holds this lock waits for no other thread.
+        with self._telling:
+            told = self.status()
+            self.topics.publish("safety", told)
+            if self._watchdog is not None:
+                self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "holder", "run", "unattended")})
         self.watch.soon()
-        if self._watchdog is not None:
-            self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "run", "unattended")})
+
+
+def _refused(station: Station) -> ArmRefused:
+    return ArmRefused(CLOSING, where=str(station.path), remedy="Open it again.")
 
 
 def _is_safe(one: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -54,6 +53,7 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
         # A simulated bench ends when the watchdog has let go of it, too.
         stack.callback(owner.close)
         instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
+        stack.callback(owner.settle)
         owner.opened(instruments, addresses)
         stack.callback(Server(address(station.path, "owner"), lambda client: Session(owner, client)).close)
         try:
@@ -75,5 +75,5 @@ def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *,
         announce.write(json.dumps({"pid": told["owner"], **told, "station": str(path), "simulated": station.simulated, "security": None}) + "\n")
         announce.flush()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: threading.Thread(target=owner.runner.close, args=("the owner was told to end",), daemon=True).start())
+            signal.signal(number, lambda *_: owner.end_soon("the owner was told to end"))
         owner.runner.work()

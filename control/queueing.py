@@ -73,12 +73,14 @@ class Queue:
     def publish(self, *, soon: bool = False) -> None:
         """Tell how the queue stands.  soon: it is enough if that was done lately."""
         now = time.monotonic()
-        if soon and now - self._published < PERIOD_S:
-            return
-        self._published = now
-        for entry in list(self._on.values()):
-            entry.tick()
-        self.topics.publish("queue", self.state())
+        # Who reads the state last must be who tells it last.
+        with self._turn:
+            if soon and now - self._published < PERIOD_S:
+                return
+            self._published = now
+            for entry in self._on.values():
+                entry.tick()
+            self.topics.publish("queue", self.state())
 
     # What comes and goes
 

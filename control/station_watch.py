@@ -54,6 +54,7 @@ class StationWatch:
         self._tried: dict[str, float] = {}
         self._reading: dict[str, threading.Thread] = {}
         self._rows: dict[str, Interlock] = {}
+        self._wrong = ""
         self._soon, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="watch station", daemon=True)
 
@@ -77,10 +78,23 @@ class StationWatch:
     def _work(self) -> None:
         while not self._closing.is_set():
             if self._topics.wanted(TOPIC):
-                self.look()
+                self._look_again()
             self._closing.wait(_SPACE_S)
             self._soon.wait(PERIOD_S - _SPACE_S)
             self._soon.clear()
+
+    def _look_again(self) -> None:
+        """Look, and go on whatever comes of it."""
+        try:
+            self.look()
+        except Exception as error:
+            log.exception("the station could not be looked at")
+            told = f"the station could not be looked at: {error!r}"
+            if told != self._wrong:
+                self._wrong = told
+                self._topics.event("error", TOPIC, told)
+        else:
+            self._wrong = ""
 
     def look(self) -> StationState:
         """Read what can be read now, publish how the station stands, and return it."""

@@ -154,6 +154,17 @@ def owned(served: Served) -> Iterator[dict[str, Any]]:
             owner.communicate(timeout=30)
 
 
+BUSY = """
+import sys
+from pathlib import Path
+from heliograph.control import owning, tasks
+tasks.COMMAND = (sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)")
+tasks.ENDING_S = 3.0
+owning.serve(Path(sys.argv[1]))
+"""
+"""An owner whose workers do not end when they are told to."""
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A bench that lives through the tests of this file, whoever is killed."""
@@ -268,6 +279,31 @@ class Measuring:
         self._thread.join(10)
         assert not self._thread.is_alive()
         return self.error
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_owner_that_is_told_to_end_makes_the_bench_safe_before_it_waits_for_its_workers(served, number):
+    with process("-c", BUSY, served.station) as ending:
+        line(ending)
+        try:
+            # It may be gone before this client has left.
+            with contextlib.suppress(BenchError), attached(served) as bench:
+                bench.arm()
+                bench.link.ask("enqueue", {"procedure": "Learn", "parameters": {"rounds": "2"}})
+                wait_for(lambda: any(row.state == "running" for row in bench.link.ask("queue").rows))
+                served.check_lit()
+
+                ending.send_signal(number)
+
+                served.check_dark_soon(time.monotonic())
+                with contextlib.suppress(HeliographError):
+                    bench.arm()
+                assert served.dark
+                waited = ending.poll() is None
+        finally:
+            ending.communicate(timeout=30)
+    assert waited
+    assert ending.returncode == 0
 
 
 def test_an_owner_that_hangs_is_killed_by_its_watchdog_after_two_seconds(served):

@@ -20,7 +20,7 @@ from heliograph.control.interlock_rows import Guards, interlock_rows
 from heliograph.control.optical_path import elements
 from heliograph.control.publishing import Topics
 from heliograph.control.station_watch import StationWatch
-from heliograph.control.topics import InstrumentState, Interlock, Quantity, StationState
+from heliograph.control.topics import EVENT, InstrumentState, Interlock, Quantity, StationState
 from heliograph.core.errors import InterlockOpen, LimitError, Timeout
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.station import Station, default_text
@@ -301,3 +301,20 @@ def test_what_a_calibration_needs_comes_before_it(instruments):
     names = list(plans(instruments.station))
     for one in plans(instruments.station).values():
         assert all(names.index(need) < names.index(one.name) for need in one.needs)
+
+
+def test_a_watch_that_stumbles_says_so_once_and_goes_on(watch, monkeypatch):
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(watch, "look", look)
+    monkeypatch.setattr(station_watch, "_SPACE_S", 0.01)
+    monkeypatch.setattr(station_watch, "PERIOD_S", 0.02)
+    box = watch._topics.subscribe(["station", EVENT])
+    watch.start()
+    wait_for(lambda: len(looks) > 3)
+    events = [message.body for message in box.take()]
+    assert [(event.severity, "ZeroDivisionError" in event.text) for event in events] == [("error", True)]
