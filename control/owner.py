@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +26,7 @@ from .link import address
 from .publishing import Topics
 from .queueing import Queue
 from .runner import Job, Runner
+from .watchdog_plan import plan
 
 if TYPE_CHECKING:
     from ..acquisition.calibrations import Calibrations
@@ -87,7 +87,7 @@ class Owner:
                 drivers = [entry.wire.driver for entry in self.station.instruments.values()]
                 self._watchdog = DeadMan(drivers, self.make_safe, self._watchdog_lost, keep=[self.tether] if self.tether >= 0 else [])
                 if self._addresses:
-                    self._watchdog.begin(self._plan())
+                    self._watchdog.begin(plan(self.station, self._addresses))
 
     def opened(self, instruments: Instruments, addresses: Mapping[str, Mapping[str, str]]) -> None:
         """Take over the connected instruments."""
@@ -103,7 +103,7 @@ class Owner:
         instruments.arbiter.subscribe(self._heard)
         with self._watching:
             if self._watchdog is not None:
-                self._watchdog.begin(self._plan())
+                self._watchdog.begin(plan(self.station, self._addresses))
         self._publish()
         # Ends come in the opposite order: the bench is made safe before anything is waited for.
         self._ends.callback(self.end, CLOSING)
@@ -179,19 +179,6 @@ class Owner:
             self.queue.publish(soon=True)
         if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
             self.instruments.arbiter.look()
-
-    def _plan(self) -> dict[str, Any]:
-        station = self.station
-        return {
-            "station": str(station.path.resolve()),
-            "text": station.text.decode(),
-            "today": date.today().isoformat(),  # noqa: DTZ011
-            "addresses": {name: dict(where) for name, where in self._addresses.items()},
-            "pid": os.getpid(),
-            "socket": str(address(station.path, "watchdog")),
-            "record": str(address(station.path, "rescue")),
-            "unattended": station.info.allow_unattended,
-        }
 
     def end_soon(self, cause: str) -> None:
         """Do what `end` does, in another thread; a signal handler may call it."""

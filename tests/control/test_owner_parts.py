@@ -71,9 +71,10 @@ def test_the_latest_safety_is_how_the_bench_is_also_at_the_watchdog(owner: Owner
     told: list[str] = []
     monkeypatch.setattr(owner, "_watchdog", SimpleNamespace(pid=7, alive=True, tell=lambda state: told.append(state["state"])))
     begun = slow_once(owner.topics, monkeypatch)
+    arbiter: Any = owner.instruments.arbiter
 
     def make_safe() -> None:
-        owner.instruments.arbiter.state = "SAFE"  # type: ignore[misc]
+        arbiter.state = "SAFE"
         owner._publish()
 
     both(owner._publish, begun, make_safe)
