@@ -1,19 +1,21 @@
 """Procedures written for PyMeasure alone, which know nothing of this bench, as ones of the bench: the runner runs them like its own.
 
-What PyMeasure's worker does for them is done here: it hears what they emit, tells them when to stop, and evaluates their metadata. A row of results goes into
-the run file before anybody is told of it.
+What PyMeasure's worker does for them is done here: it hears what they emit, tells them when to stop, and evaluates their metadata. Rows of results go into the
+run file at once, those that come fast a few together.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from pymeasure.experiment import Parameter, Procedure
 
 from ...core import plugins
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 GRACE_S = 1.0
 """How long a procedure that is to stop may go on emitting, so that it ends in its own way."""
+
+PERIOD_S = 0.05
+"""Shortest time between two writings of rows: a row alone takes as long as a thousand together."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +57,9 @@ class Bridged(BenchProcedure):
         self._emitted = Emitted(type(self).__name__, self.inner.DATA_COLUMNS)
         self._ending: BaseException | None = None
         self._ends_by = 0.0
+        self._waiting: list[Rows] = []
+        self._written_s = 0.0
+        self._writing = threading.Lock()
 
     # Its parameters are those of the inner one
 
@@ -142,7 +150,10 @@ class Bridged(BenchProcedure):
 
     def shutdown(self) -> None:
         """Shut the procedure down."""
-        self.inner.shutdown()
+        try:
+            self.inner.shutdown()
+        finally:
+            self._write(at_once=True)
         if self.inner.status == Procedure.RUNNING:
             self.inner.status = Procedure.FINISHED
 
@@ -155,6 +166,8 @@ class Bridged(BenchProcedure):
         except BaseException as error:
             self.inner.status = Procedure.FAILED if isinstance(error, Exception) else Procedure.ABORTED
             raise
+        finally:
+            self._write(at_once=True)
 
     def _note_metadata(self) -> None:
         self.inner.evaluate_metadata()
@@ -170,6 +183,7 @@ class Bridged(BenchProcedure):
         elif topic == "batch results":
             self._keep(self._emitted.rows(record))
         elif topic == "progress":
+            self._write()
             self._tell(topic, self._percent(record))
         else:
             log.debug("%s emits %s, which nobody hears", type(self).__name__, topic)
@@ -177,9 +191,19 @@ class Bridged(BenchProcedure):
     def _keep(self, rows: Rows) -> None:
         if not rows or not next(iter(rows.values())).size:
             return
-        if self.writer is not None:
-            self.writer.table(self._emitted.table, rows)
+        with self._writing:
+            self._waiting.append(rows)
+        self._write()
         self._tell("results", self._emitted.last(rows))
+
+    def _write(self, *, at_once: bool = False) -> None:
+        """Write the rows that wait, unless some were written just now."""
+        with self._writing:
+            if not self._waiting or (monotonic() - self._written_s < PERIOD_S and not at_once):
+                return
+            waiting, self._waiting, self._written_s = self._waiting, [], monotonic()
+            if self.writer is not None:
+                self.writer.table(self._emitted.table, {name: np.concatenate([rows[name] for rows in waiting]) for name in waiting[0]})
 
     def _percent(self, record: Any) -> float:
         with suppress(TypeError, ValueError):
@@ -197,6 +221,7 @@ class Bridged(BenchProcedure):
 
     def _asked(self) -> bool:
         """Say whether it is to stop; nothing is raised here, so that it ends by itself."""
+        self._write()
         try:
             return self.should_stop() or self.inner.status == Procedure.ABORTED
         except KeyboardInterrupt as error:

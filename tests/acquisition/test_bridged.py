@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -132,6 +133,48 @@ def test_one_that_is_to_stop_may_end_in_its_own_way_but_not_for_ever(monkeypatch
 
     assert procedure.inner.said == said
     assert procedure.inner.status == Procedure.ABORTED
+
+
+class Kept:
+    """A run file, as far as a procedure sees it."""
+
+    def __init__(self) -> None:
+        self.tables: list[dict[str, Any]] = []
+        self.summary: dict[str, Any] = {}
+
+    def event(self, *_: str) -> None:
+        return
+
+    def table(self, name: str, columns: dict[str, Any]) -> None:
+        assert name == "Sweep"
+        self.tables.append({column: list(values) for column, values in columns.items()})
+
+
+@pytest.mark.parametrize(("period_s", "tables"), [(0.0, 6), (0.05, 3), (1e9, 2)])
+@pytest.mark.parametrize("fails", [False, True])
+def test_rows_that_come_fast_are_written_together_and_none_is_lost(monkeypatch, period_s, tables, fails):
+    class Fast(Sweep):
+        def execute(self) -> None:
+            for step in range(5):
+                self.emit("results", {"Step": step})
+            if fails:
+                raise OSError("the source is gone")
+
+        def shutdown(self) -> None:
+            self.emit("results", {"Step": 5})
+
+    monkeypatch.setattr(bridged, "PERIOD_S", period_s)
+    monkeypatch.setattr(bridged, "monotonic", lambda: 100.0)
+    procedure, kept = made(Fast), Kept()
+    procedure.writer = kept  # type: ignore[assignment]
+
+    procedure.startup()
+    with suppress(OSError):
+        procedure.execute()
+    procedure.shutdown()
+
+    assert [step for table in kept.tables for step in table["Step"]] == [0, 1, 2, 3, 4, 5]
+    assert len(kept.tables) == tables
 
 
 def test_an_estimate_that_fails_is_none():
