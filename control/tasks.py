@@ -230,10 +230,10 @@ class Workers:
         task.enter(RunState.STARTING)
         try:
             ended_early = bool(self._process(task).get("ended_early"))
-        except HeliographError as error:
-            task.error = RunAborted(task.cause, where=task.name) if task.cause else error
-            task.why = task.cause or str(error)
-            task.enter(RunState.ABORTED if task.cause else RunState.FAILED)
+        except Exception as error:
+            if not isinstance(error, HeliographError):
+                log.exception("%s %d", task.name, task.number)
+            self._fail(task, error if isinstance(error, HeliographError) else _not_run(task, error))
         else:
             if ended_early and not task.stop_early:
                 self._set_aside(task)
@@ -245,6 +245,11 @@ class Workers:
         self._tell_end(task)
         self._read_again()
 
+    def _fail(self, task: Task, error: HeliographError) -> None:
+        task.error = RunAborted(task.cause, where=task.name) if task.cause else error
+        task.why = task.cause or str(error)
+        task.enter(RunState.ABORTED if task.cause else RunState.FAILED)
+
     def _set_aside(self, task: Task) -> None:
         """Keep a task that ended between two rounds until it is to go on; at once, if that was said meanwhile."""
         task.again, task.why, task.earlier = True, "", task.told
@@ -253,8 +258,13 @@ class Workers:
         self._read_again()
 
     def _read_again(self) -> None:
-        if not self._queue.has_next("worker"):
+        if self._queue.has_next("worker"):
+            return
+        try:
             self._changed()
+        except Exception:
+            # What is behind it in the queue is done nevertheless.
+            log.exception("the stores could not be read again")
 
     def _tell_end(self, task: Task) -> None:
         severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
@@ -319,6 +329,11 @@ class Workers:
                 task.changed.wait(_LOOK_S)
 
 
+def _not_run(task: Task, error: Exception) -> BenchError:
+    why = (error.strerror if isinstance(error, OSError) else None) or repr(error)
+    return BenchError(f"its process could not be run ({why})", where=task.name, remedy="Is there room on the disk, and are there processes to spare?")
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process that is still there, in order if it can."""
     if process.poll() is None:
@@ -334,9 +349,13 @@ def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> dic
     said.seek(0)
     complaints.seek(0)
     try:
-        told: dict[str, Any] = json.load(said)
+        told: Any = json.load(said)
     except ValueError:
         told = {}
+    except RecursionError:
+        told = None
+    if not isinstance(told, dict):
+        raise BenchError("its process ended without a result that can be read", where=task.name, remedy="See what it was asked to do.")
     if isinstance(error := told.get("error"), dict):
         own = {name: str(error.get(name) or "") for name in ("message", "where", "remedy")}
         raise rebuilt_error({"type": error.get("type", ""), "own": own})

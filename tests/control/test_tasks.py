@@ -104,6 +104,44 @@ def test_a_task_that_dies_without_a_word_fails_with_its_code_and_last_words(work
     assert "ended with code 9: MemoryError" in job.why
 
 
+def no_room(*_: Any, **__: Any) -> Any:
+    raise OSError(24, "Too many open files")
+
+
+@pytest.mark.parametrize("what", ["subprocess.Popen", "tempfile.TemporaryFile"])
+def test_a_task_whose_process_cannot_begin_fails_and_the_next_one_is_done(workers, queue, monkeypatch, what):
+    queue.go_on_after_failure = True
+    with monkeypatch.context() as patch:
+        patch.setattr(f"heliograph.control.tasks.{what}", no_room)
+        job = put(queue)
+        over(job)
+    after = put(queue)
+    over(after)
+    assert (job.state, after.state) == (RunState.FAILED, RunState.DONE)
+    assert isinstance(job.error, BenchError)
+    assert "Too many open files" in job.why
+
+
+@pytest.mark.parametrize("said", ["'[]'", "7", "'null'", "'[' * 100_000 + ']' * 100_000"])
+def test_a_task_that_says_no_result_fails_and_the_next_one_is_done(workers, queue, said):
+    queue.go_on_after_failure = True
+    job, after = put(queue, f"print({said})"), put(queue)
+    over(job, after)
+    assert (job.state, after.state) == (RunState.FAILED, RunState.DONE)
+
+
+def test_stores_that_cannot_be_read_again_end_nothing(workers, queue, monkeypatch):
+    def fails() -> None:
+        raise OSError
+
+    monkeypatch.setattr(workers, "_changed", fails)
+    jobs = [put(queue)]
+    over(*jobs)
+    jobs.append(put(queue))
+    over(*jobs)
+    assert [job.state for job in jobs] == [RunState.DONE] * 2
+
+
 def test_an_aborted_task_is_a_process_that_is_gone(workers, queue, tmp_path):
     pid = tmp_path / "pid"
     job = put(queue, f"import os, pathlib, time; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)")
