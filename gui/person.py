@@ -54,7 +54,8 @@ class Person:
         begun, longest = time.monotonic(), self.patience_s if patience_s is None else patience_s
         while not condition():
             if time.monotonic() - begun > longest:
-                raise BenchError(f"{what or 'what was waited for'} did not come in {longest:g} s", where=self.window.windowTitle())
+                notices = [one.accessibleDescription() for one in self._all("Notice", QWidget)]
+                raise BenchError(f"{what or 'what was waited for'} did not come in {longest:g} s", where=self.window.windowTitle(), remedy=" ".join(notices))
             QTest.qWait(LOOK_MS)
         return time.monotonic() - begun
 
@@ -106,7 +107,7 @@ class Person:
         for at in range(model.rowCount()):
             for column in range(model.columnCount()):
                 if text in str(model.index(at, column).data()):
-                    self._click_row(view, model.index(at, column))
+                    self._click_row(view, model.index(at, 0))
                     return
         raise BenchError(f"no row has {text!r}", where=table)
 

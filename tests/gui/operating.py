@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEvent, QSettings
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, Qt, QTimerEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from heliograph.control import topics
+from heliograph.control.lab import find
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.gui import theme
 from heliograph.gui.desk import Desk
@@ -202,6 +206,41 @@ def simulated(folder: Path, text: bytes | None = None, *faults: str) -> Iterator
             assert bench.poll() is None
         finally:
             bench.terminate()
+
+
+class Beat(QObject):
+    """Notes how long the event loop was busy between two looks at it, ten milliseconds apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.longest_ms = 0.0
+        self._last = time.perf_counter()
+        self.startTimer(10, Qt.TimerType.PreciseTimer)
+
+    def timerEvent(self, event: QTimerEvent) -> None:  # noqa: N802
+        now = time.perf_counter()
+        self.longest_ms = max(self.longest_ms, (now - self._last) * 1e3 - 10.0)
+        self._last = now
+
+
+def longest_block_ms(day: Day, station: Path, seconds: float) -> float:
+    """Stop the simulated instruments, then the owner, for so long each, while the window asks for things; return the longest that it heard no key."""
+    found = find(station)
+    assert found is not None
+    owner = int(day.desk.latest("safety")["owner"])
+    day.go("bench")
+    QTest.qWait(1500)
+    beat = Beat()
+    for pid in (found.pid, owner):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for topic in ("reread", "snapshot", "status", "queue"):
+                day.desk.ask(topic, failed=lambda _: None)
+            day.person.key(Qt.Key.Key_F5)
+            QTest.qWait(round(seconds * 1000))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    return beat.longest_ms
 
 
 def page_of(window: Window, name: str) -> QWidget:
