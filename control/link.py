@@ -151,6 +151,14 @@ def connected(path: Path) -> socket.socket | None:
     return connection
 
 
+def framed(message: Message) -> bytes:
+    """Return the bytes of an answer; those of a FrameError in its place, where it cannot be sent."""
+    try:
+        return encode(message)
+    except FrameError as error:
+        return encode(Message(message.topic, error, message.id))
+
+
 class Link:
     """A client's end of the line to an owner. Several threads may ask.
 

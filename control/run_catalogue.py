@@ -26,18 +26,23 @@ def run_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.h5"))
 
 
-def summaries(folder: Path, *, procedure: str = "", day: str = "", text: str = "", told: Told = lambda _share: None) -> list[RunSummary]:
+def summaries(
+    folder: Path, *, procedure: str = "", day: str = "", text: str = "", most: int | None = None, skip: int = 0, told: Told = lambda _share: None
+) -> list[RunSummary]:
     """Return what the run files of a folder are, the oldest first; damaged ones say so.
 
     procedure: name, or the beginning of one.  day: YYYY-MM-DD, local.  text: found anywhere in what is said of the run, whatever its case.
+    most: only so many, the newest of those that fit; older files are not even opened.  skip: leave out so many of the newest before that.
     """
-    files, found = run_files(folder), []
+    files, found = run_files(folder)[::-1], list[RunSummary]()
     for k, path in enumerate(files):
+        if most is not None and len(found) >= skip + most:
+            break
         summary = summary_of(path)
         if _matches(summary, procedure, day, text):
             found.append(summary)
         told((k + 1) / len(files))
-    return found
+    return found[skip:][::-1]
 
 
 def _matches(summary: RunSummary, procedure: str, day: str, text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.errors import BenchError, FrameError, HeliographError, ParameterError, RunFileError, Timeout
 from .day_report import report
-from .link import Link, Message, encode, receive
+from .link import Link, Message, framed, receive
 from .replay import Replay
 from .run_catalogue import details, find, salvaged, summaries
 from .run_export import checked_place, export
@@ -28,17 +28,21 @@ LONG_S = {"export": 3600.0, "salvage": 600.0}
 """The same for what goes through all of a file."""
 REPLAYING = ("replay", "replay_seek", "replay_pause", "replay_speed", "replay_stop")
 REQUESTS = ("runs", "run", "export", "salvage", "report", *REPLAYING)
+MOST_RUNS = 5000
+"""Runs in one answer, the newest ones; a frame holds three times as many."""
 _LEAVE_S = 2.0
+_SLOW, _ENDED = "reading took too long and was given up", "the process that reads run files ended"
 
 
 class RunDesk:
     """Asks a process of its own about run files; it is started by the first question and ended by `close`.
 
-    folder: of the run files.  told: hears topic and payload of what is replayed.
+    folder: of the run files.  told: hears topic and payload of what is replayed.  lost: hears, in any thread, why a reader ended of itself or was given up;
+    what it replayed is over then.
     """
 
-    def __init__(self, folder: Path, told: Callable[[str, Any], None] = lambda _topic, _body: None) -> None:
-        self.folder, self._told = folder, told
+    def __init__(self, folder: Path, told: Callable[[str, Any], None] = lambda _topic, _body: None, *, lost: Callable[[str], None] = lambda _why: None) -> None:
+        self.folder, self._told, self._lost = folder, told, lost
         self._turn = threading.Lock()
         self._link: Link | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,20 +59,34 @@ class RunDesk:
         except (Timeout, BenchError) as error:
             if isinstance(error, BenchError) and not link.over:
                 raise
-            self._end(0.0)
             where = str((body or {}).get("path", self.folder))
-            what = "reading took too long and was given up" if isinstance(error, Timeout) else "the process that reads run files ended"
+            what = _SLOW if isinstance(error, Timeout) else _ENDED
+            self._given_up(link, what)
             raise RunFileError(what, where=where, remedy="The file may be damaged; try to salvage it.") from error
 
     def _linked(self) -> Link:
+        link = self._link
+        if link is not None and link.over:
+            self._given_up(link, _ENDED)
         with self._turn:
-            if self._link is None or self._link.over:
+            if self._link is None:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 with theirs:
                     command = [sys.executable, "-m", "heliograph", "runs", "desk", "--out", str(self.folder), "--socket", str(theirs.fileno())]
                     self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), start_new_session=True)
                 self._link = Link(ours, where=str(self.folder), heard=lambda message: self._told(message.topic, message.body))
+                threading.Thread(target=self._attend, args=(self._link, self._process), name="run files", daemon=True).start()
             return self._link
+
+    def _attend(self, link: Link, process: subprocess.Popen[bytes]) -> None:
+        """Notice the end of a reader of which nothing is asked just then."""
+        process.wait()
+        self._given_up(link, _ENDED)
+
+    def _given_up(self, link: Link, why: str) -> None:
+        """Let go of a reader, and say so once."""
+        if self._end(0.0, link):
+            self._lost(why)
 
     @property
     def pid(self) -> int | None:
@@ -79,17 +97,20 @@ class RunDesk:
         """End the reader, whatever it is doing; another question starts another one."""
         self._end(_LEAVE_S)
 
-    def _end(self, patience_s: float) -> None:
+    def _end(self, patience_s: float, only: Link | None = None) -> bool:
+        """End the reader, or the one behind a link; return whether it was still here."""
         with self._turn:
+            if self._link is None or (only is not None and self._link is not only):
+                return False
             link, process, self._link, self._process = self._link, self._process, None, None
-        if link is not None:
-            link.close()
+        link.close()
         if process is not None:
             try:
                 process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        return True
 
 
 class _Reader:
@@ -114,7 +135,8 @@ class _Reader:
 
     def _runs(self, body: Mapping[str, Any]) -> tuple[RunSummary, ...]:
         procedure, day, text = (str(body.get(name, "")) for name in ("procedure", "day", "text"))
-        return tuple(summaries(self._folder, procedure=procedure, day=day, text=text))
+        most = min(max(int(body.get("limit", MOST_RUNS)), 0), MOST_RUNS)
+        return tuple(summaries(self._folder, procedure=procedure, day=day, text=text, most=most, skip=max(int(body.get("skip", 0)), 0)))
 
     def _path(self, body: Mapping[str, Any]) -> Path:
         return find(self._folder, str(body["path"]))
@@ -144,7 +166,7 @@ class _Reader:
             self._send(Message(topic, body))
 
     def _send(self, message: Message) -> None:
-        frame = encode(message)
+        frame = framed(message)
         with self._turn:
             self._socket.sendall(frame)
 
@@ -168,6 +190,10 @@ class _Reader:
         except (KeyError, TypeError, ValueError) as error:
             wrong = ParameterError(f"the request cannot be read ({error!r})", where=message.topic)
             return Message(message.topic, wrong, message.id)
+        except Exception as error:  # noqa: BLE001
+            # One file that nobody foresaw takes neither the replay nor the other answers with it.
+            odd = RunFileError(f"the reader stumbled ({error!r})", where=str((message.body or {}).get("path", self._folder)), remedy="Try to salvage the file.")
+            return Message(message.topic, odd, message.id)
 
 
 def serve(folder: Path, descriptor: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from .link import VERSION, Message
 from .members import Members, members
 from .queue_commands import QueueCommands
 from .run_desk import REQUESTS, RunDesk
-from .topics import TOPICS, Event, KeyProgress, LearningProgress, QpuJobs, StoreStates
+from .topics import REPLAY, TOPICS, Event, KeyProgress, LearningProgress, QpuJobs, ReplayState, StoreStates
 
 if TYPE_CHECKING:
     from .owner import Owner
@@ -31,7 +32,8 @@ class Session:
         self._owner, self._client = owner, client
         self._over = False
         self._streams: dict[int, Iterator[Any]] = {}
-        self._desk = RunDesk(owner.folder, self._replayed)
+        self._desk = RunDesk(owner.folder, self._replayed, lost=self._reader_lost)
+        self._shown: ReplayState | None = None
         self._topics: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "hello": self._hello,
             "control": lambda _: self._take_control(),
@@ -202,7 +204,11 @@ class Session:
         if topic == "replay" and box is not None:
             box.replaying = True
         try:
-            return self._desk.ask(topic, body)
+            reply = self._desk.ask(topic, body)
+            if topic == "replay" and box is not None:
+                # A reader that was found to be lost put the bench's own figures back.
+                box.replaying = True
+            return reply
         except HeliographError:
             self._live_again(topic in ("replay", "replay_stop"))
             raise
@@ -215,7 +221,19 @@ class Session:
             box.replaying = False
             self._owner.topics.refresh(box)
 
+    def _reader_lost(self, why: str) -> None:
+        """Go back to the bench's own figures where the process that replayed is gone, and say so."""
+        box, shown = self._client.mailbox, self._shown
+        if box is None or not box.replaying or self._over:
+            return
+        if shown is not None:
+            box.put_replayed(REPLAY, replace(shown, paused=True, why=why))
+        self._live_again(True)
+        self._owner.topics.event("warning", "run files", f"The replay ended: {why}.", run=shown.run if shown is not None else "")
+
     def _replayed(self, topic: str, body: Any) -> None:
+        if topic == REPLAY:
+            self._shown = body
         if self._client.mailbox is not None:
             self._client.mailbox.put_replayed(topic, body)
 

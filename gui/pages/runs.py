@@ -18,7 +18,7 @@ from ..run_files.acts import RunActs
 from ..run_files.day import DayReport
 from ..run_files.details import Comparison, Details
 from ..run_files.export import ask_and_export
-from ..run_files.listing import RunList
+from ..run_files.listing import MOST_RUNS, RunList
 from ..run_files.plots import RunFigures
 from ..run_files.replay_bar import ReplayBar
 from .page import Page
@@ -108,11 +108,12 @@ class Runs(Page):
 
     def reread(self) -> None:
         """Ask for the run files again."""
-        self.desk.ask("runs", {}, then=self._listed, timeout_s=_READ_S)
+        day = self.list.whole_day()
+        self.desk.ask("runs", {"limit": MOST_RUNS, "day": day}, then=lambda runs: self._listed(runs, day), timeout_s=_READ_S)
         self.desk.ask("procedures", then=self._offered, failed=lambda _: None)
 
-    def _listed(self, runs: Sequence[RunSummary] | None) -> None:
-        self.list.show_runs(runs or ())
+    def _listed(self, runs: Sequence[RunSummary] | None, day: str) -> None:
+        self.list.show_runs(runs or (), day)
         if self._wished:
             self._choose(self._wished)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from ..flow import Flow
 from ..tables import Cell, Column, Row
 from ..wide_table import WideTable
 
+MOST_RUNS = 5000
+"""How many runs the owner is asked for, the newest ones; older ones are asked for by their day."""
+_WHOLE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COLUMNS = (
     Column("Begun"),
     Column("Procedure"),
@@ -85,6 +89,7 @@ class RunList(QWidget):
     def __init__(self, again: Callable[[], None], picked: Callable[[str], None]) -> None:
         super().__init__()
         self.runs: dict[str, RunSummary] = {}
+        self._asked = ""
         self.text, self.day = QLineEdit(), QLineEdit()
         self.procedure, self.state, self.bench = QComboBox(), QComboBox(), QComboBox()
         self.all, self.again, self.shown = QPushButton("Show a&ll"), QPushButton("Rea&d again"), Value("Runs shown", "0")
@@ -120,6 +125,7 @@ class RunList(QWidget):
             flow.addWidget(labelled(label, field))
         self.all.setAccessibleName("Show all runs")
         self.again.setAccessibleName("Read the runs again")
+        self.again.setToolTip("Reads the folder again: the runs of the day that is given, else the newest.")
         for widget in (self.all, self.again, self.shown):
             widget.setMinimumHeight(24)
             flow.addWidget(widget)
@@ -136,8 +142,16 @@ class RunList(QWidget):
 
     # What is shown
 
-    def show_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Take the list."""
+    def whole_day(self) -> str:
+        """Return the day that is wanted, YYYY-MM-DD; empty where none is, or only a part of one."""
+        day = self.day.text().strip()
+        return day if _WHOLE_DAY.fullmatch(day) else ""
+
+    def show_runs(self, runs: Sequence[RunSummary], day: str = "") -> None:
+        """Take the list.  day: the only one that was asked for."""
+        self._asked = f"the runs of {day} only: read again for others" if day else ""
+        if len(runs) >= MOST_RUNS:
+            self._asked = f"the newest {words.count(MOST_RUNS)} only: for older ones give a day and read again"
         self.runs = {run.path: run for run in sorted(runs, key=lambda one: one.begun, reverse=True)}
         for field, values in (
             (self.procedure, {run.procedure for run in runs}),
@@ -158,7 +172,8 @@ class RunList(QWidget):
         wanted = self.wanted()
         kept = [run for run in self.runs.values() if wanted.takes(run)]
         self.table.set_rows([cells(run) for run in kept], [run.path for run in kept])
-        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self.runs))} runs")
+        told = f"{words.count(len(kept))} of {words.count(len(self.runs))} runs"
+        self.shown.show_text(f"{told}; {self._asked}" if self._asked else told)
         self.chosen.emit()
 
     def reset(self) -> None:

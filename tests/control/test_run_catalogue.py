@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from heliograph.control import day_report
+from heliograph.control.link import Message, encode, receive
 from heliograph.control.node import network
 from heliograph.control.run_catalogue import details, find, local_day, salvaged, summaries, summary_of
 from heliograph.control.run_desk import REPLAYING, REQUESTS, RunDesk, _Reader
@@ -235,6 +237,43 @@ def test_a_reader_that_hangs_or_dies_is_replaced(runs):
         assert desk.ask("runs")
     finally:
         desk.close()
+
+
+def test_an_answer_that_is_too_long_is_an_error_and_the_reader_goes_on(runs, monkeypatch):
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr("heliograph.control.link.LONGEST", 2000)
+    with ours, theirs:
+        reader = _Reader(theirs, runs)
+        serving = threading.Thread(target=reader.serve)
+        serving.start()
+        ours.sendall(encode(Message("runs", {}, 1)))
+        too_long = receive(ours)
+        ours.sendall(encode(Message("runs", {"limit": 1}, 2)))
+        short = receive(ours)
+        ours.shutdown(socket.SHUT_RDWR)
+        serving.join(5.0)
+
+    assert too_long is not None
+    assert isinstance(too_long.body, FrameError)
+    assert short is not None
+    assert len(short.body) == 1
+
+
+def test_a_fault_nobody_foresaw_is_answered(runs):
+    reader = _Reader(socket.socket(), runs)
+    reader._answers["runs"] = lambda _body: 1 / 0
+
+    assert isinstance(reader._answer(Message("runs", {}, 1)).body, RunFileError)
+    reader._socket.close()
+
+
+def test_the_newest_runs_come_page_by_page(runs):
+    every = summaries(runs)
+
+    assert summaries(runs, most=2) == every[-2:]
+    assert summaries(runs, most=2, skip=2) == every[-4:-2]
+    assert summaries(runs, most=2, skip=len(every)) == []
+    assert summaries(runs, procedure="Count", most=1) == [one for one in every if one.procedure == "CountRates"][-1:]
 
 
 @pytest.mark.slow

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pytest
+
+from heliograph.control.publishing import Topics
 from heliograph.control.session import Session
+from heliograph.control.topics import EVENT, REPLAY, CountRates
+from heliograph.core.errors import RunFileError
+
+from .live_runs import recorded
+from .owned import wait_for
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "owner-requests.md"
 
 
 def test_every_request_is_described_and_no_other(tmp_path):
     owner: Any = SimpleNamespace(folder=tmp_path)
-    client: Any = SimpleNamespace(pid=1)
+    client: Any = SimpleNamespace(pid=1, who="a test")
     rows = [line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(described) == sorted(Session(owner, client)._topics)
@@ -22,9 +33,48 @@ def test_every_request_is_described_and_no_other(tmp_path):
 
 def test_requests_about_files_are_answered_beside_those_about_instruments(tmp_path):
     owner: Any = SimpleNamespace(folder=tmp_path)
-    client: Any = SimpleNamespace(pid=1)
+    client: Any = SimpleNamespace(pid=1, who="a test")
     session = Session(owner, client)
     assert session.aside("runs")
     assert session.aside("replay")
     assert not session.aside("set")
     assert not session.aside("safe")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_when_the_reader_dies_the_bench_is_shown_again_and_it_is_said(tmp_path, asked):
+    """asked: the death is noticed by another request, else by nobody's asking."""
+    path, topics, said = recorded(tmp_path / "runs", "CountRates"), Topics(), list[Any]()
+    owner: Any = SimpleNamespace(folder=tmp_path / "runs", topics=topics, left=lambda _: None)
+    client: Any = SimpleNamespace(pid=1, who="a test", mailbox=topics.subscribe(("counts", REPLAY, EVENT)))
+    session = Session(owner, client)
+    try:
+        session._of_files("replay", {"path": str(path), "speed": 1.0})
+        topics.publish("counts", rates("the bench"))
+        wait_for(lambda: said.extend(client.mailbox.take()) or any(one.topic == "counts" for one in said))
+        assert {one.body.source for one in said if one.topic == "counts"} == {"replay"}
+        said.clear()
+
+        process = session._desk.pid
+        assert process is not None
+        os.kill(process, signal.SIGSTOP if asked else signal.SIGKILL)
+        if asked:
+            with pytest.raises(RunFileError, match="took too long"):
+                session._desk.ask("run", {"path": str(path)}, timeout_s=0.1)
+        wait_for(lambda: said.extend(client.mailbox.take()) or any(one.topic == EVENT for one in said))
+
+        assert not client.mailbox.replaying
+        assert session._desk.pid is None
+        last = {one.topic: one.body for one in said}
+        assert last["counts"].run == "the bench"
+        assert last[REPLAY].why in ("the process that reads run files ended", "reading took too long and was given up")
+        assert "The replay ended" in last[EVENT].text
+        assert session._of_files("replay", {"path": str(path)}).run == path.stem.removesuffix("-p0")
+        assert client.mailbox.replaying
+    finally:
+        session.gone()
+
+
+def rates(run: str) -> CountRates:
+    none = np.zeros(0)
+    return CountRates(run, "live", 0.0, (), none, none, none, 0, 0.0, 0, 0)

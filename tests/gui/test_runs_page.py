@@ -26,7 +26,7 @@ from .finding import clipped, control, press
 
 def summary(number, procedure="PhaseScan", **changes):
     made = RunSummary(
-        f"run-{number}", f"/home/op/runs/run-{number}.h5", procedure, payloads.NOW + 3600 * number, "done", True, 12.5, 1_040_000, 0, "op", "fringe", "demo",
+        f"run-{number}", f"/data/lab/runs/run-{number}.h5", procedure, payloads.NOW + 3600 * number, "done", True, 12.5, 1_040_000, 0, "op", "fringe", "demo",
         {"v_pi_v": 5.0 + 0.01 * number, "v_pi_sigma_v": 0.003},
     )  # fmt: skip
     return replace(made, **changes)
@@ -52,7 +52,7 @@ def details(body):
     run = next(one for one in RUNS if one.path == body["path"])
     if run.state == "damaged":
         raise RunFileError("the run file is damaged", where=run.path, remedy="Try to salvage it.")
-    parameters = {"points": "77", "pair": "B-C", "store": "/home/op/store"}
+    parameters = {"points": "77", "pair": "B-C", "store": "/data/lab/store"}
     finals = KEY if run.procedure == "KeyExchange" else FINALS
     arrays = (("tags/t", "ps", "1,040,000"),)
     return RunDetails(
@@ -188,8 +188,8 @@ def test_another_page_shows_a_run_by_its_id(page, desk, qtbot):
     page.wish("run-1")
     assert [run.run for run in page.list.selected()] == ["run-1"]
 
-    page.wish("/home/op/runs/gone.h5")
-    assert desk.notices == ["No run file is called /home/op/runs/gone.h5 (any more)."]
+    page.wish("/data/lab/runs/gone.h5")
+    assert desk.notices == ["No run file is called /data/lab/runs/gone.h5 (any more)."]
 
 
 def test_two_thousand_runs_are_quick(page, desk):
@@ -232,7 +232,7 @@ def test_the_figures_of_a_run_are_marked_replay_and_follow_what_it_has(page, qtb
 def test_a_damaged_file_says_so_in_its_place(page, desk, qtbot):
     choose(qtbot, page, "run-4")
 
-    assert any("cannot be read: /home/op/runs/run-4.h5: the run file is damaged" in text for _, text in page.details.facts.facts())
+    assert any("cannot be read: /data/lab/runs/run-4.h5: the run file is damaged" in text for _, text in page.details.facts.facts())
     assert not desk.notices
     assert why_not(page, "Export as CSV") == "the run file is damaged"
     assert why_not(page, "Play the run") == "the run file is damaged"
@@ -245,7 +245,7 @@ def test_a_run_is_played_paused_sought_and_left(page, desk, qtbot):
     assert why_not(page, "Play the run") == "no run is chosen"
     choose(qtbot, page, "run-1")
     press(qtbot, page, "Play the run")
-    assert desk.answers.of("replay") == [{"path": "/home/op/runs/run-1.h5", "speed": 1.0}]
+    assert desk.answers.of("replay") == [{"path": "/data/lab/runs/run-1.h5", "speed": 1.0}]
     page.redraw("replay", playing())
     assert "Replay: running, 1x" in page.texts()
     assert "Time in the replay: 3.0 s of 12 s" in page.texts()
@@ -272,7 +272,7 @@ def test_speed_is_chosen_by_key_and_a_run_can_be_played_again(page, desk, qtbot)
     qtbot.keyClicks(speed, "50")
     choose(qtbot, page, "run-1")
     qtbot.keyClick(page.list.table, Qt.Key.Key_Return)
-    assert desk.answers.of("replay") == [{"path": "/home/op/runs/run-1.h5", "speed": 50.0}]
+    assert desk.answers.of("replay") == [{"path": "/data/lab/runs/run-1.h5", "speed": 50.0}]
 
     speed.setFocus()
     qtbot.keyClick(speed, Qt.Key.Key_Home)
@@ -382,6 +382,22 @@ def test_a_run_is_repeated_with_changes_in_the_form_of_the_queue(page, desk, qtb
     assert why_not(page, "Repeat the run") == "its procedure cannot be put into the queue here"
 
 
+def test_of_very_many_runs_the_newest_are_shown_and_others_by_their_day(page, desk, qtbot, monkeypatch):
+    monkeypatch.setattr("heliograph.gui.run_files.listing.MOST_RUNS", len(RUNS))
+    desk.answers.asked.clear()
+    press(qtbot, page, "Read the runs again")
+    assert desk.answers.of("runs") == [{"limit": 5000, "day": ""}]
+    assert page.list.shown.text().endswith(f"the newest {len(RUNS)} only: for older ones give a day and read again")
+
+    desk.answers.replies["runs"] = RUNS[:1]
+    page.list.day.setText("2026-11")
+    assert page.list.whole_day() == ""
+    page.list.day.setText("2026-11-20")
+    press(qtbot, page, "Read the runs again")
+    assert desk.answers.of("runs")[-1]["day"] == "2026-11-20"
+    assert "the runs of 2026-11-20 only" in page.list.shown.text()
+
+
 def test_a_run_is_exported_where_the_operator_says(page, desk, qtbot, tmp_path):
     desk.answers.replies["export"] = lambda body: (body["to"],)
     choose(qtbot, page, "run-1")
@@ -396,7 +412,7 @@ def test_a_run_is_exported_where_the_operator_says(page, desk, qtbot, tmp_path):
     qtbot.keyClicks(name, "mine.csv")
     qtbot.keyClick(name, Qt.Key.Key_Return)
 
-    assert desk.answers.of("export") == [{"path": "/home/op/runs/run-1.h5", "kind": "csv", "to": str(tmp_path / "mine.csv"), "replace": False}]
+    assert desk.answers.of("export") == [{"path": "/data/lab/runs/run-1.h5", "kind": "csv", "to": str(tmp_path / "mine.csv"), "replace": False}]
     assert desk.notices == [f"Written: {tmp_path / 'mine.csv'}"]
 
 
@@ -427,7 +443,7 @@ def test_files_are_replaced_only_where_the_operator_was_told_their_names(page, d
 
 
 def test_what_is_whole_is_salvaged_and_shown(page, desk, qtbot):
-    whole = summary(5, run="run-3.salvaged", path="/home/op/runs/run-3.salvaged.h5")
+    whole = summary(5, run="run-3.salvaged", path="/data/lab/runs/run-3.salvaged.h5")
     desk.answers.replies["salvage"] = whole.path
     choose(qtbot, page, "run-1")
     assert why_not(page, "Salvage the run") == "the run is whole"
