@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..core.errors import InstrumentLocked, ParameterError
+from ..instruments.guard.watchdog import who
 
 
 class Controller(Protocol):
@@ -16,6 +17,11 @@ class Controller(Protocol):
     @property
     def pid(self) -> int:
         """Return its process."""
+        ...
+
+    @property
+    def who(self) -> str:
+        """Return whose process it is: "ana@lab1 (process 4711)"."""
         ...
 
 
@@ -43,17 +49,23 @@ class Controllers:
         return os.getpid() if not self.shared else now.pid if now is not None else None
 
     @property
-    def asking(self) -> int | None:
-        """Return the process that asked last for control and has not got it."""
+    def who(self) -> str | None:
+        """Return whose process controls, None if none does."""
+        now = self._now
+        return who(os.getpid(), os.getuid()) if not self.shared else now.who if now is not None else None
+
+    @property
+    def asking(self) -> Controller | None:
+        """Return the client that asked last for control and has not got it."""
         with self._turn:
-            return self._asking[-1].pid if self._asking else None
+            return self._asking[-1] if self._asking else None
 
     def check(self, client: Controller) -> None:
-        """Raise InstrumentLocked, which names the process, if another one controls the bench."""
+        """Raise InstrumentLocked, which names user, computer and process, if another one controls the bench."""
         with self._turn:
             if self._now is not client and self.pid is not None:
-                remedy = "Ask it for control, or wait for it; reading works meanwhile." if self.shared else "End it, or wait for it; reading works meanwhile."
-                raise InstrumentLocked(f"process {self.pid} controls the bench", where=str(self._station), remedy=remedy)
+                remedy = "Ask for control, or wait for it; reading works meanwhile." if self.shared else "End it, or wait for it; reading works meanwhile."
+                raise InstrumentLocked(f"control is held by {self.who}", where=str(self._station), remedy=remedy)
 
     def take(self, client: Controller) -> bool:
         """Make a client the controller; say whether it was not before. Raises InstrumentLocked, which names the process that is."""
@@ -63,14 +75,14 @@ class Controllers:
             self._forget(client)
             return new
 
-    def ask(self, client: Controller) -> int | None:
-        """Note that a client would like to control; return the process that does, None if it is to take control."""
+    def ask(self, client: Controller) -> str | None:
+        """Note that a client would like to control; return whose process does, None if it is to take control."""
         with self._turn:
             self._forget(client)
             if self.pid is None or self._now is client:
                 return None
             self._asking.append(client)
-            return self.pid
+            return self.who
 
     def hand_over(self, client: Controller, to: int | None) -> Controller:
         """Let the controller hand control to a process that asked, by default the one that did so last; return the new controller.

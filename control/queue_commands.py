@@ -23,11 +23,11 @@ _LONGEST_WAIT_S = 1.0
 class QueueCommands:
     """The queue of an owner, as one client sees it.
 
-    pid: of the client.  control: makes it the controller, or raises InstrumentLocked.
+    pid, who: of the client.  control: makes it the controller, or raises InstrumentLocked.
     """
 
-    def __init__(self, owner: Owner, pid: int, control: Callable[[], None]) -> None:
-        self._owner, self._pid, self._control = owner, pid, control
+    def __init__(self, owner: Owner, pid: int, who: str, control: Callable[[], None]) -> None:
+        self._owner, self._pid, self._who, self._control = owner, pid, who, control
 
     def requests(self) -> dict[str, Request]:
         """Return what answers each topic of requests."""
@@ -115,7 +115,7 @@ class QueueCommands:
 
     def _hold(self, body: Body) -> None:
         if body.get("on", True):
-            self._owner.queue.hold(str(body.get("why") or f"stopped after this, asked for by process {self._pid}"))
+            self._owner.queue.hold(str(body.get("why") or f"stopped after this, asked for by {self._who}"))
         else:
             self._owner.queue.go_on()
 
@@ -137,7 +137,7 @@ class QueueCommands:
         entry = self._owner.queue.find(int(body["job"]))
         if entry.who != self._pid:
             self._control()
-        self._owner.abort(entry, f"asked for by process {self._pid}")
+        self._owner.abort(entry, f"asked for by {self._who}")
 
     def _calibrate(self, body: Body) -> tuple[int, ...]:
         """Put the calibrations that are missing or stale, or those named, into the queue in their order; return their numbers."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..core.errors import BenchError, FrameError, StorageError
-from ..instruments.guard.watchdog import listen, peer_pid, unlisten
+from ..instruments.guard.watchdog import listen, peer_pid, peer_who, unlisten
 from .link import Message, encode, receive
 from .topics import PERIOD_S, Mailbox
 
@@ -49,11 +49,11 @@ class Session(Protocol):
 
 
 class Client:
-    """One connection.  pid: process at its other end, 0 where the system does not tell."""
+    """One connection.  pid: process at its other end, 0 where the system does not tell.  who: its user and computer, too."""
 
     def __init__(self, connection: socket.socket, open_session: Callable[[Client], Session]) -> None:
         self._socket = connection
-        self.pid = peer_pid(connection)
+        self.pid, self.who = peer_pid(connection), peer_who(connection)
         self.mailbox: Mailbox | None = None
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[tuple[bytes, bool]] = queue.SimpleQueue()

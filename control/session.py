@@ -49,7 +49,7 @@ class Session:
             "watch": lambda _: self._controlled(self._owner.renew_watchdog),
             "arm": lambda _: self._controlled(lambda: self._owner.arm(lambda: not self._over)),
             "reset": lambda _: self._controlled(self._owner.reset),
-            "safe": lambda _: self._owner.make_safe(f"asked for by process {self.pid}"),
+            "safe": lambda _: self._owner.make_safe(f"asked for by {self.who}"),
             "status": lambda _: self._owner.status(),
             "subscribe": self._subscribe,
             "take_over": lambda _: self._owner.ask_for_control(self),
@@ -62,13 +62,18 @@ class Session:
             "reread": lambda _: self._reread(),
             "gates": lambda body: self._controlled(lambda: self._owner.live.set_gates(body)),
             **{topic: partial(self._of_files, topic) for topic in REQUESTS},
-            **QueueCommands(owner, self.pid, self._take_control).requests(),
+            **QueueCommands(owner, self.pid, self.who, self._take_control).requests(),
         }
 
     @property
     def pid(self) -> int:
         """Return the client's process."""
         return self._client.pid
+
+    @property
+    def who(self) -> str:
+        """Return whose process the client is."""
+        return self._client.who
 
     def answer(self, message: Message) -> Message:
         """Return the reply to a request; an error is its body."""

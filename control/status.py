@@ -18,7 +18,8 @@ from .stations import station_lock
 log = logging.getLogger(__name__)
 
 _NOBODY: dict[str, Any] = {
-    "state": "CLOSED", "cause": "", "owner": None, "controller": None, "watchdog": None, "unattended": False, "run": None, "reports": [], "made_safe": 0,
+    "state": "CLOSED", "cause": "", "owner": None, "controller": None, "holder": None, "watchdog": None, "unattended": False, "run": None,
+    "reports": [], "made_safe": 0,
 }  # fmt: skip
 _SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
 """What the owner may take, then the watchdog twice, opening the devices included."""

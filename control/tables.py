@@ -61,7 +61,7 @@ def status_rows(found: Mapping[str, Any]) -> Rows:
         ("state", found["state"]),
         ("cause", found["cause"] or "-"),
         ("owner", _process(found["owner"])),
-        ("controller", _process(found["controller"])),
+        ("controller", found.get("holder") or _process(found["controller"])),
         ("watchdog", _process(found["watchdog"])),
         ("run", f"{run['procedure']}, {run['state']}, {100 * run['progress']:.0f} %" if run else "-"),
     ]

@@ -2,7 +2,7 @@
 
 | topic | payload | when |
 |---|---|---|
-| `safety` | `state`, `cause`, `controller` (process), `watchdog` (process), `reports` of the last safe state | on change |
+| `safety` | `state`, `cause`, `controller` (process), `holder` (whose it is), `asked`, `asker`, `watchdog` (process), last `reports` | on change |
 | `station` | `StationState` | on change, and once a second |
 | `queue` | `QueueState` | on change |
 | `row` | the last row that the running procedure emitted: `job`, `row` | ten times a second at most |

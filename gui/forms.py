@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel, QL
 
 from ..control.topics import ParameterForm, ProcedureForm
 from . import theme, words
-from .badges import plain
+from .badges import plain, tip
 
 _PREFIX = "asked_"
 """Before the names of parameters: PyMeasure makes them attributes of a widget, which has a `size` and a `width` of its own."""
@@ -105,7 +105,7 @@ class Form(QWidget):
         field = self.field(asked.name)
         field.setAccessibleName(asked.label)
         field.setAccessibleDescription(_describe(asked))
-        field.setToolTip(_describe(asked))
+        field.setToolTip(tip(_describe(asked)))
         field.setMinimumHeight(24)
         field.setLocale(QLocale.c())
         field.installEventFilter(self._guard)

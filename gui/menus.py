@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction, QActionGroup, QFontMetrics, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu
 
 from . import theme
+from .badges import tip
 from .pages.page import Page
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Menus:
         taken = {key.toString() for action in self._page_actions for key in action.shortcuts()}
         for action in self._need_control:
             action.setEnabled(desk.controls and not any(key.toString() in taken for key in action.shortcuts()))
-            action.setToolTip("" if desk.controls else desk.view_only_why)
+            action.setToolTip("" if desk.controls else tip(desk.view_only_why))
         choice = self._window.theme_choice
         self._themes.get(choice, self._themes["system"]).setChecked(True)
 

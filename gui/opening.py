@@ -126,8 +126,8 @@ class Opening(QObject):
         if controller == os.getpid():
             self._control(True, "")
         else:
-            holder = f"process {controller} controls the bench" if controller is not None else "nobody controls the bench"
-            self._control(False, holder)
+            holder = safety.get("holder") or f"process {controller}"
+            self._control(False, f"control held by {holder}, take over" if controller is not None else "nobody controls the bench, take over")
 
     def _control(self, controls: bool, why: str) -> None:
         if self._safety.guard is not None:

@@ -16,7 +16,7 @@ from ..control.topics import Quantity
 from ..core import units
 from ..core.errors import ConfigError, LimitError, ParameterError
 from . import theme, words
-from .badges import Badge, Value, plain
+from .badges import Badge, Value, plain, tip
 
 PENDING_S = 2.0
 UNITS: dict[str, tuple[str, ...]] = {
@@ -153,7 +153,7 @@ class QuantityEdit(QLineEdit):
         self.problem = problem
         told = problem or self._range()
         self.setAccessibleDescription(f"Not sent: {problem}" if problem else told)
-        self.setToolTip(told)
+        self.setToolTip(tip(told))
         self.retheme()
 
     def _range(self) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
 from . import words
-from .badges import Badge, Value
+from .badges import Badge, Value, tip
 from .desk import Desk
 from .flow import Flow
 from .hold import HoldButton
@@ -46,6 +47,7 @@ class Strip(QFrame):
         self._eta: float | None = None
         self._eta_job = -1
         self._asked: int | None = None
+        self._waiting_for = ""
         self.interval_ms = 100
         self.setAccessibleName("Bench at a glance")
         self.setFrameShape(QFrame.Shape.StyledPanel)
@@ -61,14 +63,14 @@ class Strip(QFrame):
         self.pace = Value("Drawing")
         self.view_only = Badge("Control", "view only", titled=True)
         self.take_over = HoldButton("Take over (hold)", "Take over control")
-        self.hand_over = HoldButton("Hand over (hold)", "Hand over control")
+        self.hand_over, self.keep = HoldButton("Give control (hold)", "Give control"), QPushButton("Keep control")
         self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
         self.safe = SafeButton(press)
         inside = QWidget()
         flow = Flow(inside, 10)
         for widget in self.items():
             flow.addWidget(widget)
-        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over, self.hand_over, self.watchdog):
+        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over, self.hand_over, self.keep, self.watchdog):
             widget.hide()
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -80,11 +82,16 @@ class Strip(QFrame):
         self.abort.held.connect(self.abort_run)
         self.take_over.held.connect(self._ask_for_control)
         self.hand_over.held.connect(lambda: desk.ask("yield_control", {"to": self._asked}))
+        self.hand_over.setToolTip("Gives control of the bench to who asks for it; what runs goes on. Hold for one second.")
+        self.keep.setAccessibleName("Keep control")
+        self.keep.setToolTip("Turns down who asks for control of the bench.")
+        self.keep.setMinimumHeight(24)
+        self.keep.clicked.connect(lambda: desk.ask("keep_control"))
 
     def items(self) -> list[QWidget]:
         """Return what stands in the strip beside the safe button, in order."""
         bench = [self.nothing, self.mode, self.safety, self.interlocks, self.owner]
-        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.watchdog, self.view_only, self.take_over, self.hand_over]
+        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.watchdog, self.view_only, self.take_over, self.hand_over, self.keep]
 
     def abort_run(self) -> None:
         """Abort the run that is on."""
@@ -94,7 +101,11 @@ class Strip(QFrame):
 
     def _ask_for_control(self) -> None:
         """Ask the controller to hand over; it has to agree."""
-        self._desk.ask("take_over", then=lambda asked: self._desk.notice(f"Process {asked} was asked for control of the bench." if asked else "Control taken."))
+        self._desk.ask("take_over", then=self._was_asked)
+
+    def _was_asked(self, whom: str | None) -> None:
+        self._waiting_for = whom or ""
+        self._desk.notice(f"{whom} was asked for control of the bench." if whom else "Control taken.")
 
     def tick(self, changed: frozenset[str]) -> None:
         """Show what changed, and how old it all is."""
@@ -124,7 +135,12 @@ class Strip(QFrame):
         self.watchdog.setVisible(safety.get("watchdog") is None)
         asked = safety.get("asked")
         if asked != self._asked and isinstance(asked, int) and self._desk.controls:
-            self._desk.notice(f"Process {asked} asks for control of the bench. Hold Hand over in the strip if it may have it.")
+            asker = safety.get("asker") or f"Process {asked}"
+            self._desk.notice(f"{asker} asks for control of the bench. Hold Give control in the strip, or press Keep control.")
+        if asked is None and self._asked is not None and self._waiting_for:
+            given = safety.get("controller") == os.getpid()
+            self._desk.notice("Control was given to this window." if given else f"{self._waiting_for} keeps control of the bench.")
+            self._waiting_for = ""
         self._asked = asked if isinstance(asked, int) else None
 
     def _queue(self, queue: QueueState) -> None:
@@ -133,7 +149,7 @@ class Strip(QFrame):
         if row is None:
             waiting = sum(one.state == "queued" for one in queue.rows)
             self.run.set_state("idle", f"{waiting} in the queue" if waiting else "no run")
-            self.run.setToolTip(queue.held)
+            self.run.setToolTip(tip(queue.held))
             return
         self.run.set_state(row.state, f"{row.procedure} {words.percent(row.progress, 2)}, {self._left(row)}")
 
@@ -168,7 +184,8 @@ class Strip(QFrame):
         watching = desk.is_connected and not desk.controls
         self.view_only.setVisible(watching)
         self.take_over.setVisible(watching)
-        self.hand_over.setVisible(desk.controls and desk.is_connected and self._asked is not None)
+        for button in (self.hand_over, self.keep):
+            button.setVisible(desk.controls and desk.is_connected and self._asked is not None)
         if watching:
             self.view_only.set_state("view only", desk.view_only_why)
 
@@ -188,7 +205,7 @@ class Gauge(QProgressBar):
         self._text = text
         self.setFormat(text.replace("%", "%%"))
         self.setAccessibleName(f"Key store: {text}{', stale' if self._stale else ''}")
-        self.setToolTip(f"Key store: {text}")
+        self.setToolTip(tip(f"Key store: {text}"))
         self.setFixedWidth(QFontMetrics(QApplication.font()).horizontalAdvance(text) + 32)
 
     def set_stale(self, stale: bool) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import selectors
 import signal
 import socket
@@ -332,6 +333,24 @@ def peer_pid(connection: socket.socket) -> int:
     if not hasattr(socket, "SO_PEERCRED"):
         return 0
     return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
+
+
+def peer_who(connection: socket.socket) -> str:
+    """Return whose process is at the other end of a Unix socket, as people say it: "ana@lab1 (process 4711)"."""
+    pid = peer_pid(connection)
+    if not pid:
+        return "a process of this computer"
+    uid = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+    return who(pid, uid)
+
+
+def who(pid: int, uid: int) -> str:
+    """Return whose process one of this computer is: "ana@lab1 (process 4711)"; a user without a name is told by the number."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = f"user {uid}"
+    return f"{user}@{socket.gethostname()} (process {pid})"
 
 
 def kill(pid: int, *, patience_s: float = 1.0) -> None:

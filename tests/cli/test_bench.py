@@ -111,7 +111,7 @@ def test_of_two_clients_the_second_is_told_who_holds_the_instrument(served, heli
 
     assert second.code == 4
     assert second.json["error"]["type"] == "InstrumentLocked"
-    assert f"process {first.pid} " in second.json["error"]["message"]
+    assert f"process {first.pid})" in second.json["error"]["message"]
     assert first.returncode == 0
     assert heliograph("acquire", "rates", "--station", served.station, *RATES).code == 0
 

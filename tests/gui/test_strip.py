@@ -52,10 +52,10 @@ def test_a_lost_owner_is_said_with_the_last_safety_state(window: Any) -> None:
 
 
 def test_a_second_window_only_looks_and_asks_for_control(window: Any, qtbot: Any) -> None:
-    tell(window, safety=payloads.safety(controller=4711))
+    tell(window, safety=payloads.safety(controller=4711, holder="ana@lab1 (process 4711)"))
     assert not window.desk.controls
-    assert window.strip.view_only.accessibleName() == "Control: view only, process 4711 controls the bench"
-    window.desk.answers.replies["take_over"] = 4711
+    assert window.strip.view_only.accessibleName() == "Control: view only, control held by ana@lab1 (process 4711), take over"
+    window.desk.answers.replies["take_over"] = "ana@lab1 (process 4711)"
 
     with qtbot.waitSignal(window.strip.take_over.held, timeout=3000):
         qtbot.keyPress(window.strip.take_over, Qt.Key.Key_Space)
@@ -64,7 +64,7 @@ def test_a_second_window_only_looks_and_asks_for_control(window: Any, qtbot: Any
     assert window.safety.guard.attending[-1] is False
 
 
-def test_the_controller_may_hand_over(window: Any, qtbot: Any) -> None:
+def test_the_controller_may_give_control(window: Any, qtbot: Any) -> None:
     tell(window, safety=payloads.safety(controller=os.getpid(), asked=4711))
     assert window.strip.hand_over.isVisible()
     assert "Process 4711 asks for control" in window.notices.earlier[-1].text
@@ -73,6 +73,17 @@ def test_the_controller_may_hand_over(window: Any, qtbot: Any) -> None:
 
     qtbot.waitUntil(lambda: window.desk.answers.of("yield_control") == [{"to": 4711}])
     assert window.safety.guard.attending[-1] is True
+
+
+def test_the_controller_may_keep_control(window: Any, qtbot: Any) -> None:
+    tell(window, safety=payloads.safety(controller=os.getpid(), asked=4711, asker="ana@lab1 (process 4711)"))
+    assert "ana@lab1 (process 4711) asks for control of the bench. Hold Give control" in window.notices.earlier[-1].text
+
+    window.strip.keep.click()
+
+    qtbot.waitUntil(lambda: window.desk.answers.of("keep_control") == [None])
+    tell(window, safety=payloads.safety(controller=os.getpid()))
+    assert not window.strip.keep.isVisible()
 
 
 def test_a_run_is_aborted_by_a_hold(window: Any, qtbot: Any) -> None:
