@@ -33,6 +33,7 @@ class RunFigures(QScrollArea):
 
     def __init__(self, page: QObject, desk: Desk) -> None:
         super().__init__()
+        self.setAccessibleName("Figures of the run")
         self.history = History()
         self.bars, self.strip, self.arrivals, self.matrix, self.scan = RateBars(), RateStrip(), Arrivals(), CoincidenceMatrix(), Scan()
         self.stage, self.qber, self.gain = Stage(), QberChart(), GainChart()
