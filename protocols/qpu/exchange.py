@@ -66,10 +66,9 @@ class OutsideBackend(ProviderBackend):
         return {0: _name(uuid)}
 
     def state(self, provider_id: str) -> tuple[JobStatus, str]:
-        """Return DONE when the result of every work was imported."""
-        uuid = provider_id.removeprefix("outside-")
-        works = len(self._home.read_job(uuid).works)
-        return (JobStatus.DONE if all(_inbox(self._home, uuid, work).exists() for work in range(works)) else JobStatus.QUEUED), ""
+        """Return DONE when the result of every work was imported, which the ledger tells and the file shows."""
+        history = self._home.ledger.job(provider_id.removeprefix("outside-"))
+        return (JobStatus.QUEUED if _waiting(self._home, history, self._home.read_job(history.uuid)) else JobStatus.DONE), ""
 
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return what was imported."""
@@ -150,7 +149,7 @@ def _take_record(project: Project, raw: Mapping[str, Any], path: Path, job: str 
     file = _awaited(project, history)
     if record.simulated:
         raise QpuConfigError("the record was simulated", where=f"{path}, job {history.uuid}", remedy="Jobs for others take what a device measured.")
-    works = [work for work in range(len(file.works)) if _is_of(record, file, work) and not _inbox(project, history.uuid, work).exists()]
+    works = [work for work in _waiting(project, history, file) if _is_of(record, file, work)]
     if not works:
         what = "the record is of none of the job's works that still wait: circuit, shots or registers differ"
         raise QpuConfigError(what, where=f"{path}, job {history.uuid}", remedy="Run what was exported, with as many shots.")
@@ -192,17 +191,37 @@ def _awaited(project: Project, history: JobHistory) -> JobFile:
 
 def _taken(project: Project, history: JobHistory, file: JobFile, results: Mapping[int, Mapping[str, Any]], **origin: Any) -> Imported:
     """Keep results that fit; when no work is missing any more, the job is done."""
-    bits = {work: bits_of(one, file, work, history.uuid)[0] for work, one in results.items()}
+    digests = {work: _digest(one, file, work, history.uuid) for work, one in results.items()}
+    # The ledger comes first: a result that is cut off behind it still waits, and can be imported again.
+    if new := {str(work): digest for work, digest in digests.items() if history.imported.get(work) != digest}:
+        project.ledger.append("imported", uuid=history.uuid, sha256=new, **origin)
     for work, one in results.items():
         inbox = _inbox(project, history.uuid, work)
         inbox.parent.mkdir(mode=0o700, exist_ok=True)
         store(inbox, json.dumps(one))
-    digests = {str(work): hashlib.sha256(packed(one)).hexdigest() for work, one in bits.items()}
-    project.ledger.append("imported", uuid=history.uuid, sha256=digests, **origin)
     job = OutsideBackend(file.backend.removeprefix("outside:"), project=project).resume(history.uuid)
     if job.status().final:
         job.result()
     return Imported(history.uuid, len(results), in_ledger=True)
+
+
+def _waiting(project: Project, history: JobHistory, file: JobFile) -> list[int]:
+    """Return the works of which there is no result that the ledger knows."""
+    return [work for work in range(len(file.works)) if not _is_here(project, history, file, work)]
+
+
+def _is_here(project: Project, history: JobHistory, file: JobFile, work: int) -> bool:
+    inbox = _inbox(project, history.uuid, work)
+    if work not in history.imported or not inbox.exists():
+        return False
+    try:
+        return _digest(json.loads(inbox.read_text()), file, work, history.uuid) == history.imported[work]
+    except (OSError, ValueError, RecursionError, QpuConfigError):
+        return False
+
+
+def _digest(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> str:
+    return hashlib.sha256(packed(bits_of(raw, file, work, uuid)[0])).hexdigest()
 
 
 def _take_result(project: Project, raw: Mapping[str, Any], path: Path, job: str | None) -> Imported:

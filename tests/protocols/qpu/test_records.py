@@ -5,6 +5,7 @@ import hashlib
 import json
 import tracemalloc
 import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -424,6 +425,50 @@ def test_a_result_leaves_a_row_in_the_ledger_that_tells_it_was_taken_in_by_hand(
     assert [[*row["sha256"]] for row in rows(tmp_path, "imported")] == [["1"], ["0"]]
     assert history.imported == history.sha256
     assert (history.state, history.recorded) == ("DONE", True)
+
+
+class Killed(BaseException):
+    """The client dies here."""
+
+
+@pytest.mark.parametrize("by_record", [False, True])
+@pytest.mark.parametrize("at", ["JobLedger.append", "store"])
+def test_an_import_that_is_cut_off_leaves_a_job_that_waits_and_takes_it_again(tmp_path, job, monkeypatch, at, by_record):
+    def import_it():
+        both = [partial(measured_elsewhere, tmp_path, job, work) for work in range(2)] if by_record else [partial(filled, tmp_path, job)]
+        for make in both:
+            import_result(Project(tmp_path), make(), job.uuid)
+
+    def die(*_args, **_fields):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"heliograph.protocols.qpu.exchange.{at}" if at == "store" else f"heliograph.protocols.qpu.ledger.{at}", die)
+        with pytest.raises(Killed):
+            import_it()
+    assert job.status() is JobStatus.QUEUED
+    assert Project(tmp_path).ledger.job(job.uuid).state == "QUEUED"
+
+    import_it()
+
+    history = Project(tmp_path).ledger.job(job.uuid)
+    assert history.state == "DONE"
+    assert history.imported == history.sha256
+    told = [work for row in rows(tmp_path, "imported") for work in row["sha256"]]
+    assert sorted(told) == ["0", "1"]
+
+
+def test_a_result_in_the_inbox_that_the_ledger_does_not_know_is_none(tmp_path, job):
+    results = [{"work": work, "bitstrings": ["11", "01", "10", "00"], "bit_order": "c0-first"} for work in range(2)]
+    inbox = tmp_path / "imported"
+    inbox.mkdir()
+    for one in results:
+        (inbox / f"{job.uuid}-{one['work']}.json").write_text(json.dumps(one))
+
+    assert job.status() is JobStatus.QUEUED
+    import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, 0), job.uuid)
+    import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, 1), job.uuid)
+    assert job.status() is JobStatus.DONE
 
 
 def test_records_of_somebody_else_complete_the_job_they_are_given_for(tmp_path, job):
