@@ -61,10 +61,11 @@ class Arming(QWidget):
         self.desk = desk
         self._station: StationState | None = None
         self._counts: CountRates | None = None
-        self._state = ""
+        self._state, self._stale = "", False
         self._active: int | None = None
         self._arming = False
         self._done: set[int] = set()
+        self._causes: list[str] = []
         self._failed: int | None = None
         self._lowering: tuple[str, str, float] | None = None
         self._rates: list[str] = []
@@ -117,15 +118,20 @@ class Arming(QWidget):
 
     # What is shown
 
+    def set_stale(self, stale: bool) -> None:
+        """Say that the state is the last one known while the owner is silent."""
+        self._stale = stale
+        self.state.set_state(self._state.lower() or "unknown", "last known" if stale else "")
+
     @guarded
     def show_safety(self, now: Mapping[str, Any]) -> None:
         """Show the safety state, and whether the bench can be armed or reset."""
         before, self._state = self._state, str(now.get("state", ""))
-        self.state.set_state(self._state.lower() or "unknown")
+        self.set_stale(self._stale)
         reports = [f"{one['name']} {one['state']} {one.get('detail', '')}".rstrip() for one in now.get("reports") or ()]
-        lines = [f"Cause: {now['cause']}"] if now.get("cause") else []
-        lines += [f"Made safe: {', '.join(reports)}"] if reports and self._state != "ARMED" else []
-        self.cause.show_text("\n".join(lines) or "No cause stands against arming.")
+        self._causes = [f"Cause: {now['cause']}"] if now.get("cause") else []
+        self._causes += [f"Made safe: {', '.join(reports)}"] if reports and self._state != "ARMED" else []
+        self._show_causes()
         if before != self._state and self._state in ("SAFE", "TRIPPED"):
             self._done.clear()
             self._lowering = None
@@ -136,6 +142,7 @@ class Arming(QWidget):
     def show_station(self, station: StationState) -> None:
         """Show what the instruments read back."""
         self._station = station
+        self._show_causes()
         names = [one.name for one, _ in arming_rows.attenuations(station)]
         if names != [self.which.itemText(at) for at in range(self.which.count())]:
             self.which.clear()
@@ -148,6 +155,11 @@ class Arming(QWidget):
         """Show the rates of the run that is on."""
         self._counts = counts
         self._show_rows()
+
+    def _show_causes(self) -> None:
+        """Tell what the owner said, and what is open: arming closes some of that itself, and is refused for the rest."""
+        lines = [*self._causes, *(arming_rows.against(self._station) if self._station is not None else [])]
+        self.cause.show_text("\n".join(lines) or ("No cause stands against arming." if self._station is not None else words.UNKNOWN))
 
     def _limit_target(self) -> None:
         found = self._attenuation(self.which.currentText())
@@ -166,19 +178,24 @@ class Arming(QWidget):
             if self._station is not None:
                 told = arming_rows.read_back(at, self._station, self._counts)
                 step.told.show_text(", ".join([told, *self._rates]) if at == 4 and self._counts is None else told)
+                step.told.set_stale(self._stale or not arming_rows.fresh(at, self._station))
 
     def _word(self, at: int) -> str:
         if at == self._failed:
             return "failed"
-        reached = self._station is not None and arming_rows.reached(at, self._station)
+        reached = self._reads(at)
         if self._arming:
-            first = next((row for row in range(4) if self._station is None or not arming_rows.reached(row, self._station)), 3)
+            first = next((row for row in range(4) if not self._reads(row)), 3)
             return "running" if at == first else "done" if at < first else "idle"
         if at == self._active:
             return "running"
-        if at in self._done or (self._state == "ARMED" and reached and at in (2, 3)):
-            return "done"
-        return "idle"
+        if at == 4:
+            return "done" if at in self._done and not self._reads(0) else "idle"
+        return "done" if reached and (at in self._done or (self._state == "ARMED" and at in (2, 3))) else "idle"
+
+    def _reads(self, at: int) -> bool:
+        """Say whether the instruments read back now what a row is for."""
+        return self._station is not None and arming_rows.reached(at, self._station) and arming_rows.fresh(at, self._station)
 
     def _allow(self) -> None:
         may, busy = self.desk.controls, self._active is not None or self._arming

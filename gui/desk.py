@@ -45,7 +45,8 @@ class Desk(QObject):
     """What pages see of the bench.
 
     controls: this window controls the bench; if not, `view_only_why` says why.  `connected(bool)`: the owner came or went.  `ticked`: after each tick, for
-    what has to look at the clock.  `noticed(error or text)`: something to tell.  `events`: all that came, the latest last.
+    what has to look at the clock.  `noticed(error or text)`: something to tell.  `events`: all that came, the latest last.  rescued: what the watchdog of the
+    owner that is gone did by itself, None while nothing is known of that.
     """
 
     connected = Signal(bool)
@@ -66,6 +67,7 @@ class Desk(QObject):
         self.controls = False
         self.view_only_why = "no bench is open in this window"
         self.is_connected = False
+        self.rescued: dict[str, Any] | None = None
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self.events_seen = 0
         self.mailbox = Mailbox(TOPICS)
@@ -212,4 +214,5 @@ class Desk(QObject):
         """Note that the owner came or went."""
         if connected != self.is_connected:
             self.is_connected = connected
+            self.rescued = None
             self.connected.emit(connected)

@@ -131,6 +131,10 @@ class Guard:
             ) from error
         if "error" in told:
             raise BenchError(told["error"]["message"], where=told["error"]["where"], remedy=told["error"]["remedy"])
+        rescue = self.rescued() if not told.get("reports") else None
+        if rescue is not None:
+            # Nobody has opened the bench since its watchdog made it safe.
+            return {**rescue, "cause": f"{rescue.get('cause', '')}; nobody has opened the bench since"}
         return told
 
     def rescued(self) -> dict[str, Any] | None:

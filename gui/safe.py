@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TWICE_S = 0.6
 LEAST_PX = 44
+EARLIER = "Earlier: "
 _BY_HAND = "Switch the light off by hand, now."
 
 
@@ -180,6 +181,8 @@ class SafePanel(QFrame):
         self._shown: Any = None
         self._begun = 0.0
         self._waits = False
+        self._told: Any = None
+        self._was_safe = False
         close = QPushButton("&Put away")
         close.setAccessibleName("Put the safe panel away")
         close.setAutoDefault(False)
@@ -196,15 +199,18 @@ class SafePanel(QFrame):
 
     def asked(self, names: Iterable[str]) -> None:
         """Show that a press went out: every device is waited for."""
-        self._begun, self._waits = time.monotonic(), True
+        self._begun, self._waits, self._told, self._was_safe = time.monotonic(), True, None, False
         self._say(f"SAFE was sent at {words.clock(time.time())}; waiting for the devices")
         self._show(dict.fromkeys(names, ("sent", "no answer yet")))
 
     def made(self, told: Mapping[str, Any]) -> None:
-        """Show what came of it."""
+        """Show what came of it; what was shown already is not told again."""
+        key = (told.get("time"), told.get("by"))
+        if told.get("time") and key == self._told:
+            return
         took = f" in {time.monotonic() - self._begun:.1f} s" if self._waits else ""
-        self._waits = False
-        at = words.clock(time.time())
+        self._waits, self._told, self._was_safe = False, key, False
+        at = words.clock(float(told.get("time") or time.time()))
         reports = list(told.get("reports", ()))
         failed = [one["name"] for one in reports if one["state"] == "FAILED"]
         verdict = f"NOT SAFE: {', '.join(failed)} failed. Switch off by hand." if failed else f"Made safe by {told.get('by', 'owner')}{took}"
@@ -223,13 +229,27 @@ class SafePanel(QFrame):
         self._desk.notice(error)
 
     def follow(self, safety: Mapping[str, Any]) -> None:
-        """Show the safe state that followed a trip, once; a press of this window's own is shown by its own answer."""
-        tripped = safety.get("state") == "TRIPPED"
+        """Show the safe state that followed a trip, once; a press of this window's own is shown by its own answer.
+
+        Once the bench has left the safe state, nothing is shown of it.
+        """
+        state = safety.get("state")
+        if state in ("ARMING", "ARMED") and self._was_safe and not self._waits:
+            self.hide()
+        self._was_safe = state in ("SAFE", "TRIPPED")
+        tripped = state == "TRIPPED"
         reports = [one if isinstance(one, Mapping) else asdict(one) for one in safety.get("reports", ())]
         shown = (str(safety.get("cause")), tuple((one["name"], one["state"]) for one in reports)) if tripped else None
         if tripped and not self._waits and shown != self._shown and reports:
             self.made({"by": "the owner", "cause": safety.get("cause", ""), "reports": reports})
         self._shown = shown
+
+    def grow_old(self) -> None:
+        """Mark what is shown as of earlier: whoever told it is gone."""
+        if self._badges and not self._waits and not self._title.text().startswith(EARLIER):
+            self._say(f"{EARLIER}{self._title.text()}")
+            for badge in self._badges.values():
+                badge.set_stale(True)
 
     def _say(self, text: str) -> None:
         self._title.setText(text)
@@ -244,6 +264,7 @@ class SafePanel(QFrame):
                 self._badges[name] = Badge(name, word, parent=self._devices, titled=True)
                 self._flow.addWidget(self._badges[name])
             self._badges[name].set_state(word, detail)
+            self._badges[name].set_stale(False)
         self._devices.setVisible(bool(states))
         self.show()
 

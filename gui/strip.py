@@ -18,6 +18,7 @@ from .badges import Badge, Value, tip
 from .desk import Desk
 from .flow import Flow
 from .hold import HoldButton
+from .rescue import is_silent, told_safety
 from .safe import SafeButton
 
 ON = ("starting", "running", "suspended", "paused", "stopping")
@@ -130,8 +131,6 @@ class Strip(QFrame):
             self.interlocks.set_state("closed", f"all {len(station.interlocks)}" if station.interlocks else "")
 
     def _safety(self, safety: dict[str, object]) -> None:
-        cause = str(safety.get("cause") or "")
-        self.safety.set_state(str(safety["state"]).lower(), f"cause {cause}" if cause else "")
         self.watchdog.setVisible(safety.get("watchdog") is None)
         asked = safety.get("asked")
         if asked != self._asked and isinstance(asked, int) and self._desk.controls:
@@ -165,13 +164,14 @@ class Strip(QFrame):
 
     def _ages(self) -> None:
         age = self._desk.age_s()
-        stale = not self._desk.is_connected or age is None or age > words.STALE_S
+        stale = is_silent(self._desk)
+        self.safety.set_state(*told_safety(self._desk))
         self.age.show_text(f"data {words.age(age)}")
         self.nothing.setVisible(self._desk.station is None)
         self.age.setVisible(self._desk.station is not None)
         for widget in (self.mode, self.safety, self.interlocks, self.run, self.key):
             widget.setVisible(self._desk.station is not None)
-            widget.set_stale(stale)
+            widget.set_stale(stale and (widget is not self.safety or self._desk.rescued is None))
         self.pace.setVisible(self.interval_ms > 100)
         self.pace.show_text(f"drawing every {self.interval_ms} ms")
 
@@ -180,7 +180,7 @@ class Strip(QFrame):
         gone = desk.station is not None and not desk.is_connected and desk.age_s() is not None
         self.owner.setVisible(gone)
         if gone:
-            self.owner.set_state("lost", f"safety: {self.safety.word}")
+            self.owner.set_state("lost", f"safety: {self.safety.told}")
         watching = desk.is_connected and not desk.controls
         self.view_only.setVisible(watching)
         self.take_over.setVisible(watching)
@@ -250,11 +250,10 @@ class SmallStrip(QFrame):
         self._tick()
 
     def _tick(self) -> None:
-        station, safety, age = self._desk.latest("station"), self._desk.latest("safety"), self._desk.age_s()
+        station, age = self._desk.latest("station"), self._desk.age_s()
         if station is not None:
             self.mode.set_state(station.mode.lower())
-        if safety is not None:
-            self.safety.set_state(safety["state"].lower(), f"cause {safety['cause']}" if safety["cause"] else "")
+        self.safety.set_state(*told_safety(self._desk))
         self.age.show_text(f"data {words.age(age)}")
-        for badge in (self.mode, self.safety):
-            badge.set_stale(age is None or age > words.STALE_S)
+        self.mode.set_stale(is_silent(self._desk))
+        self.safety.set_stale(is_silent(self._desk) and self._desk.rescued is None)

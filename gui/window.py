@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QFontMetrics
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
+from ..core.errors import BenchError
 from . import announce, layout, sheet, theme, words
 from .desk import Desk
 from .menus import Menus
@@ -17,6 +19,7 @@ from .notices import Notices
 from .opening import Opening
 from .pages import registry
 from .pages.page import Page, Panel, first_control
+from .rescue import Rescue, failed
 from .safe import Keys, SafePanel, Safety
 from .strip import SmallStrip, Strip, bench_row
 from .tick import Tick
@@ -27,6 +30,7 @@ log = logging.getLogger(__name__)
 TEXT_SIZES = (100, 110, 125, 150, 175, 200)
 _GEOMETRY = f"layout/{layout.VERSION}/{layout.PROFILE}/window"
 _START = "Bench, Start the bench, starts it again."
+_BY_HAND = "Switch the light off by hand, now."
 
 
 class Window(QMainWindow):
@@ -42,6 +46,8 @@ class Window(QMainWindow):
         self._over = False
         self.asks_before_closing = True
         self.safety = Safety(desk)
+        self.rescue = Rescue(desk, self.safety)
+        self._lost = False
         self.keys = Keys()
         self.opening = Opening(desk, self.safety)
         self.strip = Strip(desk, self.safety.press)
@@ -92,6 +98,7 @@ class Window(QMainWindow):
         safety.asked.connect(self.safe_panel.asked)
         safety.made.connect(self.safe_panel.made)
         safety.failed.connect(self.safe_panel.failed)
+        self.rescue.found.connect(self._rescued)
         desk.noticed.connect(self._notice)
         desk.announced.connect(lambda text: announce.say(self, text))
         desk.page_wanted.connect(self.show_page)
@@ -140,17 +147,26 @@ class Window(QMainWindow):
             self.desk.announce(text)
 
     def _connected(self, here: bool) -> None:
-        if here:
-            self.statusBar().hide()
+        lost, self._lost = self._lost, not here
+        if not here:
+            at = words.clock(time.time())
+            self.safe_panel.grow_old()
+            self.desk.notice(BenchError(f"the owner of the bench was lost at {at}; what its watchdog did is looked for", where="bench", remedy=_START))
+            self.rescue.look()
             return
-        found = self.safety.guard.rescued() if self.safety.guard is not None else None
-        if found:
-            self.safe_panel.made(found)
-            self.desk.notice(
-                f"The owner of the bench is gone; the watchdog made the bench safe. Start it again with Bench, Start the bench. ({found['cause']})"
-            )
-        else:
-            self.desk.notice("The owner of the bench is gone. It is looked for; Bench, Start the bench, starts another one.")
+        self.rescue.stop()
+        self.statusBar().hide()
+        if lost:
+            standing = "this window controls it" if self.desk.controls else self.desk.view_only_why
+            self.desk.notice(f"The bench is back at {words.clock(time.time())}: {standing}.")
+
+    def _rescued(self, told: dict[str, Any]) -> None:
+        """Tell what the watchdog did once the owner was gone."""
+        self.safe_panel.made(told)
+        at, wrong = words.clock(float(told.get("time") or 0.0)), failed(told)
+        did = f"could NOT make {', '.join(wrong)} safe" if wrong else "made the bench safe"
+        what = f"the owner of the bench is gone ({told.get('cause', 'cause unknown')}); the {told.get('by', 'watchdog')} {did} at {at}"
+        self.desk.notice(BenchError(what, where="bench", remedy=f"{_BY_HAND} {_START}" if wrong else _START))
 
     def _control_changed(self) -> None:
         self.menus.enable()
@@ -341,6 +357,7 @@ class Window(QMainWindow):
         if self._over:
             return
         self._over = True
+        self.rescue.stop()
         self.tick.stop()
         self.layouts.save()
         self.desk.settings.setValue(_GEOMETRY, self.saveGeometry())

@@ -99,6 +99,8 @@ def test_a_bench_whose_owner_was_killed_is_opened_again(live: Window, qtbot: Any
     os.kill(live.opening.owner.pid, signal.SIGKILL)
     qtbot.waitUntil(live.strip.owner.isVisible, timeout=5000)
     qtbot.waitUntil(lambda: not (live.safety.guard is not None and live.safety.guard.watched), timeout=10_000)
+    qtbot.waitUntil(lambda: "made safe by the watchdog at" in live.strip.safety.accessibleName(), timeout=10_000)
+    assert confirmed(live)
 
     live.opening.start()
     qtbot.waitUntil(lambda: live.desk.is_connected and live.desk.controls, timeout=START_MS)

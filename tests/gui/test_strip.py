@@ -47,7 +47,7 @@ def test_a_lost_owner_is_said_with_the_last_safety_state(window: Any) -> None:
     window.desk.set_connected(False)
     window.tick.tick()
 
-    assert window.strip.owner.accessibleName() == "Owner: lost, safety: safe"
+    assert window.strip.owner.accessibleName().startswith("Owner: lost, safety: safe, last known 0.")
     assert "Start the bench" in window.notices.earlier[-1].text
 
 
