@@ -175,18 +175,19 @@ def report(
 ) -> None:
     """Sum a day up in Markdown: runs, key made and spent, alarms, notes."""
     with command(json_output) as out:
-        from ..control.day_report import checked_day
+        from ..control.day_report import checked_day, simulated
         from ..control.day_report import report as written
         from ..control.run_catalogue import run_files
 
         run_files(out_folder)
-        text = written(out_folder, store or out_folder.resolve().parent / "store", day)
+        stores = store or out_folder.resolve().parent / "store"
+        text = written(out_folder, stores, day)
         if to is not None:
             to.write_text(text)
             out.say(f"Wrote {to}")
         else:
             out.say(text)
-        out.result({"day": checked_day(day), "text": text, "file": to}, simulated=False)
+        out.result({"day": checked_day(day), "text": text, "file": to}, simulated=simulated(out_folder, stores, day))
 
 
 @app.command("desk", hidden=True)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from heliograph.acquisition.runs import RunLayout, RunWriter
+from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.instruments.roles import Counts
 from heliograph.instruments.station import Station, default_text
+from heliograph.postprocess.keystore import KeyBlock, link, open_party
 
 
 @pytest.fixture
@@ -89,3 +91,20 @@ def test_a_day_is_summed_up_on_paper(runs, heliograph, tmp_path):
     assert text.count("| CountRates |") == 2
     assert (tmp_path / "today.md").read_text() == text
     assert said(heliograph, "report", "--out", str(runs), "--day", "2001-01-01")["text"].startswith("# 2001-01-01")
+
+
+def test_a_report_says_whether_it_tells_of_simulated_data(runs, heliograph, tmp_path):
+    """A day of simulated runs, a day without runs, and a store of simulated key: real data alone are called real."""
+    assert said(heliograph, "report", "--out", str(runs))["simulated"] is True
+    assert said(heliograph, "report", "--out", str(runs), "--day", "2001-01-01")["simulated"] is False
+
+    station = Station.parse(default_text(), Path("lab.toml"))
+    with RunWriter.create(tmp_path / "real", "CountRates", {}, station, {}, layout=RunLayout(counts={"snspd": 2}), simulated=False):
+        pass
+    assert said(heliograph, "report", "--out", str(tmp_path / "real"))["simulated"] is False
+
+    store = tmp_path / "store"
+    statement = SecurityStatement((), (), 3e-10, 0, Provenance(True, ("simulated light",)))
+    with open_party(store, "A") as a, open_party(store, "B") as b, link(a, b) as made:
+        made.ingest(*(KeyBlock("A-B", 0, np.arange(500, dtype=np.uint8), 4000, statement, statement.provenance) for _ in range(2)))
+    assert said(heliograph, "report", "--out", str(tmp_path / "real"))["simulated"] is True
