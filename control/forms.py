@@ -36,7 +36,7 @@ def forms(others: Mapping[str, type[CheckedProcedure]], station: Station) -> tup
 def _of_bench(choices: Mapping[str, tuple[str, ...]]) -> Iterator[ProcedureForm]:
     from ..acquisition.procedures import table
 
-    for name in (*table.names(), _KEY_EXCHANGE):
+    for name in dict.fromkeys((*table.names(), _KEY_EXCHANGE)):
         try:
             made = _class(name)()
         except ConfigError as error:

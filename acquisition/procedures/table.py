@@ -29,6 +29,10 @@ PROCEDURES: dict[str, str] = {
 """The procedures of this room: name of the class -> its module; `names` and `procedure` know those of others too."""
 
 
+_ELSEWHERE = frozenset({"KeyExchange", "Distil", "Learn"})
+"""What else stands in the queue by its name."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all procedures, those of other packages included."""
     return tuple(sorted({*PROCEDURES, *plugins.offered(plugins.PROCEDURES)}))
@@ -52,7 +56,7 @@ def _foreign(name: str) -> type[BenchProcedure]:
 
     from .base import BenchProcedure
 
-    if name in PROCEDURES:
+    if name in PROCEDURES or name in _ELSEWHERE:
         raise plugins.broken(plugins.PROCEDURES, name, "has the name of a procedure that comes with Heliograph")
     found = plugins.load(plugins.PROCEDURES, name)
     if not (isinstance(found, type) and issubclass(found, Procedure)):

@@ -99,6 +99,7 @@ def test_a_procedure_of_pymeasure_alone_becomes_one_of_the_bench_under_the_name_
     [
         ("Five", POINTS, "Five of acme 0.1 is 5, a class derived from Procedure is needed"),
         ("CountRates", POINTS.replace("Five", "CountRates"), "CountRates of acme 0.1 has the name of a procedure"),
+        ("Learn", POINTS.replace("Five", "Learn"), "Learn of acme 0.1 has the name of a procedure"),
     ],
 )
 def test_one_that_cannot_be_used_is_refused_by_name(foreign, name, points, said):
