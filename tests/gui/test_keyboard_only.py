@@ -1,0 +1,146 @@
+"""The whole way by keyboard alone: from the welcome page and a safe bench to a finished key block and back; no mouse event is sent, or would be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDateEdit, QMenu, QMenuBar
+
+from heliograph.gui.person import Person, called
+from heliograph.gui.window import Window
+
+from .operating import PAGES, made_by_hand, opened, page_of, states, tell
+
+_MOUSE = {QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick, QEvent.Type.Wheel}
+
+
+class NoMouse(QObject):
+    """Counts what comes from a mouse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        self.heard += event.type() in _MOUSE
+        return False
+
+
+@pytest.fixture
+def no_mouse(qapp: QApplication) -> Iterator[NoMouse]:
+    made = NoMouse()
+    qapp.installEventFilter(made)
+    yield made
+    qapp.removeEventFilter(made)
+    assert made.heard == 0
+
+
+def enter(person: Person, name: str, text: str) -> None:
+    """Go to a field and write into it."""
+    person.tab_to(name)
+    person.write(text)
+
+
+@pytest.mark.slow
+def test_from_safe_to_a_finished_key_block_and_back(qapp: QApplication, tmp_path: Path, no_mouse: NoMouse) -> None:
+    with opened(tmp_path, qapp) as day:
+        person, desk = day.person, day.desk
+        day.window.welcome.simulate.disconnect()
+        day.window.welcome.simulate.connect(lambda: day.window.opening.simulate(tmp_path / "demo"))
+        person.tab_to("Simulated bench")
+        person.key(Qt.Key.Key_Space)
+        day.wait_open()
+        assert day.state == "SAFE"
+        day.window.activateWindow()
+
+        person.until(lambda: person.sees("Put the first steps away"), "the first steps")
+        person.tab_to("Put the first steps away")
+        person.key(Qt.Key.Key_Space)
+
+        # The page of the bench has a key that leads to its arming button.
+        person.page(1)
+        person.key(Qt.Key.Key_A, control=True, alt=True)
+        person.until(lambda: person.focus == "Arm", "the focus on Arm")
+        person.until(lambda: person.find("Arm").isEnabled(), "leave to arm")
+        person.hold_key(Qt.Key.Key_Space)
+        person.until(lambda: day.state == "ARMED", "the armed bench", 60.0)
+
+        person.page(3)
+        person.until(lambda: person.sees("Procedure") and person.find("Start").isEnabled(), "the form")
+        person.tab_to("Procedure")
+        person.pick("Key exchange")
+        enter(person, "Light", "1")
+        person.key(Qt.Key.Key_Return, control=True)
+        person.until(lambda: day.delivered("A-B") > 0, "key", 90.0)
+        blocks = desk.latest("key").blocks
+        assert [(one.pair, one.key_bits > 0) for one in blocks] == [("A-B", True)]
+
+        person.key(Qt.Key.Key_Period, control=True)
+        person.until(lambda: day.state == "SAFE", "the safe bench", 5.0)
+
+
+@pytest.fixture(scope="module")
+def window(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+    with made_by_hand(tmp_path_factory.mktemp("window"), qapp) as made:
+        tell(made, states())
+        made.first_light.put_away()
+        yield made
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tab_comes_to_every_control_of_a_page_once_and_around(window: Window, name: str) -> None:
+    page_of(window, name)
+    window.activateWindow()
+    person = Person(window)
+    window.strip.safe.setFocus()
+    seen: list[Any] = []
+    for _ in range(400):
+        now = QApplication.focusWidget()
+        assert now is not None
+        if len(seen) > 1 and now is seen[0]:
+            break
+        assert called(now), f"{now} has the focus and no name"
+        # A date has three places, which Tab goes through.
+        if not (isinstance(now, QDateEdit) and now is seen[-1]):
+            assert now not in seen, f"Tab is caught at {called(now)!r}"
+            seen.append(now)
+        person.key(Qt.Key.Key_Tab, control=person._keeps_tab())
+    names = {called(one) for one in seen}
+    assert {"Make safe", "Pages"} <= names
+
+
+def actions(menu: Any) -> list[Any]:
+    return [one for action in menu.actions() for one in (actions(action.menu()) if action.menu() is not None else [action])]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_act_of_a_page_is_in_a_menu_that_keys_open(window: Window, name: str) -> None:
+    page: Any = page_of(window, name)
+    (bar,) = window.findChildren(QMenuBar)
+    listed = [one for action in bar.actions() for one in actions(action.menu())]
+    assert set(page.menu_actions()) <= set(listed)
+    shortcuts = [key.toString() for action in listed if action.isEnabled() for key in action.shortcuts()]
+    assert len(shortcuts) == len(set(shortcuts)), sorted(one for one in shortcuts if shortcuts.count(one) > 1)
+
+
+def test_every_menu_opens_by_alt_and_its_letter(window: Window) -> None:
+    person = Person(window)
+    window.activateWindow()
+    (bar,) = window.findChildren(QMenuBar)
+    for action in bar.actions():
+        letter = action.text()[action.text().index("&") + 1].upper()
+        menu = action.menu()
+        assert isinstance(menu, QMenu)
+        # Where a control of the page has the letter, too, the first press goes there.
+        for _ in range(3):
+            if not menu.isVisible():
+                person.key(Qt.Key[f"Key_{letter}"], alt=True)
+                QTest.qWait(20)
+        assert menu.isVisible(), action.text()
+        person.key(Qt.Key.Key_Escape)
+        person.until(lambda menu=menu: not menu.isVisible(), "its end")  # type: ignore[misc]
