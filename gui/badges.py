@@ -177,7 +177,7 @@ class Value(QLabel):
 
 def tip(text: str) -> str:
     """Return a tool tip in which markup that came with data stands as it is: Qt reads markup in every tool tip."""
-    return f"<qt>{escape(text)}</qt>" if "<" in text else text
+    return f"<qt>{escape(text)}</qt>" if "<" in text or "&lt;" in text else text
 
 
 def plain(text: str = "", *, buddy: QWidget | None = None, wrap: bool = False) -> QLabel:

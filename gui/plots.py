@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -255,11 +256,11 @@ class Chart(QWidget):
             axis.setStyle(tickFont=font)
             style = {"color": now.text, "font-size": f"{font.pointSizeF():g}pt"}
             if self._si and unit:
-                axis.setLabel(label, units=unit, **style)
+                axis.setLabel(escape(label), units=escape(unit), **style)
                 axis.enableAutoSIPrefix(True)
             else:
                 # Without this pyqtgraph multiplies values below 1 by a thousand, though its prefixes are switched off.
-                axis.setLabel(f"{label} ({unit})" if unit else label, siPrefixEnableRanges=(), **style)
+                axis.setLabel(escape(f"{label} ({unit})" if unit else label), siPrefixEnableRanges=(), **style)
                 axis.enableAutoSIPrefix(False)
         for curve in self._curves.values():
             self._dress(curve)
