@@ -9,7 +9,7 @@ from typing import Any
 
 from ..control.topics import CountRates, InstrumentState, Quantity, StationState
 from ..core.errors import ArmRefused
-from . import words
+from . import unread, words
 from .card_rows import request
 
 Ask = tuple[str, dict[str, Any]]
@@ -109,8 +109,25 @@ def reached(row: int, station: StationState) -> bool:
     return False
 
 
+def fresh(row: int, station: StationState) -> bool:
+    """Say whether what the instruments of a row read back is of now."""
+    old = unread.unread(station.instruments)
+    return not any(one.name in old for one in station.instruments if one.role in ROWS[row].roles)
+
+
+def against(station: StationState) -> list[str]:
+    """Return what stands against light on biased detectors now, each with what to do."""
+    return [f"Open: {one.name}, {one.cause}. {one.clear}".strip() for one in station.interlocks if not one.holds]
+
+
 def read_back(row: int, station: StationState, counts: CountRates | None = None) -> str:
-    """Return what the instruments read back about a row, in words."""
+    """Return what the instruments read back about a row, in words, and which of it is old."""
+    old = unread.unread(station.instruments)
+    ages = [f"{one.name} {unread.mark(old[one.name])}" for one in station.instruments if one.role in ROWS[row].roles and one.name in old]
+    return ", ".join([_read_back(row, station, counts), *ages])
+
+
+def _read_back(row: int, station: StationState, counts: CountRates | None) -> str:
     if row in (0, 4):
         told = [f"{one.name} {words.quantity(quantity.measured, 'dB')}" for one, quantity in attenuations(station)]
         return ", ".join(told if row == 0 else [*told, *rates(counts)]) or "no attenuator"

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QSizePolicy, QVBoxLayout
 
 from ..control.topics import InstrumentState, Quantity
 from ..core.errors import HeliographError
-from . import theme, words
+from . import theme, unread, words
 from .badges import Badge, Value, plain, tip
 from .card_rows import SET_S, Reading, Switch, header, limited, request, set_point
 from .desk import Desk
@@ -38,7 +38,7 @@ class Card(QWidget):
     def __init__(self, desk: Desk, state: InstrumentState) -> None:
         super().__init__()
         self.desk, self.name, self.role = desk, state.name, state.role
-        self.marked = False
+        self.marked = self._old = False
         self.rows: dict[str, Row] = {}
         self._kinds: tuple[tuple[str, str, str], ...] = ()
         self.setAccessibleName(f"Card of {self.name}")
@@ -89,8 +89,8 @@ class Card(QWidget):
 
     # What is shown
 
-    def show_state(self, now: InstrumentState, late_s: float) -> bool:
-        """Show an instrument as it is now; say whether the card's height may have changed.  late_s: how long ago it was read."""
+    def show_state(self, now: InstrumentState, late_s: float, *, old: bool = False) -> bool:
+        """Show an instrument as it is now; say whether the card's height may have changed.  late_s: how long ago it was read.  old: its values are stale."""
         kinds = tuple((one.label, one.member, one.unit) for one in now.quantities)
         rebuilt = kinds != self._kinds
         if rebuilt:
@@ -109,7 +109,11 @@ class Card(QWidget):
             row.show_quantity(one)
             if isinstance(row, QuantityField) and row.label.text() != limited(one):
                 row.label.setText(limited(one))
-        self.age.show_text(f"read {words.duration(late_s)} ago" if now.read_t else "never read")
+        self.age.show_text(f"read {words.duration(late_s)} ago{', stale' if old else ''}" if now.read_t else "never read")
+        if old != self._old or (old and rebuilt):
+            self._old = old
+            for value in (value for row in self.rows.values() for value in row.findChildren(Value)):
+                value.set_stale(old)
         return grown
 
     def _rebuild(self, now: InstrumentState) -> None:
@@ -252,9 +256,9 @@ class Cards(QScrollArea):
         changed = names != list(self.grid.cards)
         if changed:
             self._rebuild(instruments)
-        newest = max((one.read_t for one in instruments), default=0.0)
+        newest, old = max((one.read_t for one in instruments), default=0.0), unread.unread(instruments)
         for one in instruments:
-            changed |= self.grid.cards[one.name].show_state(one, late_s + max(0.0, newest - one.read_t))
+            changed |= self.grid.cards[one.name].show_state(one, late_s + max(0.0, newest - one.read_t), old=one.name in old)
         if changed:
             self.grid.arrange(self.viewport().width())
 

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QWidget
 
 from ..control.topics import CountRates, Element, InstrumentState, StationState
-from . import schematic_layout, schematic_text, theme
+from . import schematic_layout, schematic_text, theme, unread
 from .guarded import guarded
 from .schematic_element import LINES, ElementButton, Scale
 from .schematic_layout import Drawing, Spot, Wire
@@ -48,9 +48,10 @@ class Canvas(QWidget):
         self._elements = dict(elements)
         if not same:
             self._rebuild()
-        light = schematic_text.light(elements)
+        light, old = schematic_text.light(elements), unread.unread(instruments.values())
+        behind = unread.behind(elements, old)
         for name, element in elements.items():
-            self.buttons[name].show_told(element, told(element, instruments, counts, light[name]))
+            self.buttons[name].show_told(element, told(element, instruments, counts, light[name], old=old, behind=name in behind))
         if light != self._light:
             self._light = light
             self.update()

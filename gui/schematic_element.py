@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .schematic import Canvas
 
 _WIDEST = ("-99.9 dBm", "loss 60.0 dB", "999 kHz")
-_WIDEST_BESIDE = ("-99.9 dBm", "999 kHz", "18.0 µA")
+_WIDEST_BESIDE = ("-99.9 dBm", "999 kHz", "18.0 µA", "stale 59 s")
 _WIDEST_TAGGER = ("99.9 Mtag/s", "9999 gaps")
 LINES = 4
 """Most lines of text at an element."""
@@ -144,6 +144,8 @@ class ElementButton(QAbstractButton):
         if shown.state:
             row.translate(0, scale.line)
             self._paint_state(painter, "stale" if self.canvas.is_stale else shown.state, row, scale, now)
+        if shown.old:
+            painter.setPen(QColor(now.muted))
         for value in shown.values:
             row.translate(0, scale.line)
             painter.drawText(row, across | Qt.AlignmentFlag.AlignVCenter, value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ..control.topics import CountRates, Element, InstrumentState, Quantity
-from . import words
+from . import unread, words
 
 LIGHT, NO_LIGHT, UNKNOWN_LIGHT = "light", "no light", "not known"
 WORST_FIRST = ("fault", "lost", "moving", "armed", "safe")
@@ -18,13 +18,14 @@ _KINDS = {"polarisation": "polarisation controller", "attenuator": "attenuator",
 class Told:
     """What is shown at an element.  state: word of its worst instrument, empty for one without.  values: two lines at most.  spoken: everything in words.
 
-    light: whether light leaves it: `light`, `no light`, or `not known`.
+    light: whether light leaves it: `light`, `no light`, or `not known`.  old: the values rest on a reading that is old.
     """
 
     state: str
     values: tuple[str, ...]
     spoken: str
     light: str = UNKNOWN_LIGHT
+    old: bool = False
 
 
 def light(elements: Mapping[str, Element]) -> dict[str, str]:
@@ -39,12 +40,27 @@ def light(elements: Mapping[str, Element]) -> dict[str, str]:
     return {name: found.get(name, UNKNOWN_LIGHT) for name in elements}
 
 
-def told(element: Element, instruments: Mapping[str, InstrumentState], counts: CountRates | None = None, light: str = UNKNOWN_LIGHT) -> Told:
-    """Return what is shown at an element now.  light: as for `Told`."""
+def told(
+    element: Element,
+    instruments: Mapping[str, InstrumentState],
+    counts: CountRates | None = None,
+    light: str = UNKNOWN_LIGHT,
+    *,
+    old: Mapping[str, float] | None = None,
+    behind: bool = False,
+) -> Told:
+    """Return what is shown at an element now.  light: as for `Told`.  old: as `unread.unread` says.  behind: its values rest on old readings of others."""
     driven = [instruments[name] for name in element.driven_by if name in instruments]
     state = min((one.state for one in driven), key=WORST_FIRST.index, default="")
     values = _VALUES.get(element.kind, _light)(element, driven, counts)
-    return Told(state, tuple(values[:2]), _spoken(element, driven, values), light)
+    # What a tagger shows are the counts of the run, which have an age of their own.
+    late = old if old is not None and not (element.kind == "tagger" and counts is not None) else {}
+    shown, ages = tuple(values[:2]), [late[one.name] for one in driven if one.name in late]
+    if ages:
+        shown = (*shown[:1], unread.mark(max(ages)))
+    spoken = _spoken(element, driven, values)
+    stale = f"stale, read {words.duration(max(ages))} before the others; " if ages else "stale, computed from old readings; " if behind else ""
+    return Told(state, shown, stale + spoken, light, bool(ages) or behind)
 
 
 def title(element: Element) -> str:

@@ -79,6 +79,8 @@ def test_a_press_does_not_arm_and_a_hold_does(qtbot, window, desk):
     hold_down(qtbot, window, "Arm")
 
     assert desk.answers.of("arm") == [{}]
+    assert words_of(window) == ["done", "done", "idle", "idle", "idle"], "nothing is done before it reads back"
+    window.wizard.show_station(station(biased=True, lit=True))
     assert words_of(window) == ["done", "done", "done", "done", "idle"]
 
 
@@ -131,6 +133,7 @@ def test_the_rows_can_be_started_one_by_one(qtbot, window, desk):
         ("laser", "emission", True),
     ]
     assert desk.answers.of("get") == [{"name": "meter", "member": "power_w"}]
+    window.wizard.show_station(station(biased=True, lit=True))
     assert words_of(window)[:4] == ["done"] * 4
 
 
@@ -275,6 +278,39 @@ def test_every_row_shows_its_state_and_what_reads_back(window):
     assert told[2] == "snspd bias 1 18.0 µA"
     assert told[3] == "laser on, 10.0 dBm (10.0 mW)"
     assert clipped(window) == []
+
+
+def test_a_row_is_done_only_while_that_reads_back(qtbot, window):
+    press(qtbot, window, "Start: Attenuators at maximum")
+    assert words_of(window)[0] == "done"
+
+    window.wizard.show_station(station(db=0.8))
+
+    assert words_of(window)[0] == "idle"
+    assert window.wizard.steps[0].told.text() == "voa_in 0.800 dB"
+
+
+def test_an_old_reading_is_marked_and_no_row_is_done_by_it(qtbot, window):
+    now = station(biased=True, lit=True)
+    window.wizard.show_safety(payloads.safety(state="ARMED"))
+    late = tuple(replace(one, read_t=one.read_t - 55.0) if one.name == "meter" else one for one in now.instruments)
+    hold_down(qtbot, window, "Start: Detector bias")
+
+    window.wizard.show_station(replace(now, instruments=late))
+
+    assert window.wizard.steps[1].told.text() == "meter dark, meter stale 55 s"
+    assert control(window, "Power meter as expected, read back: meter dark, meter stale 55 s, stale").isVisible()
+    assert words_of(window)[1] == "idle"
+
+
+def test_what_is_open_stands_where_the_bench_is_armed(window):
+    assert window.wizard.cause.text() == "Made safe: laser CONFIRMED, voa_in SENT moving, snspd CONFIRMED"
+    window.wizard.show_safety(payloads.safety(reports=()))
+    assert window.wizard.cause.text() == "No cause stands against arming."
+
+    window.wizard.show_station(station(power_w=1e-6))
+
+    assert window.wizard.cause.text().startswith("Open: power meter dark, ")
 
 
 def test_a_row_is_found_by_the_instrument_an_error_names():

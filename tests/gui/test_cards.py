@@ -49,6 +49,22 @@ def test_a_card_says_state_identity_and_age(cards):
     assert control(cards, "snspd, age: never read").isVisible()
 
 
+def test_values_that_were_not_read_lately_are_marked_as_old(cards):
+    now = payloads.station_state().instruments
+    late = tuple(replace(one, read_t=one.read_t - 55.0) if one.name == "laser" else one for one in now)
+
+    cards.show_instruments(late, 0.2)
+
+    assert control(cards, "laser, age: read 55 s ago, stale").isVisible()
+    assert control(cards, "laser Power, measured: 9.90 mW, stale").isVisible()
+    assert control(cards, "voa_a Attenuation, measured: 24.0 dB, stale").isVisible(), "it is lost"
+    assert control(cards, "voa_in Attenuation, measured: 24.0 dB").isVisible()
+
+    cards.show_instruments(now, 0.2)
+
+    assert control(cards, "laser Power, measured: 9.90 mW").isVisible()
+
+
 def test_a_lost_instrument_says_why_and_since_when(cards):
     card = cards.grid.cards["voa_a"]
 

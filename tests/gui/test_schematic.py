@@ -241,6 +241,22 @@ def test_what_is_stale_is_grey_and_says_so(schematic):
     assert _count(schematic, theme.current().warning) == 0, "no line is drawn as lit"
 
 
+def test_a_reading_that_is_old_says_so_and_so_does_what_rests_on_it(schematic):
+    now = payloads.station_state(elements=line_of())
+    read = tuple(replace(one, read_t=payloads.NOW, state="safe") for one in now.instruments)
+    schematic.show_station(replace(now, instruments=read))
+    assert not any(one.told.old for one in schematic.canvas.buttons.values())
+
+    late = tuple(replace(one, read_t=payloads.NOW - 75.0) if one.name == "laser" else one for one in read)
+    schematic.show_station(replace(now, instruments=late))
+
+    laser, after = schematic.canvas.buttons["laser"], schematic.canvas.buttons["tap"]
+    assert laser.told.values[-1] == "stale 1 min"
+    assert laser.accessibleDescription().startswith("stale, read 1 min 15 s before the others")
+    assert after.told.old
+    assert after.accessibleDescription().startswith("stale, computed from old readings")
+
+
 def test_lit_fibres_are_drawn_in_the_colour_of_light(schematic):
     schematic.show_station(payloads.station_state(elements=line_of()))
     lit = _count(schematic, theme.current().warning)

@@ -1,0 +1,44 @@
+"""Which instruments have values that are old: those that do not answer, and those that were not read for two seconds while others were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..control.topics import Element, InstrumentState
+from . import words
+
+
+def unread(instruments: Iterable[InstrumentState]) -> dict[str, float]:
+    """Return by name how much longer ago than the latest one an instrument was read, s, for those whose values are old.
+
+    One that was never read has no values; one that is lost has old ones, however lately it was read.
+    """
+    told = [one for one in instruments if one.read_t]
+    newest = max((one.read_t for one in told), default=0.0)
+    return {one.name: newest - one.read_t for one in told if one.state == "lost" or newest - one.read_t > words.STALE_S}
+
+
+def mark(age_s: float) -> str:
+    """Return what stands beside an old value: "stale 55 s", short enough for the drawing."""
+    if age_s < 60.0:
+        return f"stale {age_s:.0f} s"
+    return f"stale {age_s / 60.0:.0f} min" if age_s < 3570.0 else f"stale {age_s / 3600.0:.0f} h"
+
+
+def behind(elements: Mapping[str, Element], old: Mapping[str, float]) -> frozenset[str]:
+    """Return the elements whose values rest on old readings: those that such an instrument drives, and where it sets the light, all that it feeds.
+
+    Behind a tap the powers are those that its meter reads.
+    """
+    driven = {name for name, one in elements.items() if any(instrument in old for instrument in one.driven_by)}
+    taps = {name for name, one in elements.items() if any(target in driven and "meter" in elements[target].kind for target in one.feeds if target in elements)}
+    found, waiting = driven | taps, [name for name in driven | taps if elements[name].kind in _OF_LIGHT]
+    while waiting:
+        for target in elements[waiting.pop()].feeds:
+            if target in elements and target not in found:
+                found.add(target)
+                waiting.append(target)
+    return frozenset(found)
+
+
+_OF_LIGHT = ("laser", "attenuator", "tap")
