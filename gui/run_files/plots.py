@@ -26,6 +26,7 @@ _LEAST_LINES = 15
 """Height of a figure in lines of text; of more figures than fit the rest is scrolled to."""
 _LEAST_LETTERS = 44
 _GAP_PX = 6
+_GATE = "Found anew in the light of the run file, for this figure; no key is made with it."
 
 
 class RunFigures(QScrollArea):
@@ -113,7 +114,7 @@ class RunFigures(QScrollArea):
         for row in self.arrivals.rows.values():
             for edit in (row.low, row.high):
                 edit.setReadOnly(True)
-                edit.setToolTip("The gate that the run was analysed with.")
+                edit.setToolTip(_GATE)
         return ["histogram"]
 
     def _draw_matrix(self, now: Any) -> list[str]:
@@ -140,7 +141,7 @@ class RunFigures(QScrollArea):
 
     def _keep_gate(self, name: str, _low: float, _high: float) -> None:
         self.arrivals.rows[name].refuse()
-        self._notice("The gates of a run that is replayed stay what they were; those of the bench are on the Acquire page.")
+        self._notice("The gates of a replay are found in the light of its run file and cannot be moved; those of the bench are on the Acquire page.")
 
     # Where they stand
 

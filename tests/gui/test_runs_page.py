@@ -382,6 +382,18 @@ def test_a_run_is_repeated_with_changes_in_the_form_of_the_queue(page, desk, qtb
     assert why_not(page, "Repeat the run") == "its procedure cannot be put into the queue here"
 
 
+def test_gates_of_a_run_file_are_said_to_be_found_anew_and_cannot_be_moved(page, desk, qtbot):
+    choose(qtbot, page, "run-2")
+    page.figures.show_topic("histogram", replayed(payloads.slot_histogram()))
+
+    row = next(iter(page.figures.arrivals.rows.values()))
+    assert row.low.isReadOnly()
+    assert row.low.toolTip().startswith("Found anew in the light of the run file")
+    page.figures.arrivals.gate_asked.emit(next(iter(page.figures.arrivals.rows)), 0.0, 1000.0)
+    assert "cannot be moved" in desk.notices[-1]
+    assert desk.answers.of("gates") == []
+
+
 def test_of_very_many_runs_the_newest_are_shown_and_others_by_their_day(page, desk, qtbot, monkeypatch):
     monkeypatch.setattr("heliograph.gui.run_files.listing.MOST_RUNS", len(RUNS))
     desk.answers.asked.clear()
