@@ -34,6 +34,7 @@ class Page(QMainWindow):
         self.desk = desk
         self.is_stale = False
         self._actions: list[QAction] = []
+        self._made: list[QDockWidget] = []
         self.setObjectName(f"page-{self.NAME}")
         self.setAccessibleName(self.title())
         self.setDockOptions(QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks)
@@ -50,12 +51,19 @@ class Page(QMainWindow):
     def panel(self, name: str, widget: QWidget, area: Qt.DockWidgetArea = TOP) -> QDockWidget:
         """Put a widget into a panel that can be moved, torn off and hidden.  name: its title, which is also its key in the stored layout."""
         dock = Panel(name, self.NAME, widget, self)
+        self._made.append(dock)
         self.addDockWidget(area, dock)
         return dock
 
     def panels(self) -> list[QDockWidget]:
-        """Return the panels, in the order of reading."""
-        return sorted(self.findChildren(QDockWidget), key=lambda dock: (dock.isFloating(), dock.y(), dock.x()))
+        """Return the panels, in the order of reading; those that lie on each other follow each other, whichever is in front."""
+        return sorted(self._made, key=lambda dock: (dock.isFloating(), *self._place(dock), self._made.index(dock)))
+
+    def _place(self, dock: QDockWidget) -> tuple[int, int]:
+        """Return where a panel is read, (y, x): Qt puts the ones behind others far out of sight."""
+        group = [dock, *self.tabifiedDockWidgets(dock)] if not dock.isFloating() else [dock]
+        front = next((one for one in group if one.isVisible() and self.rect().intersects(one.geometry())), dock)
+        return front.y(), front.x()
 
     def action(self, text: str, act: Callable[[], Any], shortcut: str = "", *, name: str = "") -> QAction:
         """Make an act of this page with its shortcut; it is listed in the page's menu and works while the page is shown."""

@@ -27,6 +27,33 @@ def test_pages_and_panels_are_reached_by_keys(window: Any, qtbot: Any) -> None:
     assert window.page.panels()[1].isAncestorOf(QApplication.focusWidget())
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_every_panel_is_reached_once_in_the_order_of_reading_also_behind_others(window: Any, qtbot: Any, back: bool) -> None:
+    page = window.page
+    for name in ("Three", "Four"):
+        page.panel(name, QPushButton(name))
+        page.tabifyDockWidget(page.panels()[0] if name == "Three" else docks(page)["Three"], docks(page)[name])
+    page.tabifyDockWidget(docks(page)["Four"], docks(page)["One"])
+    QApplication.processEvents()
+    before = page.panels()
+    window.strip.safe.setFocus()
+
+    reached = []
+    for _ in range(10):
+        window.next_panel(-1 if back else 1)
+        QApplication.processEvents()
+        focus = QApplication.focusWidget()
+        reached.append(next((one.accessibleName() for one in page.panels() if one.isAncestorOf(focus)), "strip"))
+
+    once = ["Two", "Four", "Three", "One"] if back else ["One", "Three", "Four", "Two"]
+    assert reached == [*once, "strip"] * 2
+    assert page.panels() == before
+
+
+def docks(page: Any) -> dict[str, Any]:
+    return {one.accessibleName(): one for one in page.panels()}
+
+
 def test_the_filter_is_reached_by_ctrl_f(window: Any, qtbot: Any) -> None:
     qtbot.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
 
