@@ -13,7 +13,7 @@ SOURCES := -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDE
 NO_INDEX := no package index answers: connect this machine, or set PIP_INDEX_URL to an index it can reach, and run make again
 LOOKS_AT_QT := from PySide6 import QtGui, QtTest, QtWidgets
 
-.PHONY: demo test test-all check bench docs
+.PHONY: demo test test-all check bench docs screenshots
 
 demo: .venv/.ready
 	@$(BIN)/heliograph demo $(DEMO)
@@ -36,6 +36,10 @@ bench: .venv/.bench
 
 docs: .venv/.docs
 	@$(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"
+
+# Of a live simulated bench, a minute and a half.
+screenshots: .venv/.ready
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python docs/screenshots.py
 
 # pytest-qt ends pytest before the first test where Qt's libraries are missing.
 define pytest

@@ -131,6 +131,7 @@ def prepare(day: Any, name: str, jobs: dict[str, int]) -> None:
         day.person.until(lambda: day.person.find("Runs", QAbstractItemView).model().rowCount() > 0, "the list of runs")
         rows = {row.job: row.path for row in day.desk.latest("queue").rows}
         day.person.row("Runs", Path(rows[jobs["scan"]]).name.rsplit("-p", 1)[0])
+        day.person.until(lambda: any("Half-wave voltage" in text for text in _texts(day.person.find("Details of the run"))), "the details of the run")
 
 
 def _texts(widget: Any) -> list[str]:
