@@ -12,17 +12,18 @@ from ..core.errors import BenchError, FrameError, HeliographError, ParameterErro
 from .figures import with_earlier
 from .link import VERSION, Message
 from .members import Members, members
+from .payloads import checked
 from .queue_commands import QueueCommands
 from .run_desk import REQUESTS, RunDesk
-from .topics import REPLAY, TOPICS, Event, KeyProgress, LearningProgress, QpuJobs, ReplayState, StoreStates
+from .topics import REPLAY, TOPICS, Event, KeyProgress, LearningProgress, ReplayState, StoreStates
 
 if TYPE_CHECKING:
     from .owner import Owner
     from .server import Client
 
 LONGEST_NOTE = 2000
-PAYLOADS: dict[str, type] = {"key": KeyProgress, "stores": StoreStates, "learning": LearningProgress, "qpu": QpuJobs}
-"""What nodes and workers may publish, by topic."""
+MOST_NOTES = 100
+"""That may wait for the file of a run."""
 
 
 class Session:
@@ -180,6 +181,8 @@ class Session:
             raise ParameterError("the note is empty", where="note", remedy="Write something.")
         run = str(body.get("run") or (job.run_id if job is not None else ""))
         if job is not None and run == job.run_id:
+            if len(job.notes) >= MOST_NOTES:
+                raise ParameterError(f"{MOST_NOTES} notes wait for the file of the run", where="note", remedy="Wait until they are written down.")
             job.notes.append(text[:LONGEST_NOTE])
         return self._owner.topics.event("note", "operator", text[:LONGEST_NOTE], run=run)
 
@@ -191,16 +194,15 @@ class Session:
 
     def _forward(self, body: Mapping[str, Any]) -> None:
         """Publish what a node or a worker tells. Raises ParameterError for any other topic or payload."""
-        topic, told = str(body["topic"]), body["body"]
-        kind = PAYLOADS.get(topic)
-        if kind is None or not isinstance(told, kind):
-            remedy = f"Workers publish {', '.join(f'{name} as {one.__name__}' for name, one in PAYLOADS.items())}."
-            raise ParameterError(f"{type(told).__name__} cannot be published as {topic!r}", where="link", remedy=remedy)
+        topic, told = body.get("topic"), checked(body.get("topic"), body.get("body"))
+        if isinstance(told, StoreStates):
+            self._owner.stores.hear(told)
+            return
         if isinstance(told, KeyProgress):
-            told = with_earlier(told, self._owner.topics.latest(topic))
+            told = with_earlier(told, self._owner.topics.latest("key"))
         if isinstance(told, LearningProgress):
             told = self._owner.workers.whole(told)
-        self._owner.topics.publish(topic, told)
+        self._owner.topics.publish(str(topic), told)
         self._owner.workers.heard(told)
 
     def _of_files(self, topic: str, body: Mapping[str, Any]) -> Any:

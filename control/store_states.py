@@ -44,6 +44,16 @@ def _debits(book: Mapping[str, Any]) -> Iterator[Debit]:
         yield Debit(float(one["t"]), str(book["pair"]), str(book["party"]), str(one["purpose"]), int(one["bits"]), keys[0] if len(keys) == 1 else "")
 
 
+def merged(before: StoreStates | None, now: StoreStates) -> StoreStates:
+    """Return all that is known of the stores of a folder where only some of them were read now."""
+    if before is None:
+        return now
+    known = {(one.pair, one.party): one for one in (*before.stores, *now.stores)}
+    read = {(one.pair, one.party) for one in now.stores}
+    debits = sorted((*now.debits, *(one for one in before.debits if (one.pair, one.party) not in read)), key=lambda one: one.t, reverse=True)
+    return StoreStates(before.folder, now.t, tuple(known.values()), tuple(debits[:MOST_DEBITS]))
+
+
 def short_of_key(states: StoreStates, before: StoreStates | None) -> tuple[str, ...]:
     """Return in words which stores have come below their reserve since they were read before."""
     rich = {(one.pair, one.party) for one in before.stores if one.spendable >= one.reserve} if before is not None else set()

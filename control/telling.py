@@ -5,6 +5,7 @@ Where nobody owns the bench, or the owner does not answer, the work goes on: one
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..protocols.qunetqfl.result import RoundNews
     from .node import PairKey
 
+log = logging.getLogger(__name__)
+
 PERIOD_S = 0.2
 """Shortest time between two tellings of the same kind, but for the last one."""
 _LOOK_S = 0.5
@@ -55,19 +58,26 @@ class Teller:
         if self._link is None or (soon and self._clock() - self._told.get(topic, -PERIOD_S) < PERIOD_S):
             return
         self._told[topic] = self._clock()
-        try:
+        with self.quietly():
             self._link.ask("publish", {"topic": topic, "body": body})
-        except HeliographError as error:
-            self._warn(f"the operator's window is told nothing more: {error.message}")
-            self._link.close()
-            self._link = None
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Let nothing that goes wrong in telling reach the work: one warning, and nothing more is told."""
+        try:
+            yield
+        except Exception as error:
+            log.debug("nothing more is told", exc_info=error)
+            self._warn(f"the operator's window is told nothing more: {_why(error)}")
+            self.close()
 
     def stores(self, folder: Path, parties: Mapping[str, PartyKeys], *, soon: bool = False) -> None:
         """Publish what the open stores of some parties hold."""
         if self._link is None or (soon and self._clock() - self._told.get("stores", -PERIOD_S) < PERIOD_S):
             return
-        books = [party.ledger(peer).as_dict() for party in parties.values() for peer in party.peers]
-        self.tell("stores", store_states({"store": folder, "stores": books}, time.time()), soon=False)
+        with self.quietly():
+            books = [party.ledger(peer).as_dict() for party in parties.values() for peer in party.peers]
+            self.tell("stores", store_states({"store": folder.resolve(), "stores": books}, time.time()), soon=False)
 
     def close(self) -> None:
         """Leave."""
@@ -121,9 +131,10 @@ class KeyTelling:
 
     def done(self, made: PairKey) -> None:
         """Tell of the block that was made."""
-        block = block_figures(made, made.seconds * self._rep_rate_hz, time.time())
-        told = {**self._about, "events": made.n_events}
-        self._teller.tell("key", KeyProgress("live", "done", progress=1.0, n_x=float(made.sifted_bits), blocks=(block,), **told), soon=False)
+        with self._teller.quietly():
+            block = block_figures(made, made.seconds * self._rep_rate_hz, time.time())
+            told = {**self._about, "events": made.n_events}
+            self._teller.tell("key", KeyProgress("live", "done", progress=1.0, n_x=float(made.sifted_bits), blocks=(block,), **told), soon=False)
 
     @contextmanager
     def telling_failure(self) -> Iterator[None]:
@@ -199,7 +210,9 @@ class LearningTelling:
         self._tell("running")
 
     def _tell(self, state: str, why: str = "") -> None:
-        if self.teller.heard:
+        if not self.teller.heard:
+            return
+        with self.teller.quietly():
             self.teller.tell("learning", self._progress(state, why), soon=state == "running" and len(self._news) < self.rounds)
 
     def _progress(self, state: str, why: str) -> LearningProgress:
@@ -229,7 +242,7 @@ class LearningTelling:
 
 
 def qpu_jobs(project: Project) -> QpuJobs:
-    """Return the jobs of a project as its ledger tells them: states, shots, cost so far and cap (USD). Providers' queues are not asked."""
+    """Return the jobs of a project as its ledger tells them: states, shots, positions as they were last told, cost so far and cap (USD)."""
     from ..protocols.qpu import budget
 
     found = list(project.ledger.jobs().values())
@@ -277,6 +290,7 @@ def _job_state(job: JobHistory) -> QpuJobState:
         state=job.state,
         shots=int(job.intent["shots"]),
         cost=float(job.cost.get("usd") or 0.0) if job.intent["cloud"] else 0.0,
+        position=job.position,
         submitted=int(job.intent["t_ns"]) * 1e-9,
         why=job.reason or job.error,
     )

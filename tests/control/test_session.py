@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heliograph.control.link import Message
 from heliograph.control.publishing import Topics
-from heliograph.control.session import Session
+from heliograph.control.session import MOST_NOTES, Session
 from heliograph.control.topics import EVENT, REPLAY, CountRates
-from heliograph.core.errors import RunFileError
+from heliograph.core.errors import ParameterError, RunFileError
 
 from .live_runs import recorded
 from .owned import wait_for
@@ -78,3 +80,15 @@ def test_when_the_reader_dies_the_bench_is_shown_again_and_it_is_said(tmp_path, 
 def rates(run: str) -> CountRates:
     none = np.zeros(0)
     return CountRates(run, "live", 0.0, (), none, none, none, 0, 0.0, 0, 0)
+
+
+def test_notes_beyond_what_a_run_keeps_are_refused(tmp_path):
+    job = SimpleNamespace(run_id="run", notes=deque())
+    owner: Any = SimpleNamespace(folder=tmp_path, topics=Topics(), runner=SimpleNamespace(job=job), controllers=SimpleNamespace(check=lambda _: None))
+    client: Any = SimpleNamespace(pid=1, who="a test")
+    session = Session(owner, client)
+    answers = [session.answer(Message("note", {"text": f"note {k}"}, k)).body for k in range(MOST_NOTES + 50)]
+    assert sum(isinstance(one, ParameterError) for one in answers) == 50
+    assert len(job.notes) == MOST_NOTES
+    job.notes.clear()
+    assert session.answer(Message("note", {"text": "again"}, 1)).body.text == "again"

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -294,6 +295,63 @@ def test_a_folder_whose_stores_cannot_be_read_is_told_as_an_event(tmp_path, monk
     (tmp_path / "A" / "A-B.sqlite").write_text("no store")
     reader.read()
     assert [message.body.source for message in box.take()] == ["stores"]
+
+
+def book(party: str, pair: str, spendable: int, t: float = 5.0) -> dict[str, Any]:
+    return {**BOOK, "party": party, "pair": pair, "spendable": spendable, "debits": [{**DEBITS[0], "t": t}]}
+
+
+def test_stores_of_a_worker_are_shown_beside_the_others_and_a_low_one_is_warned_of_once(tmp_path, monkeypatch):
+    topics = Topics()
+    reader = StoreReader(tmp_path, topics)
+    box = topics.subscribe(["event"])
+    all_of_them = [book("A", "A-B", 50_000), book("B", "A-B", 50_000), book("A", "A-C", 50_000, 4.0)]
+    monkeypatch.setattr("heliograph.control.follow_up.read_stores", lambda _folder: {"store": tmp_path, "stores": all_of_them})
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "A-B.sqlite").touch()
+    reader.read()
+
+    reader.hear(store_states({"store": tmp_path, "stores": [book("A", "A-B", 5_000, 9.0)]}, 10.0))
+    latest = topics.latest("stores")
+    assert [(one.party, one.pair, one.spendable) for one in latest.stores] == [("A", "A-B", 5_000), ("B", "A-B", 50_000), ("A", "A-C", 50_000)]
+    assert [(one.t, one.party, one.pair) for one in latest.debits] == [(9.0, "A", "A-B"), (5.0, "B", "A-B"), (4.0, "A", "A-C")]
+    all_of_them[0] = book("A", "A-B", 4_000)
+    reader.read()
+    texts = [message.body.text for message in box.take()]
+    assert texts == ["A has 5,000 bits of key left towards its peer in A-B, less than the reserve of 8,192"]
+
+
+def test_stores_of_another_folder_are_shown_alone_and_forgotten(tmp_path):
+    topics = Topics()
+    reader = StoreReader(tmp_path / "ours", topics)
+    box = topics.subscribe(["event"])
+    reader.hear(store_states({"store": tmp_path / "ours", "stores": [book("A", "A-B", 50_000), book("B", "A-B", 50_000)]}, 1.0))
+    reader.hear(store_states({"store": tmp_path / "others", "stores": [book("A", "A-B", 10)]}, 2.0))
+    assert [one.spendable for one in topics.latest("stores").stores] == [10]
+    reader.hear(store_states({"store": tmp_path / "ours", "stores": [book("A", "A-B", 40_000)]}, 3.0))
+    assert [one.spendable for one in topics.latest("stores").stores] == [40_000, 50_000]
+    assert box.take() == []
+
+
+def test_who_asks_often_has_the_stores_read_once_more(tmp_path, monkeypatch):
+    reader, reads, free = StoreReader(tmp_path, Topics()), list[int](), threading.Event()
+
+    def read() -> None:
+        reads.append(threading.active_count())
+        free.wait(5.0)
+
+    monkeypatch.setattr(reader, "read", read)
+    for _ in range(50):
+        reader.read_soon()
+    wait_for(lambda: len(reads) == 1)
+    for _ in range(50):
+        reader.read_soon()
+    assert len([thread for thread in threading.enumerate() if thread.name == "read stores"]) == 1
+    free.set()
+    wait_for(lambda: not any(thread.name == "read stores" for thread in threading.enumerate()))
+    assert len(reads) in (2, 3)
+    reader.read_soon()
+    wait_for(lambda: len(reads) in (3, 4))
 
 
 def test_the_station_of_the_owner_is_told_to_workers(workers, queue, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,6 +71,45 @@ def owner(station: Path) -> Iterator[Owner]:
 def made() -> PairKey:
     statement = SecurityStatement((), (), 1e-10, 5, Provenance(True, ("simulated light",)))
     return PairKey("A-B", "run-1", 3, 2.0, 100_000, 81_000, 0.01, 0.02, 7000, 1.1, 9000, 4500.0, 1.19, 4000.0, {"y_bits": 2 * 990}, {"total": 1e-10}, statement)
+
+
+class Stumbles:
+    """A line at whose other end somebody stumbles."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error, self.closed = error, False
+
+    def ask(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("error", [TypeError("f"), KeyError("blocks"), ValueError("x"), AttributeError("a"), OSError(9, "bad"), ParameterError("not now")])
+def test_whatever_the_owner_answers_the_work_goes_on(tmp_path, error):
+    warned: list[str] = []
+    for tell in (
+        lambda teller, _: teller.tell("key", 1),
+        lambda teller, run: KeyTelling(teller, run).at("Sifting", 5.0),
+        lambda teller, run: KeyTelling(teller, run).done(made()),
+        lambda teller, _: teller.stores(tmp_path, {"A": Stumbles(error)}),
+    ):
+        line: Any = Stumbles(error)
+        with Run.open(recorded(tmp_path)) as run:
+            teller = Teller(line, warned.append)
+            tell(teller, run)
+        assert line.closed
+        assert not teller.heard
+    assert len(warned) == 4
+
+
+def test_what_cannot_be_told_of_a_block_leaves_it_alone(tmp_path):
+    warned: list[str] = []
+    line: Any = Stumbles(AssertionError())
+    with Run.open(recorded(tmp_path)) as run:
+        KeyTelling(Teller(line, warned.append), run).done(replace(made(), disclosed=None))  # type: ignore[arg-type]
+    assert len(warned) == 1
 
 
 def test_the_stages_of_a_distillation_are_told_with_their_progress(tmp_path, station, owner):
