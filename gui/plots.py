@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from . import theme, words
 from .guarded import guarded
@@ -300,8 +302,13 @@ class Chart(QWidget):
         self._extra = told
 
     def _summarise(self) -> None:
+        self.tell()
+
+    def tell(self) -> None:
+        """Say what the chart shows, once a second at most; what comes sooner is told by `tell_untold`."""
         now = time.monotonic()
         if now - self._summed_at < SUMMARY_S:
+            _untold.add(self)
             return
         self._summed_at = now
         text = self.summary()
@@ -353,6 +360,18 @@ class Chart(QWidget):
         window.show()
         table.setFocus()
         return window
+
+
+_untold: WeakSet[Chart] = WeakSet()
+"""Charts of which the last change was not told, for they had told one less than a second before."""
+
+
+def tell_untold() -> None:
+    """Let each chart say what it shows, whose last change came less than a second after the one before; the tick asks for it."""
+    for chart in list(_untold):
+        _untold.discard(chart)
+        if isValid(chart):
+            chart.tell()
 
 
 def _title(label: str, unit: str) -> str:

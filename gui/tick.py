@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QObject, Qt, QTimer
 
 from ..control.topics import EVENT
-from . import guarded
+from . import guarded, plots
 from .desk import Desk
 from .pages.page import Page
 
@@ -111,6 +111,7 @@ class Tick(QObject):
         for page in self._pages:
             if page.can_be_seen() and not page.window().isMinimized():
                 self._draw(page)
+        plots.tell_untold()
         self._desk.ticked.emit()
         if not gc.isenabled():
             collect_garbage()

@@ -178,6 +178,20 @@ def test_the_summary_is_refreshed_once_a_second_at_most(chart: Chart, monkeypatc
     assert chart.view.accessibleDescription() != first
 
 
+def test_the_last_change_is_told_however_soon_it_came(chart: Chart, window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("heliograph.gui.plots.time.monotonic", lambda: now[0])
+    chart.set_curve("X", [0, 1], [1, 2])
+    chart.set_curve("X", [0, 1], [1, 92])
+
+    window.tick.tick()
+    assert "92.0 %" not in chart.view.accessibleDescription(), "once a second at most"
+    now[0] += 1.1
+    window.tick.tick()
+
+    assert chart.view.accessibleDescription() == chart.accessibleDescription() == "X 92.0 %, range 1.00 % to 92.0 %"
+
+
 def test_a_chart_shows_its_data_as_a_table(chart: Chart, qtbot: Any) -> None:
     chart.set_curve("X", [0, 1], [1.5, np.nan])
     window = chart.show_table()
