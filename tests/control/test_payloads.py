@@ -30,7 +30,7 @@ LEARNING = LearningProgress("digits", "running", 1, 2, (CLIENT,), np.zeros(2), n
 STORES = StoreStates("store", 1, (StoreState("A-B", "A", 9, 8, 1, 0, 0, 8192, 1e-10, "simulated", ("k",)),), (Debit(1.0, "A-B", "A", "round 1", 64),))
 QPU = QpuJobs("project", (QpuJobState("id", "backend", "DONE", 10, 0.0),), 0.5, None)
 GOOD = {"key": KEY, "stores": STORES, "learning": LEARNING, "qpu": QPU}
-WRONG: list[tuple[str, Any]] = [
+WRONG: list[tuple[Any, Any]] = [
     ("stores", KEY),
     ("safety", KEY),
     (None, KEY),
