@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QAbstractItemView, QApplication
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QDockWidget
 
 from heliograph.gui import access
 from heliograph.gui.rehearsal import Day
@@ -30,6 +30,11 @@ def held(day: Day, pair: str) -> int:
     return sum(one.spendable for one in day.desk.latest("stores").stores if one.pair == pair)
 
 
+def results(day: Day) -> list[str]:
+    """Return what the page says that the scan has found."""
+    return access.texts(day.person.find("Result of the scan"))
+
+
 def run_id(day: Day, job: int) -> str:
     path = next(row.path for row in day.desk.latest("queue").rows if row.job == job)
     return Path(path).name.rsplit("-p", 1)[0]
@@ -48,7 +53,7 @@ def test_from_the_welcome_page_to_key_learning_safe_and_an_old_run(day: Day, tmp
     # A fringe.
     scan = day.scan(9)
     person.until(lambda: any("Half-wave voltage" in text for text in day.window.page.texts()), "the result on the page")  # type: ignore[union-attr]
-    found = dict(desk.latest("scan").result)
+    found, live = dict(desk.latest("scan").result), results(day)
     assert found["v_pi_v"] == pytest.approx(5.0, abs=0.1)
     assert found["visibility"] > 0.95
 
@@ -86,6 +91,13 @@ def test_from_the_welcome_page_to_key_learning_safe_and_an_old_run(day: Day, tmp
     person.row("Runs", wanted)
     person.until(lambda: any("Half-wave voltage" in text for text in day.window.page.texts()), "what it found")  # type: ignore[union-attr]
 
+    # Replayed, it comes to the same texts on the page that showed it live, marked as a replay.
+    person.click("Play the run")
+    person.until(lambda: (now := desk.latest("replay")) is not None and now.over, "the end of the replay", 60.0)
+    person.click("Show on Acquire")
+    person.until(lambda: results(day) == live, "the texts of before")
+    assert any("replay" in text.lower() for text in access.texts(person.find("Recording", QDockWidget)))
+
 
 UNPLUGGED = """
 [[fault]]
@@ -103,6 +115,7 @@ times = 3
 """
 
 
+@pytest.mark.slow
 def test_a_tagger_that_is_unplugged_is_told_and_the_next_run_makes_key_again(qapp: QApplication, tmp_path: Path) -> None:
     script = tmp_path / "unplugged.toml"
     script.write_text(UNPLUGGED)
