@@ -135,7 +135,7 @@ def infer(
 
     The network is trained on first use and kept. Block, repetitions and scale are chosen from the measured error, and what it will take is said before it
     starts. Key is only computed, unless --store names stores: then some images go between Alice, Bob and the aggregator over sealed lines, and their key is
-    spent and booked.
+    spent and booked. Their states and draws are fresh: --seed does not settle them.
     """
     with command(json_output) as out:
         from ..protocols.qot.characterise import open_states
@@ -162,7 +162,7 @@ def infer(
             found = _adapted(out, found, data, plan)
             plan = planned(plan.device)
         _tell_plan(out, plan)
-        sealed = None if store is None else _sealed(out, store, roles, plan, data, samples or 1, seed)
+        sealed = None if store is None else _sealed(out, store, roles, plan, data, samples or 1)
         with out.progress("Inferring", total=plan.prediction.images) as bar:
             result = evaluate(plan, data, seed=seed, check=check, progress=lambda done, _: bar.to(done))
         _tell(out, result)
@@ -186,17 +186,13 @@ def _roles(store: Path | None, samples: int | None, pair: str | None, aggregator
     return {}
 
 
-def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: Images, n: int, seed: int) -> SealedImages:
-    """Let some images go between machines, with states of Trent from a seed, and all that is secret from the operating system."""
+def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: Images, n: int) -> SealedImages:
+    """Let some images go between machines. All that is secret, Trent's states too, comes from the operating system: no seed gives it again."""
     from ..control.lines import sealed_lines
-    from ..core.entropy import SimRandom
     from ..protocols.qot.sealed_images import infer_sealed
-    from ..protocols.qot.sealed_inference import Sources
 
     with sealed_lines(store, roles) as (keys, lines), out.progress("Between machines", total=1.0) as bar:
-        found = infer_sealed(
-            plan, data, n, lines, sources=Sources(trent=SimRandom(seed)), statements=keys.statements(), progress=lambda done, total: bar.to(done / total)
-        )
+        found = infer_sealed(plan, data, n, lines, statements=keys.statements(), progress=lambda done, total: bar.to(done / total))
     drawn, foreseen = found.sealing.drawn_bits, found.sealing.predicted_bits
     out.table(f"Key spent on images between machines: {n} (bits)", ["pair", "foreseen", "spent"], [(one, foreseen[one], drawn[one]) for one in drawn])
     out.say(f"All {len(data.test):,} images would take {found.task_bits:,} bits of pads this way. Right among these: {found.correct:.0%}.")

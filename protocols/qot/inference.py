@@ -336,10 +336,11 @@ def _checked(plan: Plan, x: NDArray[np.float32], seed: int) -> Checked:
     return Checked(len(x), states.cursor.used, float(agree.mean()), float(sqrt((z**2).mean())))
 
 
-def statement(plan: Plan, *, sealed_images: int = 0, drawn_bits: int = 0) -> SecurityStatement:
+def statement(plan: Plan, *, sealed_images: int = 0, drawn_bits: int = 0, epsilon: float = 0.0) -> SecurityStatement:
     """Return what an inference claims, and what it does not.
 
-    sealed_images, drawn_bits: how many went between machines over sealed lines, and the key that was spent on them.
+    sealed_images, drawn_bits: how many went between machines over sealed lines, and the key that was spent on them.  epsilon: probability that a check of
+    their states failed; that of the key is its own.
     """
     counted = plan.opening == "counted"
     bits = max(2 * layer.blocks * layer.knobs.shots for layer in plan.layers)
@@ -358,22 +359,26 @@ def statement(plan: Plan, *, sealed_images: int = 0, drawn_bits: int = 0) -> Sec
         "the layers before the secure ones are disclosed to Alice; between two secure layers she sees the pre-activations",
         "who may ask often reads the weights off exact answers: queries must be limited",
         *opened,
-        *_keyed(sealed_images, drawn_bits),
+        *_keyed(sealed_images, drawn_bits, epsilon),
     )
     reasons = ["both parties are played in one process", "counts of most images are drawn from the law that transfers have"]
     if plan.device.simulated:
         reasons.append("states come from a simulation")
     else:
         reasons.append("one processor measured all four qubits: dealer, Alice and Bob in one")
-    return SecurityStatement(claims, assumptions, 0.0, 0, Provenance(True, tuple(reasons)))
+        reasons.append("it measured the law of the states only: those of transfers, sealed ones too, are drawn from that law in a simulation")
+    return SecurityStatement(claims, assumptions, epsilon, 0, Provenance(True, tuple(reasons)))
 
 
-def _keyed(images: int, bits: int) -> tuple[str, ...]:
+def _keyed(images: int, bits: int, epsilon: float) -> tuple[str, ...]:
     if not bits:
         return ("no key was drawn from a store: key bits are computed only, and no message was hidden under them",)
     return (
         f"{images} of the images went between machines under {bits:,} bits of one-time pads of the key stores; of all others the key bits are computed only",
         "what the dealer announces of his decoys came by no authenticated line",
+        "the dealer drew the states of these images from the operating system's generator for this run alone; they are stored nowhere: no seed repeats them",
+        f"epsilon holds {epsilon:.2g} for decoys missing somebody who measures and sends on, and tests missing states beyond a limit by twice their margin",
+        "which states are tested follows from commitments by SHA-256, which hold computationally",
     )
 
 

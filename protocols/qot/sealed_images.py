@@ -13,7 +13,7 @@ from ...core.errors import ParameterError
 from ...core.statement import SecurityStatement, combined
 from .inference import Plan, statement
 from .networks import features, through
-from .sealed_inference import Dealt, Lines, Role, Sealing, Sources, evaluate_sealed, pad_bits
+from .sealed_inference import EPSILON, Dealt, Lines, Role, Sealing, Sources, evaluate_sealed, pad_bits
 from .tasks import Images
 
 
@@ -67,6 +67,6 @@ def infer_sealed(
     )
     found = scores.argmax(axis=1)
     same = float((found == through(network, x).argmax(axis=1)).mean())
-    own = statement(plan, sealed_images=n, drawn_bits=sum(sealing.drawn_bits.values()))
+    own = statement(plan, sealed_images=n, drawn_bits=sum(sealing.drawn_bits.values()), epsilon=EPSILON)
     whole = combined([own, *statements], claims=own.claims)
     return SealedImages(lines.names, n, found, float((found == y).mean()), same, pad_bits(plan.layers, len(images.test), plan.opening), sealing, whole)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...core.entropy import OsRandom, RandomSource
-from ...core.errors import DesyncError, ParameterError
+from ...core.errors import DesyncError, ParameterError, ProvenanceError
 from ...postprocess.channel.sealed import Sealed
 from ...postprocess.keystore.source import KeySource, pair_name
 from ...postprocess.keystore.tags import StoreTags
@@ -41,7 +41,10 @@ SEALED_GATES = 1 << 19
 """Transfers of a message, about."""
 MOST_BITS = 1024 * 4096
 """Of a message: a frame names 1,024 keys, which have 4,096 bits where a store gives them in small pieces."""
-_DELTA = 1e-6
+DELTA = 1e-6
+"""Probability with which each check of states may fail."""
+EPSILON = 5 * DELTA
+"""Of all checks: decoys of either party, errors and unevenness in Z, purity in X."""
 _ANNOUNCEMENTS = 4
 
 
@@ -61,11 +64,22 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where each party's secrets come from, and Trent's states."""
+    """Where each party's secrets come from, and Trent's states.
+
+    Whoever knows a seed knows the states, and two evaluations under one seed use each state twice, which gives the inputs away: seeded sources raise
+    ProvenanceError.  seeded: allows them all the same, for tests that must come out alike twice.
+    """
 
     alice: RandomSource = field(default_factory=OsRandom)
     bob: RandomSource = field(default_factory=OsRandom)
     trent: RandomSource = field(default_factory=OsRandom)
+    seeded: bool = False
+
+    def __post_init__(self) -> None:
+        named = {"Alice": self.alice, "Bob": self.bob, "Trent": self.trent}
+        if not self.seeded and (found := [name for name, source in named.items() if source.origin == "simulated"]):
+            remedy = "Draw from the operating system, or say seeded=True in a test."
+            raise ProvenanceError("a seeded stream would be used for secrets, and again by the next run", where=", ".join(found), remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +220,12 @@ def _tested_states(needed: int, dealt: Dealt, lines: Lines, sources: Sources) ->
     tests = max(TESTED, needed // 500)
     # Both coins together take 2 tests states on average, with a standard deviation below the root of that.
     n = needed + 2 * tests + 8 * (isqrt(2 * tests) + 1)
-    rule = DecoyRule.of(0.0, _DELTA)
+    rule = DecoyRule.of(0.0, DELTA)
     trent = Trent(dealt.law, sources.trent, rule)
     arrived = [receive(shipment, trent.announce(name), rule) for name, shipment in zip(("alice", "bob"), trent.deal(n), strict=True)]
     share, x_share = tests / n, tests / (n - tests)
     parties = [
-        Validator(half, alice=alice, share=share, x_share=x_share, error_limit=dealt.error_limit, delta=_DELTA, source=source)
+        Validator(half, alice=alice, share=share, x_share=x_share, error_limit=dealt.error_limit, delta=DELTA, source=source)
         for half, alice, source in zip(arrived, (True, False), (sources.alice, sources.bob), strict=True)
     ]
     _announce(parties, (lines.names["alice"], lines.names["bob"]), lines)

@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.keystore import KeyBlock, link, open_party, read_ledgers
+from heliograph.protocols.qot import exchange
 
 INFER = ("qot", "infer", "--task", "digits", "--backend", "law:ideal", "--shots", 20, "--images", 20, "--check", 0, "--json")
 
@@ -73,7 +74,8 @@ def test_what_was_spent_is_said_and_what_was_only_computed_too(heliograph, tmp_p
     assert any(f"{sealed['sealed']['drawn_bits']:,} bits of one-time pads" in one for one in sealed["security"]["assumptions"])
     assert not any("no key was drawn" in one for one in sealed["security"]["assumptions"])
     assert "key of pair A-B as stated when it was distilled" in sealed["security"]["assumptions"]
-    assert sealed["security"]["epsilon"] > 0
+    # That of the key, and 1e-6 each for two sets of decoys, errors, unevenness and purity.
+    assert sealed["security"]["epsilon"] == pytest.approx(1e-10 + 5e-6)
     assert plain["sealed"] is None
     assert any("no key was drawn" in one for one in plain["security"]["assumptions"])
 
@@ -124,3 +126,23 @@ def test_parties_without_a_store_in_common_are_named(heliograph, tmp_path):
 
     assert ended.code == 3
     assert "pair A-C has no key store" in ended.json["error"]["message"]
+
+
+def test_one_seed_settles_none_of_the_states_of_two_runs(heliograph, tmp_path, monkeypatch):
+    """Halves of two command lines with the same seed, compared at every shift."""
+    store, dealt = filled(tmp_path, "AB", 40_000), []
+    hear = exchange.AskingOnce.hear
+
+    def noting(self, payload):
+        dealt.append(self._own.copy())
+        hear(self, payload)
+
+    monkeypatch.setattr(exchange.AskingOnce, "hear", noting)
+    for _ in range(2):
+        assert heliograph(*INFER, "--store", store, "--opening", "shots", "--seed", 0).code == 0
+
+    one, other = (np.concatenate(run) for run in (dealt[: len(dealt) // 2], dealt[len(dealt) // 2 :]))
+    longest = min(one.size, other.size) // 2
+    alike = [float((one[shift : shift + longest] == other[:longest]).mean()) for shift in range(-(-one.size // 4))]
+    alike += [float((other[shift : shift + longest] == one[:longest]).mean()) for shift in range(-(-one.size // 4))]
+    assert max(alike) < 0.35

@@ -144,6 +144,24 @@ def test_the_statement_claims_no_unconditional_security(digits, santiago):
     assert not any("read Bob's weights" in one for one in counted.assumptions)
 
 
+def test_a_device_that_was_measured_has_not_made_the_states_of_transfers(digits, santiago):
+    images, found = digits
+    plans = [make_plan(found, images, device, wanted_loss=0.1) for device in (santiago, replace(santiago, simulated=False))]
+    (simulated, measured), sealed = (statement(one).provenance.reasons for one in plans), statement(plans[1], sealed_images=2, drawn_bits=900, epsilon=5e-6)
+
+    assert "states come from a simulation" in simulated
+    assert not any("one processor" in one for one in simulated)
+    assert "states come from a simulation" not in measured
+    assert any("one processor measured all four qubits" in one for one in measured)
+    assert any("drawn from that law in a simulation" in one for one in measured)
+    assert sealed.provenance.simulated
+    assert sealed.provenance.reasons == measured
+    assert sealed.epsilon == 5e-6
+    assert any("epsilon holds 5e-06" in one for one in sealed.assumptions)
+    assert any("for this run alone" in one for one in sealed.assumptions)
+    assert statement(plans[1]).epsilon == 0.0
+
+
 def test_the_machines_of_both_parties_classify_digits(digits):
     """The last layer of a few digits, evaluated by Alice, Bob and the aggregator as separate machines."""
     images, found = digits

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from heliograph.core.entropy import Origin, SimRandom
-from heliograph.core.errors import FrameError, InsufficientKey, KeyStoreError, NoSignal, ParameterError, ValidationAbort
+from heliograph.core.entropy import Origin, OsRandom, SimRandom
+from heliograph.core.errors import FrameError, InsufficientKey, KeyStoreError, NoSignal, ParameterError, ProvenanceError, ValidationAbort
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.channel.sealed import Sealed
 from heliograph.postprocess.keystore import KeyBlock, PartyKeys, SplitPolicy, link, open_party
 from heliograph.postprocess.keystore.tags import StoreTags
+from heliograph.protocols.qot import exchange
 from heliograph.protocols.qot.accuracy import Knobs
 from heliograph.protocols.qot.dealing import Trent, Validator, receive
+from heliograph.protocols.qot.frames import unpack
 from heliograph.protocols.qot.laws import ideal, iid, preset
 from heliograph.protocols.qot.layer import SecureLayer, evaluate_joint
 from heliograph.protocols.qot.parties import Agreement, Alice, Bob, Opening
@@ -168,14 +171,18 @@ class Untouched:
         raise AssertionError(f"{n} bytes were taken")
 
 
+def untouched() -> Sources:
+    return Sources(Untouched(), Untouched(), Untouched(), seeded=True)
+
+
 def sim(seed: int = 1) -> Sources:
-    return Sources(SimRandom(seed), SimRandom(seed, 1), SimRandom(seed, 2))
+    return Sources(SimRandom(seed), SimRandom(seed, 1), SimRandom(seed, 2), seeded=True)
 
 
 @pytest.mark.parametrize(("opening", "names"), [("shots", "AB"), ("counted", "ABC")])
 def test_machines_over_sealed_lines_give_what_the_batched_tier_gives_for_the_same_draws_and_spend_what_was_predicted(tmp_path, opening, names):
     layers = two_layers()
-    sources = Sources(Taped(1), Taped(2), SimRandom(3))
+    sources = Sources(Taped(1), Taped(2), SimRandom(3), seeded=True)
     with stores(tmp_path, names) as (parties, lines):
         before = tagged(parties)
         found, sealing = evaluate_sealed(layers, X, Dealt(ideal(), 0.0, 0.0), lines, opening=opening, purpose=PURPOSE, sources=sources)
@@ -215,7 +222,7 @@ def test_what_is_predicted_is_three_bits_a_transfer_the_openings_and_the_headers
 
 def test_too_little_key_is_told_before_a_state_is_dealt_and_none_is_spent(tmp_path):
     layers = two_layers()
-    sources = Sources(Untouched(), Untouched(), Untouched())
+    sources = untouched()
     with stores(tmp_path, size=2000) as (parties, lines):
         before = spendable(parties)
         with pytest.raises(InsufficientKey, match="qot infer test") as caught:
@@ -228,7 +235,7 @@ def test_too_little_key_is_told_before_a_state_is_dealt_and_none_is_spent(tmp_pa
 
 
 def test_too_few_tags_are_told_before_a_state_is_dealt(tmp_path):
-    sources = Sources(Untouched(), Untouched(), Untouched())
+    sources = untouched()
     with stores(tmp_path, policy=SplitPolicy(auth_share=0.0)) as (parties, lines):
         before = spendable(parties)
         with pytest.raises(KeyStoreError, match="authentication pads are left"):
@@ -250,7 +257,7 @@ def test_what_cannot_be_evaluated_costs_neither_states_nor_key(tmp_path):
         before = spendable(parties)
         for layers, inputs, dealt, opening, error, said in rows:
             with pytest.raises(error, match=said):
-                evaluate_sealed(layers, inputs, dealt, lines, opening=opening, purpose=PURPOSE, sources=Sources(Untouched(), Untouched(), Untouched()))
+                evaluate_sealed(layers, inputs, dealt, lines, opening=opening, purpose=PURPOSE, sources=untouched())
         assert spendable(parties) == before
 
 
@@ -273,3 +280,78 @@ def test_progress_is_told_by_groups_and_noise_is_divided_out(tmp_path):
     assert told == [(1, 1)]
     sums = layer.draws(X)[1]
     assert (np.abs(found - X @ np.array([[0.8, -0.7], [-0.8, 0.7]]).T) < 5 * sums[:, None] * layer.deviation(0.0868)).all()
+
+
+@pytest.mark.parametrize("name", ["Alice", "Bob", "Trent"])
+def test_a_seeded_source_is_refused_unless_a_test_says_that_it_wants_one(name):
+    alice, bob, trent = (SimRandom(0) if one == name else OsRandom() for one in ("Alice", "Bob", "Trent"))
+
+    with pytest.raises(ProvenanceError, match="seeded stream") as caught:
+        Sources(alice, bob, trent)
+
+    assert caught.value.where == name
+    assert Sources(alice, bob, trent, seeded=True).seeded
+
+
+INPUT = np.array([[3.0, 0.5, 0.2, 1.3]])
+Heard = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def two_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, sources: Callable[[], Sources | None]) -> tuple[Heard, Heard]:
+    """Evaluate one input twice and return what Bob has of either run: both messages under Alice's bits, his choice, his half of the states, by transfer."""
+    heard: list[Heard] = []
+    hear = exchange.AskingOnce.hear
+
+    def noting(self: exchange.AskingOnce, payload: bytes) -> None:
+        e = unpack(payload, 2 * self._choice.size).reshape(2, -1)
+        heard.append((e[0], e[1], self._choice.copy(), self._own.copy()))
+        hear(self, payload)
+
+    monkeypatch.setattr(exchange.AskingOnce, "hear", noting)
+    layer, dealt = [SecureLayer.of(np.array([[0.5, 0.5, 0.5, 0.5]]), None, Knobs(4, 1, 2000))], Dealt(ideal(), 0.0, 0.0)
+    with stores(folder, size=120_000) as (_, lines):
+        for session in (5, 15):
+            evaluate_sealed(layer, INPUT, dealt, replace(lines, session=session), opening="shots", purpose=PURPOSE, sources=sources())
+    first, second = heard
+    return first, second
+
+
+def joined(first: Heard, second: Heard) -> tuple[float, np.ndarray]:
+    """Let Bob look for states that two runs have in common, and read Alice's draws where he has two s of one state, so both of its random bits.
+
+    Tests take other states away in each run, so one run's states may be moved against the other's. Returns the largest share of equal t among equal s over all
+    shifts, and the share of ones by input that he reads at that shift.
+    """
+    one, other = first[3], second[3]
+
+    def at(shift: int) -> tuple[slice, slice]:
+        return (slice(shift, None), slice(None, one.size - shift)) if shift >= 0 else (slice(None, shift), slice(-shift, None))
+
+    def share(shift: int) -> float:
+        mine, theirs = (run[part] for run, part in zip((one, other), at(shift), strict=True))
+        same = mine >> 1 == theirs >> 1
+        return float((mine[same] == theirs[same]).mean())
+
+    best = max(range(-1500, 1501), key=share)
+    a, b = at(best)
+    (e0, e1, choice), q, t, t2 = (one_part[a] for one_part in first[:3]), one[a] >> 1, one[a] & 1, other[b] & 1
+    both = q != other[b] >> 1
+    r0, r1 = np.where(q == 0, t, t2), np.where(q == 1, t, t2)
+    crossed = (choice ^ q).astype(bool)
+    drawn = e0 ^ np.where(crossed, r1, r0) ^ e1 ^ np.where(crossed, r0, r1)
+    place = np.arange(one.size)[a] % INPUT.size
+    return share(best), np.array([drawn[both & (place == k)].mean() for k in range(INPUT.size)])
+
+
+def test_two_evaluations_have_no_state_in_common_so_bob_cannot_read_the_inputs(tmp_path, monkeypatch):
+    alike, read = joined(*two_runs(tmp_path, monkeypatch, lambda: None))
+
+    assert alike < 0.6
+    assert np.abs(read - 0.5).max() < 0.15
+
+
+def test_a_dealer_who_repeats_himself_would_show_bob_the_inputs_which_is_why_seeds_are_refused(tmp_path, monkeypatch):
+    alike, read = joined(*two_runs(tmp_path, monkeypatch, lambda: Sources(trent=SimRandom(0), seeded=True)))
+
+    assert alike == 1.0
+    assert np.abs(read - INPUT[0] / INPUT.sum()).max() < 0.05
