@@ -17,6 +17,7 @@ from . import words
 from .badges import Badge, Value, tip
 from .desk import Desk
 from .flow import Flow
+from .held import waiting
 from .hold import HoldButton
 from .rescue import is_silent, told_safety
 from .safe import SafeButton
@@ -65,13 +66,14 @@ class Strip(QFrame):
         self.view_only = Badge("Control", "view only", titled=True)
         self.take_over = HoldButton("Take over (hold)", "Take over control")
         self.hand_over, self.keep = HoldButton("Give control (hold)", "Give control"), QPushButton("Keep control")
+        self.go_on = QPushButton("Go on")
         self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
         self.safe = SafeButton(press)
         inside = QWidget()
         flow = Flow(inside, 10)
         for widget in self.items():
             flow.addWidget(widget)
-        for widget in (self.owner, self.abort, self.pace, self.view_only, self.take_over, self.hand_over, self.keep, self.watchdog):
+        for widget in (self.owner, self.abort, self.go_on, self.pace, self.view_only, self.take_over, self.hand_over, self.keep, self.watchdog):
             widget.hide()
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -84,6 +86,10 @@ class Strip(QFrame):
         self.take_over.held.connect(self._ask_for_control)
         self.hand_over.held.connect(lambda: desk.ask("yield_control", {"to": self._asked}))
         self.hand_over.setToolTip("Gives control of the bench to who asks for it; what runs goes on. Hold for one second.")
+        self.go_on.setAccessibleName("Go on with the queue")
+        self.go_on.setToolTip("Begins what waits in the queue again.")
+        self.go_on.setMinimumHeight(24)
+        self.go_on.clicked.connect(lambda: desk.ask("go_on"))
         self.keep.setAccessibleName("Keep control")
         self.keep.setToolTip("Turns down who asks for control of the bench.")
         self.keep.setMinimumHeight(24)
@@ -92,7 +98,20 @@ class Strip(QFrame):
     def items(self) -> list[QWidget]:
         """Return what stands in the strip beside the safe button, in order."""
         bench = [self.nothing, self.mode, self.safety, self.interlocks, self.owner]
-        return [*bench, self.run, self.abort, self.key, self.age, self.pace, self.watchdog, self.view_only, self.take_over, self.hand_over, self.keep]
+        return [
+            *bench,
+            self.run,
+            self.abort,
+            self.go_on,
+            self.key,
+            self.age,
+            self.pace,
+            self.watchdog,
+            self.view_only,
+            self.take_over,
+            self.hand_over,
+            self.keep,
+        ]
 
     def abort_run(self) -> None:
         """Abort the run that is on."""
@@ -146,11 +165,15 @@ class Strip(QFrame):
         row = bench_row(queue)
         self.abort.setVisible(row is not None)
         if row is None:
-            waiting = sum(one.state == "queued" for one in queue.rows)
-            self.run.set_state("idle", f"{waiting} in the queue" if waiting else "no run")
-            self.run.setToolTip(tip(queue.held))
+            wait = len(waiting(queue))
+            told = f"{wait} in the queue" if wait else "no run"
+            if queue.held:
+                self.run.set_state("paused", f"queue held: {queue.held}, {told}")
+            else:
+                self.run.set_state("idle", told)
             return
-        self.run.set_state(row.state, f"{row.procedure} {words.percent(row.progress, 2)}, {self._left(row)}")
+        after = f"; then the queue is held: {queue.held}" if queue.held else ""
+        self.run.set_state(row.state, f"{row.procedure} {words.percent(row.progress, 2)}, {self._left(row)}{after}")
 
     def _left(self, row: QueueRow) -> str:
         """Return how long a run still takes, smoothed."""
@@ -186,6 +209,8 @@ class Strip(QFrame):
         self.take_over.setVisible(watching)
         for button in (self.hand_over, self.keep):
             button.setVisible(desk.controls and desk.is_connected and self._asked is not None)
+        queue = desk.latest("queue")
+        self.go_on.setVisible(desk.controls and desk.is_connected and queue is not None and bool(queue.held))
         if watching:
             self.view_only.set_state("view only", desk.view_only_why)
 

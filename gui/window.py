@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWi
 from ..core.errors import BenchError
 from . import announce, layout, sheet, theme, words
 from .desk import Desk
+from .held import QueueNotices
 from .menus import Menus
 from .notices import Notices
 from .opening import Opening
@@ -62,7 +63,7 @@ class Window(QMainWindow):
         self._build()
         self.pages = self._make_pages()
         self.layouts = layout.Layouts(desk, self.pages)
-        self.tick = Tick(desk, self.pages, (self.opening, self.strip, self.announcer, self.first_light))
+        self.tick = Tick(desk, self.pages, (self.opening, self.strip, self.announcer, self.first_light, QueueNotices(desk)))
         self.menus = Menus(self)
         self._connect()
         self.apply_appearance()

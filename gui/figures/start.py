@@ -14,6 +14,7 @@ from .. import words
 from ..badges import Badge, Value, plain, tip
 from ..desk import Desk
 from ..forms import Form
+from ..held import held_text
 from ..hold import HoldButton
 from ..offering import offer
 from ..pages.page import Page
@@ -52,6 +53,7 @@ class StartPanel(QWidget):
         self._row: QueueRow | None = None
         self._asked: int | None = None
         self.form: Form | None = None
+        self.held = plain(wrap=True)
         self.choice, self.purpose, self.about = QComboBox(), QLineEdit(), plain(wrap=True)
         self.choice.setAccessibleName("Procedure")
         self.choice.setMinimumContentsLength(12)
@@ -104,6 +106,8 @@ class StartPanel(QWidget):
         asked = QWidget()
         above = QVBoxLayout(asked)
         above.setContentsMargins(0, 0, 0, 0)
+        above.addWidget(self.held)
+        self.held.hide()
         above.addLayout(head)
         above.addWidget(self.about)
         above.addLayout(self._place)
@@ -210,6 +214,8 @@ class StartPanel(QWidget):
         on = [row for row in rows if row.state in _ON]
         own = [row for row in rows if row.job == self._asked]
         self._row = next(iter([*on, *own, *rows[-1:]]), None)
+        self.held.setText(held_text(now))
+        self.held.setVisible(bool(now.held))
         self._show_row(self._row)
         self._enable()
 
