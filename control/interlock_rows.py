@@ -70,9 +70,12 @@ def _watchdog(guards: Guards) -> Interlock:
 
 
 def _answering(instruments: Instruments, seen: Mapping[str, Seen]) -> Interlock:
-    lost = [f"{name} lost: {seen[name].error}" for name in instruments if name in seen and seen[name].lost]
-    clear = "Check its power and its cable; it is asked again by itself."
-    return _row("Instruments answer", not lost, "; ".join(lost) or f"{len(instruments)} instruments answer", clear)
+    """Tell of those that do not answer at all, and of those whose answer makes no sense; one that was not read yet is not said to answer."""
+    known = {name: seen.get(name, Seen()) for name in instruments}
+    wrong = [f"{name} {'lost' if one.lost else 'gives no good answer'}: {one.error}" for name, one in known.items() if one.error]
+    read = sum(bool(one.values) for one in known.values())
+    told = f"{read} instruments answer" if read == len(known) else f"{read} of {len(known)} instruments answer, the others were not read yet"
+    return _row("Instruments answer", not wrong, "; ".join(wrong) or told, "Check its power and its cable; it is asked again by itself.")
 
 
 def _light(station: Station, now: Mapping[str, Reading], today: date) -> Iterator[Interlock]:
@@ -111,8 +114,10 @@ def _dark(instruments: Instruments, seen: Mapping[str, Seen]) -> Iterator[Interl
         if one.role != "PowerMeter":
             continue
         power_w = seen[name].values.get("power_w") if name in seen else None
-        told = f"{show(float(power_w), 'W')} are measured" if isinstance(power_w, int | float) else "it was not read yet"
-        dark = isinstance(power_w, int | float) and power_w <= DARK_W
+        silent = name in seen and bool(seen[name].error)
+        read = f"{show(float(power_w), 'W')} are measured" if isinstance(power_w, int | float) else "it was not read yet"
+        told = "it does not answer, so nobody knows" if silent else read
+        dark = isinstance(power_w, int | float) and power_w <= DARK_W and not silent
         yield _row(f"Dark at {name}", dark or lit, f"{told} while the light is on" if lit else told, "Look for stray light; zero the meter.")
 
 
@@ -123,7 +128,7 @@ def _readings(instruments: Instruments, seen: Mapping[str, Seen]) -> dict[str, R
         if not readings.guarded(instruments.station, one):
             continue
         known = seen.get(name, Seen())
-        found[name] = readings.worst(one) if known.lost or not known.values else _reading(one, known)
+        found[name] = readings.worst(one) if known.error or not known.values else _reading(one, known)
     return found
 
 

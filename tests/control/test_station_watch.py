@@ -177,6 +177,24 @@ def test_each_interlock_opens_for_its_own_cause(instruments):
     assert {row.name for row in rows(instruments, lost).values() if not row.holds} == {"Instruments answer", "Light on detectors"}
 
 
+def test_no_answer_that_makes_sense_is_no_answer(instruments):
+    seen = read(instruments)
+    unplugged = rows(instruments, {**seen, "tagger": replace(seen["tagger"], error="DEVI:SYNC?: '' is no answer")})["Instruments answer"]
+    assert (unplugged.holds, unplugged.cause) == (False, "tagger gives no good answer: DEVI:SYNC?: '' is no answer")
+    # What was read before is nothing to go by.
+    hung = rows(instruments, {**seen, "meter": replace(seen["meter"], error="no reply", lost=True)})
+    assert {row.name for row in hung.values() if not row.holds} == {"Instruments answer", "Dark at meter"}
+    bright = with_(with_(with_(seen, "voa_in", attenuation_db=1.0), "laser", emission=True, power_setpoint_w=10e-3), "snspd", enabled=True)
+    garbled = {**bright, "voa_in": replace(bright["voa_in"], error="garbled"), "voa_a": replace(bright["voa_a"], error="garbled")}
+    assert not rows(instruments, garbled)["Light on detectors"].holds
+
+
+def test_an_instrument_that_was_not_read_yet_is_not_said_to_answer(instruments):
+    seen = {**read(instruments), "tagger": Seen()}
+    row = rows(instruments, seen)["Instruments answer"]
+    assert (row.holds, row.cause) == (True, f"{len(seen) - 1} of {len(seen)} instruments answer, the others were not read yet")
+
+
 def test_since_when_an_interlock_is_as_it_is(instruments):
     seen = read(instruments)
     before = {one.name: one for one in interlock_rows(instruments, seen, GUARDS, TODAY, 5.0, {})}

@@ -84,6 +84,16 @@ def test_what_follows_a_run_by_itself_is_no_news(desk: Any, notices: tuple[Queue
     assert desk.notices == []
 
 
+def test_what_waited_before_the_queue_was_held_is_no_news(desk: Any, notices: tuple[QueueNotices, Clock]) -> None:
+    watch, clock = notices
+    show(desk, watch, QueueState((WAITS,)))
+    for now in (0.0, 3 * LATE_S):
+        clock.now = now
+        show(desk, watch, held(WAITS, why="stop after this"))
+
+    assert desk.notices == []
+
+
 def test_a_run_that_fails_is_told_once_with_what_to_do(desk: Any, notices: tuple[QueueNotices, Clock]) -> None:
     watch, _ = notices
     show(desk, watch, QueueState((payloads.queue_row(job=4),)))
