@@ -51,6 +51,7 @@ class Desk(QObject):
 
     connected = Signal(bool)
     control_changed = Signal()
+    replay_changed = Signal()
     theme_changed = Signal()
     ticked = Signal()
     noticed = Signal(object)
@@ -67,6 +68,7 @@ class Desk(QObject):
         self.controls = False
         self.view_only_why = "no bench is open in this window"
         self.is_connected = False
+        self.replaying: str | None = None
         self.rescued: dict[str, Any] | None = None
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self.events_seen = 0
@@ -209,6 +211,16 @@ class Desk(QObject):
         if (controls, why) != (self.controls, self.view_only_why):
             self.controls, self.view_only_why = controls, "" if controls else why
             self.control_changed.emit()
+
+    def set_replaying(self, run: str) -> None:
+        """Note that a run is replayed in this window, or with an empty name that it shows the bench again."""
+        if run != (self.replaying or ""):
+            self.replaying = run
+            self.replay_changed.emit()
+
+    def is_stray(self, payload: Any) -> bool:
+        """Say whether figures are of the bench while a run is replayed, or of a replay that is over: they are not to be mixed with the others."""
+        return self.replaying is not None and (payload.source == "replay") != bool(self.replaying)
 
     def set_connected(self, connected: bool) -> None:
         """Note that the owner came or went."""

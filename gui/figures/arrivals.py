@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from ...control.topics import SlotHistogram
+from ...control.topics import SlotHistogram, Source
 from .. import words
 from ..badges import Badge, Value, plain
 from ..flow import Flow
@@ -125,6 +125,19 @@ class Arrivals(QWidget):
             row.show_gate(gate, now.slot_ps)
             low, high = row.shown()
             self.chart.set_region(name, low * 1e-3, high * 1e-3, row.dragged, series=self._series(name))
+
+    def forget(self, source: Source) -> None:
+        """Take what is drawn away, and the gates with it."""
+        self._now = None
+        self.chart.clear()
+        while self._gates.count():
+            item = self._gates.takeAt(0)
+            line = item.widget() if item is not None else None
+            if line is not None:
+                line.hide()
+                line.deleteLater()
+        self.rows.clear()
+        self.chart.blank(source)
 
     def _series(self, name: str) -> int:
         return self._now.names.index(name) if self._now is not None and name in self._now.names else 2

@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from ...control.topics import Coincidences as Payload
+from ...control.topics import Source
 from .. import words
 from ..tables import Column, Table
 from .live import LiveChart
@@ -42,6 +43,13 @@ class CoincidenceMatrix(QWidget):
         self.chart.set_source(now.source)
         self.chart.set_image(np.log10(1.0 + now.counts.astype(np.float64)), x=(-0.5, n - 0.5), y=(-0.5, n - 0.5), levels=(0.0, 7.0))
         self.table.set_rows(self._rows())
+
+    def forget(self, source: Source) -> None:
+        """Take what is drawn away."""
+        self._now = None
+        self.chart.clear()
+        self.table.set_rows([])
+        self.chart.blank(source)
 
     def _rows(self) -> list[list[str]]:
         now = self._now

@@ -32,6 +32,13 @@ class LiveChart(Chart):
             super().set_stale(stale)
             self._entitle()
 
+    def blank(self, source: Source) -> None:
+        """Say that there is nothing: not yet, or in the run that is replayed."""
+        self._source, self._empty = source, True
+        self._entitle()
+        self._summed_at = float("-inf")
+        self.tell()
+
     def retheme(self) -> None:
         """Take the colours and the text size of the present theme."""
         super().retheme()
@@ -50,7 +57,8 @@ class LiveChart(Chart):
         super()._summarise()
 
     def _entitle(self) -> None:
-        words = (["no data yet"] if self._empty else []) + (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
+        nothing = "no data in this run" if self._source == "replay" else "no data yet"
+        words = ([nothing] if self._empty else []) + (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
         colour = current().muted if self._stale else current().series[3]
         self.plot.setTitle(", ".join(words) or None, color=colour, size=f"{QApplication.font().pointSizeF():g}pt")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication, QCheckBox, QVBoxLayout, QWidget
 
-from ...control.topics import CountRates
+from ...control.topics import CountRates, Source
 from .. import theme, words
 from .history import STRIP_S, History
 from .live import LiveChart
@@ -55,6 +55,15 @@ class RateBars(LiveChart):
         highest = np.nanmax(np.concatenate([now.rates_hz, now.limit_hz, [1e3]]))
         self.set_ranges(y=with_labels(self, low, float(np.log10(highest))))
         self._summarise()
+
+    def forget(self, source: Source) -> None:
+        """Take what is drawn away."""
+        self._shown = None
+        self._bars.setOpts(x0=[], x1=[], y0=[], y1=[])
+        for name, item in (("dark", self._dark), ("limit", self._limit)):
+            item.setData([], [])
+            self._labels_of_marks[name].hide()
+        self.blank(source)
 
     def retheme(self) -> None:
         """Take the colours and the text size of the present theme."""
@@ -121,6 +130,14 @@ class RateStrip(QWidget):
         self.chart.set_limit_line("limit", _known(now.limit_hz).min(initial=np.inf), "limit", series=1)
         self.chart.set_limit_line("dark", _known(now.dark_hz).max(initial=0.0), "dark counts", series=2)
         self._set_range()
+
+    def forget(self, source: Source) -> None:
+        """Take what is drawn away."""
+        self._history = self._now = None
+        self.chart.drop_curves()
+        for name in ("limit", "dark"):
+            self.chart.set_limit_line(name, float("nan"))
+        self.chart.blank(source)
 
     def _set_range(self) -> None:
         """Show zero and, unless the rates are far below it, the limit; or the rates alone."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from ...control.topics import ScanRows
+from ...control.topics import ScanRows, Source
 from .. import theme, words
 from .areas import scrolled
 from .facts import Facts
@@ -100,6 +100,15 @@ class Scan(QWidget):
         results = found(now.result) if now.over else []
         self._below.setVisible(bool(results))
         self.result.show_facts([(one.label, text(one)) for one in results])
+
+    def forget(self, source: Source) -> None:
+        """Take what is drawn away."""
+        self._now, self._series = None, []
+        self._errors.clear()
+        self.chart.clear()
+        self._below.hide()
+        self.result.show_facts([])
+        self.chart.blank(source)
 
     def _fit(self, now: ScanRows) -> None:
         """Show all points, and the names of the curves on the right."""

@@ -71,6 +71,7 @@ class StartPanel(QWidget):
         self.abort.held.connect(self.end)
         desk.control_changed.connect(self._enable)
         desk.connected.connect(self._came)
+        desk.replay_changed.connect(self._enable)
         self._enable()
 
     def _lay_out(self) -> None:
@@ -237,7 +238,8 @@ class StartPanel(QWidget):
         state = self._row.state if self._row is not None else ""
         able = state if self._row is not None and self._row.can_stand_still else ""
         why = "" if self.desk.controls else self.desk.view_only_why
-        offer(self.start, why or ("" if self.form is not None else "no bench is open"), "Puts it into the queue (Ctrl+Enter).")
+        replayed = f"{self.desk.replaying} is replayed; press Back to live on the Runs page first" if self.desk.replaying else ""
+        offer(self.start, why or replayed or ("" if self.form is not None else "no bench is open"), "Puts it into the queue (Ctrl+Enter).")
         offer(self.stop, why or ("" if able in _STOPPABLE else "nothing is running that can be stopped early"), _STOP)
         offer(self.abort, why or ("" if state in (*_ON, "queued") else "nothing is running"), "Hold for one second, by mouse or with Space.")
         if self.pause is not None:

@@ -36,6 +36,11 @@ class Throughput(Lines):
         for value, text in zip(self._values.values(), told, strict=True):
             value.show_text(text)
 
+    def forget(self) -> None:
+        """Take the numbers away."""
+        for value in self._values.values():
+            value.show_text(words.UNKNOWN)
+
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the data are live, a replay or stale, and how old."""
-        self.source.set_state(word, "" if age_s is None else words.duration(age_s))
+        self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from PySide6.QtWidgets import QDockWidget, QWidget
 
-from ...control.topics import CountRates, ProcedureForm
+from ...control.topics import CountRates, ProcedureForm, Source
 from .. import words
 from ..desk import Desk
 from ..figures.areas import arrange, first_layout, scrolled
@@ -48,6 +48,7 @@ class Acquire(Page):
         self.start.add_actions(self)
         desk.hear("counts", self._keep)
         desk.ticked.connect(self._look_at_the_clock)
+        desk.replay_changed.connect(self._begin_anew)
 
     def _lay_out(self) -> None:
         self._docks: dict[str, QDockWidget] = {
@@ -82,7 +83,9 @@ class Acquire(Page):
             self.start.choose(str(wanted["procedure"]), dict(wanted["parameters"]))
 
     def redraw(self, topic: str, payload: Any) -> None:
-        """Draw what a topic says now."""
+        """Draw what a topic says now; live figures and those of a replay never stand beside each other."""
+        if topic != "queue" and self.desk.is_stray(payload):
+            return
         draw: dict[str, Callable[[Any], None]] = {
             "counts": self._draw_rates,
             "histogram": self.arrivals.show_histogram,
@@ -92,8 +95,18 @@ class Acquire(Page):
         }
         draw[topic](payload)
 
+    def _begin_anew(self) -> None:
+        """Take all figures away: a replay begins, or is over."""
+        source: Source = "replay" if self.desk.replaying else "live"
+        for figure in (self.bars, self.strip, self.arrivals, self.matrix, self.scan):
+            figure.forget(source)
+        self.throughput.forget()
+        self.history = History()
+        self._look_at_the_clock()
+
     def _keep(self, now: CountRates) -> None:
-        self.history.add(now.run, now.source, now.t_s, now.names, now.rates_hz)
+        if not self.desk.is_stray(now):
+            self.history.add(now.run, now.source, now.t_s, now.names, now.rates_hz)
 
     def _draw_rates(self, now: CountRates) -> None:
         self.bars.set_source(now.source)
@@ -108,6 +121,9 @@ class Acquire(Page):
             row.refuse()
             self.desk.notice(error)
 
+        if self.desk.replaying:
+            refused("The gates of a replay are found in its run file and cannot be moved; those of the bench can be once you are back to live.")
+            return
         self.desk.ask("gates", {name: [low, high]}, failed=refused)
 
     def stale(self, stale: bool) -> None:
@@ -120,8 +136,9 @@ class Acquire(Page):
         if not self.can_be_seen():
             return
         for topic in _LIVE:
-            age = self.desk.age_s(topic)
-            old = age is not None and age > words.STALE_S
+            age, now = self.desk.age_s(topic), self.desk.latest(topic)
+            # Figures of a file do not grow old while its replay is shown.
+            old = age is not None and age > words.STALE_S and not (now is not None and now.source == "replay")
             if old != self._old[topic]:
                 self._old[topic] = old
                 self._grey(topic, self.is_stale or old)
@@ -129,8 +146,8 @@ class Acquire(Page):
 
     def _tell_age(self) -> None:
         age, now = self.desk.age_s("counts"), self.desk.latest("counts")
-        if now is None:
-            self.throughput.show_age("unknown", None)
+        if now is None or self.desk.is_stray(now):
+            self.throughput.show_age("replay" if self.desk.replaying else "unknown", None)
         else:
             self.throughput.show_age("stale" if self.is_stale or self._old["counts"] else now.source, age)
 

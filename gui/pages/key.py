@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ...control.topics import KeyProgress, ProcedureForm, QueueState, StationState, StoreStates
+from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, StationState, StoreStates
 from ..badges import plain
 from ..desk import Desk
 from ..figures.areas import arrange, first_layout, scrolled
@@ -65,6 +65,7 @@ class Key(Page):
         self.more = [make(desk) for make in self.MORE]
         self.TOPICS = frozenset().union(type(self).TOPICS, *(one.TOPICS for one in self.more))  # type: ignore[misc]
         self._lay_out()
+        desk.replay_changed.connect(self._begin_anew)
         self.start.add_actions(self)
         self.action("Export report", self.export_report, "Ctrl+Shift+E")
 
@@ -74,7 +75,7 @@ class Key(Page):
         self.pair.setMinimumHeight(24)
         self.pair.setMinimumContentsLength(8)
         self.pair.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.pair.currentIndexChanged.connect(lambda _: self._draw_blocks(self.desk.latest("key")))
+        self.pair.currentIndexChanged.connect(lambda _: self._draw_blocks(self._latest()))
         self.export.setMinimumHeight(24)
         self.export.clicked.connect(self.export_report)
         self._docks: dict[str, QDockWidget] = {
@@ -145,7 +146,8 @@ class Key(Page):
     def redraw(self, topic: str, payload: Any) -> None:
         """Draw what a topic says now."""
         if topic == "key":
-            self._draw_key(payload)
+            if not self.desk.is_stray(payload):
+                self._draw_key(payload)
         elif topic == "stores":
             self.stores.show_stores(payload)
             self.debits.show_stores(payload)
@@ -154,6 +156,14 @@ class Key(Page):
         for one in self.more:
             if topic in one.TOPICS:
                 one.redraw(topic, payload)
+
+    def _begin_anew(self) -> None:
+        """Take the figures of the key exchange away: a replay begins, or is over."""
+        source: Source = "replay" if self.desk.replaying else "live"
+        self.stage.show_progress(KeyProgress(source, "idle", why="no key exchange in this run" if self.desk.replaying else ""))
+        self._draw_blocks(KeyProgress(source, "idle"))
+        for chart in (self.qber, self.gain, self.rate):
+            chart.blank(source)
 
     def _draw_key(self, now: KeyProgress) -> None:
         self.stage.show_progress(now)
@@ -180,14 +190,18 @@ class Key(Page):
 
     def _draw_again(self) -> None:
         self._drawn = None
-        self._draw_blocks(self.desk.latest("key"))
+        self._draw_blocks(self._latest())
+
+    def _latest(self) -> KeyProgress | None:
+        now: KeyProgress | None = self.desk.latest("key")
+        return now if now is not None and not self.desk.is_stray(now) else None
 
     def export_report(self) -> None:
         """Write what this page shows into a file that is asked for."""
 
         def text() -> str:
             station: StationState | None = self.desk.latest("station")
-            key: KeyProgress | None = self.desk.latest("key")
+            key = self._latest()
             stores: StoreStates | None = self.desk.latest("stores")
             return report(key, stores, mode=station.mode if station is not None else "")
 

@@ -143,6 +143,7 @@ class ReplayBar(QWidget):
             return
         body = {"path": self.run.path, "speed": self.speed.currentData()}
         self._asked, self.now = True, None
+        self.desk.set_replaying(self.run.run)
         self.desk.ask("replay", body, then=self._began, failed=self._refused, timeout_s=_BEGIN_S)
         self.enable()
 
@@ -167,6 +168,7 @@ class ReplayBar(QWidget):
         self.slider.setValue(0)
         self.slider.blockSignals(False)
         self.enable()
+        self.desk.set_replaying("")
         if was:
             self.ended.emit()
 

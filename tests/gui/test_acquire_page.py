@@ -375,6 +375,57 @@ def test_a_replay_is_marked_on_every_chart(page, desk):
     assert any(text.startswith("Data: replay") for text in page.texts())
 
 
+@pytest.fixture
+def replaying(page, desk):
+    """A replay of which only the count rates came yet."""
+    desk.set_replaying(payloads.RUN)
+    show(page, counts=payloads.count_rates(source="replay"))
+    yield
+    desk.set_replaying("")
+    desk.replaying = None
+
+
+def show(page, **figures):
+    for topic, payload in figures.items():
+        page.desk.inject(topic, payload)
+        page.redraw(topic, payload)
+    page.desk.ticked.emit()
+
+
+def test_nothing_live_stands_beside_a_replay(page, replaying):
+    assert page.bars.plot.titleLabel.text == "REPLAY"
+    for chart in (page.arrivals.chart, page.matrix.chart, page.scan.chart):
+        assert chart.plot.titleLabel.text == "no data in this run, REPLAY"
+        assert chart.view.accessibleDescription() == "replay, no data yet"
+    assert page.arrivals.rows == {}
+    assert page.matrix.table.model().rowCount() == 0
+
+    show(page, histogram=payloads.slot_histogram())
+
+    assert page.arrivals.rows == {}, "what the bench still says is left out"
+
+
+def test_a_replay_that_has_ended_stays_marked_until_the_bench_is_shown_again(page, desk, replaying, monkeypatch):
+    later = time.monotonic() + 60.0
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    desk.ticked.emit()
+
+    assert page.bars.plot.titleLabel.text == "REPLAY"
+    assert "Data: replay" in page.texts()
+    assert not page.start.start.isEnabled()
+    assert "Back to live" in page.start.start.toolTip()
+
+    desk.set_replaying("")
+
+    assert page.bars.plot.titleLabel.text == "no data yet"
+    assert "Data: unknown" in page.texts()
+    assert page.start.start.isEnabled()
+    show(page, counts=payloads.count_rates(source="replay"))
+    assert page.bars.plot.titleLabel.text == "no data yet", "a late answer of the replay is left out"
+    show(page, counts=payloads.count_rates())
+    assert any(text.startswith("Data: live") for text in page.texts())
+
+
 # How it looks
 
 

@@ -246,6 +246,7 @@ def test_a_run_is_played_paused_sought_and_left(page, desk, qtbot):
     choose(qtbot, page, "run-1")
     press(qtbot, page, "Play the run")
     assert desk.answers.of("replay") == [{"path": "/data/lab/runs/run-1.h5", "speed": 1.0}]
+    assert desk.replaying == page.replay.run.run
     page.redraw("replay", playing())
     assert "Replay: running, 1x" in page.texts()
     assert "Time in the replay: 3.0 s of 12 s" in page.texts()
