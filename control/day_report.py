@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from ..core.errors import HeliographError, ParameterError
 from ..core.ledger import records
 from ..postprocess.keystore.ledger import read_ledgers
+from .journal import FOLDER, events_of, files
 from .run_catalogue import local_day, summaries
 from .topics import Event, RunSummary
 
@@ -50,28 +51,25 @@ def report(runs: Path, store: Path, day: str = "") -> str:
     """
     today = checked_day(day)
     parts = [f"# {today}", "", f"Written {_clock(datetime.now(UTC).timestamp(), seconds=True)}; times are local. Runs in {runs.resolve()}.", ""]
-    found = summaries(runs, day=today) if runs.is_dir() else []
     notes = [event for event in journal(runs) if local_day(event.t) == today]
     for head, lines in (
-        ("Runs", _runs(found)),
-        ("Key made", _made(one for one in made(store) if local_day(one.t) == today)),
-        ("Key spent", _spent(one for one in spent(store) if local_day(one.t) == today)),
-        ("In the stores now", _stores(store)),
-        ("Alarms", _events(event for event in notes if event.severity in _ALARMS)),
-        ("Notes", _events(event for event in notes if event.severity == "note")),
+        ("Runs", lambda: _runs(summaries(runs, day=today) if runs.is_dir() else [])),
+        ("Key made", lambda: _made(one for one in made(store) if local_day(one.t) == today)),
+        ("Key spent", lambda: _spent(store, today)),
+        ("In the stores now", lambda: _stores(store)),
+        ("Alarms", lambda: _events(event for event in notes if event.severity in _ALARMS)),
+        ("Notes", lambda: _events(event for event in notes if event.severity == "note")),
     ):
-        parts += [f"## {head}", "", *(lines or ["None."]), ""]
+        parts += [f"## {head}", "", *(_section(lines) or ["None."]), ""]
     return "\n".join(parts)
 
 
-def simulated(runs: Path, store: Path, day: str = "") -> bool:
-    """Say whether the report of a day tells of simulated data: of a run of that day, or in the stores. What cannot be read counts as simulated."""
-    today = checked_day(day)
+def _section(lines: Callable[[], list[str]]) -> list[str]:
+    """Return what is told, or why it cannot be: the rest of the day is told nevertheless."""
     try:
-        books = read_ledgers(store) if store.is_dir() else []
-    except HeliographError:
-        return True
-    return any(book.provenance != "real" for book in books) or (runs.is_dir() and any(one.simulated for one in summaries(runs, day=today)))
+        return lines()
+    except (HeliographError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return [f"This cannot be told: {_cell(str(error) or type(error).__name__)}"]
 
 
 def checked_day(day: str) -> str:
@@ -87,15 +85,15 @@ def checked_day(day: str) -> str:
 # Where it comes from
 
 
-def journal(runs: Path) -> Iterator[Event]:
-    """Yield what the owner of the bench kept in its journal beside the run files; lines that cannot be read are left out."""
-    for path in sorted((runs / "journal").glob("*.jsonl")):
-        for line in path.read_text(errors="replace").splitlines():
-            try:
-                told = json.loads(line)
-                yield Event(float(told["t"]), told["severity"], str(told["source"]), str(told["text"]), str(told.get("run", "")), int(told.get("number", 0)))
-            except (KeyError, TypeError, ValueError):
-                continue
+def journal(runs: Path) -> list[Event]:
+    """Return what the owners of benches kept in their journals beside the run files, as it stands now, the oldest first.
+
+    Where several stations did, each event tells from which it is.
+    """
+    paths = files(runs / FOLDER)
+    several = len({station for _, station, _ in paths}) > 1
+    found = [replace(event, source=f"{station}: {event.source}") if several else event for _, station, path in paths for event in events_of(path)]
+    return sorted(found, key=lambda event: event.t)
 
 
 def made(store: Path) -> list[Made]:
@@ -108,16 +106,24 @@ def made(store: Path) -> list[Made]:
     return sorted(blocks.values(), key=lambda block: block.t)
 
 
-def spent(store: Path) -> list[Spent]:
-    """Return what every party handed out, the oldest first, from the records of the stores, in which nothing is changed; a store in trouble is left out."""
-    found = []
+def spent(store: Path, unread: Callable[[str], object] = lambda _why: None) -> list[Spent]:
+    """Return what every party handed out, the oldest first, from the records of the stores, in which nothing is changed.
+
+    unread: told in words of each store that cannot be read, and what the list then lacks.
+    """
+    found: list[Spent] = []
     for path in sorted(store.glob("*/*-*.sqlite")):
         try:
             handed_out = [record for record in _audit(path) if record["ev"] == "consume"]
-            found += [Spent(one["t"] * 1e-3, path.stem, path.parent.name, str(one["purpose"]), int(one["bits"])) for one in handed_out]
-        except (sqlite3.Error, KeyError, TypeError, ValueError):
-            continue
+            found += [Spent(_time(one["t"] * 1e-3), path.stem, path.parent.name, str(one["purpose"]), int(one["bits"])) for one in handed_out]
+        except (sqlite3.Error, LookupError, TypeError, ValueError, ArithmeticError, OSError) as error:
+            unread(f"{path.parent.name}'s store of {path.stem} cannot be read ({error}): what it handed out is not in this table.")
     return sorted(found, key=lambda one: one.t)
+
+
+def _time(t: float) -> float:
+    local_day(t)
+    return t
 
 
 def _audit(path: Path) -> list[dict[str, Any]]:
@@ -154,7 +160,14 @@ def _made(blocks: Iterator[Made]) -> list[str]:
     return [*_table(("time", "pair", "block", "bits", "run"), rows), *_sums(sums)]
 
 
-def _spent(debits: Iterator[Spent]) -> list[str]:
+def _spent(store: Path, today: str) -> list[str]:
+    unread: list[str] = []
+    debits = [one for one in spent(store, unread.append) if local_day(one.t) == today]
+    table = _spent_table(debits)
+    return [*unread, *(["", *(table or ["None in the others."])] if unread else table)]
+
+
+def _spent_table(debits: Sequence[Spent]) -> list[str]:
     sums: dict[tuple[str, str, str], tuple[float, int]] = {}
     for one in debits:
         place = one.pair, one.party, one.purpose

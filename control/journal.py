@@ -1,5 +1,6 @@
-"""Every event of a bench, kept by day as JSON lines: DIR/2026-11-20.jsonl, in UTC. A later line with the same number stands in place of the earlier one.
+"""Every event of a bench, kept by day as JSON lines: DIR/2026-11-20.demo-lab.jsonl, in UTC, with the name of the station, for others may use the same folder.
 
+A later line with the same number stands in place of the earlier one.
 It is a log for people: a full disk does not stop the bench, and a line that was torn by a crash is left out.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ from .topics import MOST_EVENTS, Event
 
 FOLDER = "journal"
 _DAYS_READ = 3
+_LONGEST_NAME = 60
+_END_OF_TIME_S = 2.5e11
+_END_OF_COUNTING = 1 << 53
 _KINDS = {field.name: {"t": float, "number": int, "acknowledged": bool}.get(field.name, str) for field in fields(Event)}
 
 log = logging.getLogger(__name__)
@@ -27,17 +32,25 @@ log = logging.getLogger(__name__)
 class Journal:
     """The events of one bench; for several threads.
 
-    folder: made with the first event; without one nothing is written down.  The latest ten thousand events are at hand, those of earlier days included.
+    folder: made with the first event; without one nothing is written down.  station: its name.
+    The latest ten thousand events are at hand, those of earlier days included.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, station: str = "") -> None:
+        self.folder, self._station = folder, _file_safe(station)
         self._turn = threading.Lock()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._failed = ""
-        for path in sorted(folder.glob("*.jsonl"))[-_DAYS_READ:] if folder is not None else ():
-            self._events.extend(events_of(path))
+        self._events.extend(self._earlier())
         self._last = max((event.number for event in self._events), default=0)
+
+    def _earlier(self) -> list[Event]:
+        """Return the events of the last days with any; files without a station's name are of an earlier version, and may be this one's."""
+        paths = files(self.folder) if self.folder is not None else []
+        days = sorted({day for day, _, _ in paths})[-_DAYS_READ:]
+        ours = [path for day, station, path in paths if day in days and station in ("", self._station)]
+        found = {event.number: event for path in ours for event in events_of(path)}
+        return [found[number] for number in sorted(found)]
 
     def keep(self, event: Event) -> Event:
         """Number an event, write it down and return it."""
@@ -73,7 +86,7 @@ class Journal:
     def _write(self, event: Event) -> None:
         if self.folder is None:
             return
-        path = self.folder / f"{datetime.fromtimestamp(event.t, UTC):%Y-%m-%d}.jsonl"
+        path = self.folder / ".".join(filter(None, (f"{datetime.fromtimestamp(event.t, UTC):%Y-%m-%d}", self._station, "jsonl")))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             line = json.dumps(asdict(event), sort_keys=True).encode() + b"\n"
@@ -95,6 +108,19 @@ def _ends_line(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
+def _file_safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:_LONGEST_NAME]
+
+
+def files(folder: Path) -> list[tuple[str, str, Path]]:
+    """Return the files of a journal in order, each with its day and with its station's name as that stands in the file's name."""
+    found = []
+    for path in folder.glob("*.jsonl"):
+        day, _, rest = path.name.partition(".")
+        found.append((day, rest.removesuffix("jsonl").rstrip("."), path))
+    return sorted(found)
+
+
 def events_of(path: Path) -> tuple[Event, ...]:
     """Return the events of one day in the order of their numbers, each as it was last written; lines that are no event are left out."""
     try:
@@ -110,6 +136,9 @@ def _parsed(lines: list[bytes]) -> Iterator[Event]:
     for line in lines:
         try:
             told = json.loads(line)
-            yield Event(**{name: kind(told[name]) for name, kind in _KINDS.items()})
-        except (ValueError, KeyError, TypeError, RecursionError):
+            event = Event(**{name: kind(told[name]) for name, kind in _KINDS.items()})
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
+        # No calendar has a day for any other time, and no owner counts so far.
+        if 0.0 <= event.t < _END_OF_TIME_S and 0 <= event.number < _END_OF_COUNTING:
+            yield event

@@ -61,7 +61,7 @@ class Owner:
         self.station, self.folder = station, folder
         self.instruments: Instruments
         self.runner: Runner
-        self.journal = Journal(folder / FOLDER if shared else None)
+        self.journal = Journal(folder / FOLDER if shared else None, station.info.name)
         self.topics = Topics(self.journal.keep)
         self.queue = Queue(self.topics)
         self.controllers = Controllers(station.path, shared=shared)

@@ -33,6 +33,27 @@ def test_events_are_numbered_and_found_again_by_the_next_owner(tmp_path):
     assert second.keep(said("four")).number == 4
 
 
+def test_stations_in_one_folder_keep_their_events_apart(tmp_path):
+    north, south = Journal(tmp_path, "north"), Journal(tmp_path, "south / ../2")
+    kept = north.keep(said("of the north")), south.keep(said("of the south"))
+    assert [event.number for event in kept] == [1, 1]
+    assert Journal(tmp_path, "north").since(0) == kept[:1]
+    assert Journal(tmp_path, "south / ../2").since(0) == kept[1:]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["2027-01-15.north.jsonl", "2027-01-15.south-2.jsonl"]
+
+
+def test_what_an_earlier_version_kept_is_found_and_can_be_acknowledged(tmp_path):
+    earlier = Journal(tmp_path)
+    for text in ("one", "two"):
+        earlier.keep(said(text))
+    later = Journal(tmp_path, "alpha")
+    assert later.acknowledge(1).acknowledged
+    assert later.keep(said("three")).number == 3
+    for name in ("alpha", "zeta"):
+        Journal(tmp_path, name).keep(said(name))
+    assert [(event.text, event.acknowledged) for event in Journal(tmp_path, "alpha").since(0)][:3] == [("one", True), ("two", False), ("three", False)]
+
+
 def test_each_day_has_its_file_in_utc(tmp_path):
     journal = Journal(tmp_path)
     journal.keep(said("before midnight", 1_799_971_199.0))
