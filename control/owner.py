@@ -225,8 +225,6 @@ class Owner:
         with self._down:
             self._down.wait_for(lambda: not self._going_down, _LONGEST_WAY_DOWN_S)
             generation = self.instruments.arbiter.generation
-            if self._closing.is_set():
-                raise _refused(self.station)
             if not wanted():
                 raise ArmRefused("who asked for light is gone", where=str(self.station.path), remedy="Ask again.")
         self.instruments.arm(since=generation)
@@ -251,7 +249,7 @@ class Owner:
     def _before_hazard(self) -> None:
         """Refuse hazard without a watchdog, which the first one starts, and on a bench that is being closed."""
         if self._closing.is_set():
-            raise _refused(self.station)
+            raise ArmRefused(CLOSING, where=str(self.station.path), remedy="Open it again.")
         if self._watchdog is not None and self._watchdog.alive:
             return
         if self._watchdog is not None and self._watchdog.gone:
@@ -437,10 +435,6 @@ class Owner:
             if self._watchdog is not None:
                 self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "holder", "run", "unattended")})
         self.watch.soon()
-
-
-def _refused(station: Station) -> ArmRefused:
-    return ArmRefused(CLOSING, where=str(station.path), remedy="Open it again.")
 
 
 def _is_safe(one: Any) -> bool:
