@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from heliograph.gui.window import Window
 
-from .operating import PAGES, changed, made_by_hand, page_of, tell
+from .operating import PAGES, Beat, changed, made_by_hand, page_of, tell
 
 WARM = 10
 
@@ -45,3 +48,30 @@ def test_a_page_is_drawn_again_and_again_and_loses_no_reference(window: Window, 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_drawn_two_thousand_times_and_loses_no_reference(window: Window, name: str) -> None:
     assert repainted(window, name, 2000) < 100
+
+
+def test_on_a_host_that_is_four_times_slower_it_is_drawn_less_often_and_keys_come_through(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    page: Any = page_of(window, "acquire")
+    draw = page.redraw
+
+    def slowly(topic: str, payload: Any) -> None:
+        draw(topic, payload)
+        until = time.perf_counter() + 0.011
+        while time.perf_counter() < until:
+            pass
+
+    monkeypatch.setattr(page, "redraw", slowly)
+    window.tick.start()
+    beat = Beat()
+    for number in range(40):
+        for topic, payload in changed(number).items():
+            window.desk.inject(topic, payload)
+        QTest.qWait(100)
+        if window.tick.pace.interval_ms > 100:
+            break
+    window.tick.stop()
+
+    assert window.tick.pace.interval_ms == 200
+    # A key waits for one drawing at most: 100 ms on a processor of its own, which a test does not have.
+    assert sorted(beat.late_ms)[int(0.95 * len(beat.late_ms))] < 150.0
+    assert window.strip.pace.isVisible()
