@@ -94,12 +94,16 @@ def run(
 
 
 @app.command("jobs")
-def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None:
-    """List the jobs of a project, those without an answer, and what is left of the budget."""
+def jobs(project: ProjectOption = HOME, tell: TellOption = None, json_output: JsonOption = False) -> None:
+    """List the jobs of a project, those without an answer, and what is left of the budget. Nobody is asked: positions are those that were last told."""
     with command(json_output) as out:
         from ..protocols.qpu import budget
 
         home = opened(project)
+        if tell is not None:
+            from ..control.telling import tell_jobs
+
+            tell_jobs(tell, home, out.warn)
         found = list(home.ledger.jobs().values())
         rows = [
             {
@@ -109,6 +113,7 @@ def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None
                 "works": job.intent["works"],
                 "shots": job.intent["shots"],
                 "t_ns": job.intent["t_ns"],
+                "position": job.position,
                 "provider_ids": list(job.provider_ids.values()),
                 "reason": job.reason or job.error,
                 "by_hand": bool(job.imported),
@@ -117,8 +122,8 @@ def jobs(project: ProjectOption = HOME, json_output: JsonOption = False) -> None
         ]
         out.table(
             "Jobs",
-            ["job", "back-end", "state", "works", "shots"],
-            [(row["job"], row["backend"], f"{row['state']}{', by hand' * row['by_hand']}", row["works"], row["shots"]) for row in rows],
+            ["job", "back-end", "state", "queue", "works", "shots"],
+            [(row["job"], row["backend"], f"{row['state']}{', by hand' * row['by_hand']}", _place(row["position"]), row["works"], row["shots"]) for row in rows],
         )
         lost = [job.uuid for job in found if job.unanswered]
         for uuid in lost:
@@ -276,10 +281,16 @@ def _telling(out: Output, station: Path | None, project: Path) -> Iterator[None]
 
 
 def _waited(out: Output, job: ProviderJob, timeout: float | None) -> list[Samples]:
-    with out.progress(f"Waiting for {job.uuid[:8]}", total=1) as bar:
+    waiting = f"Waiting for {job.uuid[:8]}"
+    with out.progress(waiting, total=1) as bar:
+        job.seen = lambda one: bar.say(waiting if one.position is None else f"{waiting}, position {one.position} in the queue")
         samples = job.result(timeout)
         bar.step()
     return samples
+
+
+def _place(position: int | None) -> str:
+    return "-" if position is None else str(position)
 
 
 def _pair(text: str) -> tuple[str, float]:

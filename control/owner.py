@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .figures import LiveFigures
     from .follow_up import StoreReader
     from .interlock_rows import Guards
+    from .job_reader import JobReader
     from .jobs import Entry
     from .session import Session
     from .station_watch import StationWatch
@@ -68,6 +69,7 @@ class Owner:
         self.workers: Workers
         self.live: LiveFigures
         self.stores: StoreReader
+        self.jobs: JobReader
         self.watch: StationWatch
         self.tether = -1
         self._watchdog: DeadMan | None = None
@@ -112,10 +114,12 @@ class Owner:
     def _open_queue(self) -> None:
         from .figures import LiveFigures
         from .follow_up import FollowUp, StoreReader
+        from .job_reader import JobReader
         from .tasks import Workers
 
         self.live = LiveFigures(self.topics)
         self.stores = StoreReader(self.store, self.topics)
+        self.jobs = JobReader(self.topics, self.station.path)
         self.workers = Workers(self.queue, self.topics, self.station.path, self.store, self.stores.read)
         after = FollowUp(self.calibrations, self.workers)
         self.runner.concluded, self.runner.following = after.concluded, after.following

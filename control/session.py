@@ -246,6 +246,7 @@ class Session:
 
     def _reread(self) -> None:
         self._owner.stores.read_soon()
+        self._owner.jobs.read_soon()
         self._owner.watch.soon()
 
     def _subscribe(self, body: Mapping[str, Any]) -> tuple[str, ...]:

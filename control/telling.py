@@ -247,7 +247,7 @@ def qpu_jobs(project: Project) -> QpuJobs:
 
     found = list(project.ledger.jobs().values())
     states = tuple(_job_state(job) for job in sorted(found, key=lambda job: int(job.intent["t_ns"])))
-    return QpuJobs(str(project.folder), states, budget.spent(found).usd, project.settings.budget.max_usd)
+    return QpuJobs(str(project.folder.resolve()), states, budget.spent(found).usd, project.settings.budget.max_usd)
 
 
 @contextmanager
@@ -262,6 +262,12 @@ def telling_jobs(station: Path, project: Path, warn: Callable[[str], None]) -> I
         finally:
             over.set()
             watcher.join()
+
+
+def tell_jobs(station: Path, project: Project, warn: Callable[[str], None]) -> None:
+    """Tell of the jobs of a project, once. Raises what makes its ledger unreadable."""
+    with telling(station, warn) as teller:
+        teller.tell("qpu", qpu_jobs(project), soon=False)
 
 
 def _watch_jobs(teller: Teller, project: Path, over: threading.Event, warn: Callable[[str], None]) -> None:

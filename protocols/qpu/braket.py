@@ -52,6 +52,7 @@ class BraketBackend(ProviderBackend):
         self._device = device
         self._arn = arn
         self._local: dict[str, Any] = {}
+        self._positions: dict[str, int | None] = {}
         super().__init__(name, limits, **common)
         if self.cloud:
             device.aws_session.braket_client.meta.events.register(_CREATE_EVENT, _with_token, unique_id=JOB_TAG)
@@ -128,7 +129,12 @@ class BraketBackend(ProviderBackend):
         if not self.cloud:
             return (JobStatus.DONE, "") if provider_id in self._local else (JobStatus.FAILED, "its samples ended with the process that made them")
         told = self._task(provider_id).metadata()
+        self._positions[provider_id] = _position(told.get("queueInfo"))
         return _STATES[told["status"]], str(told.get("failureReason", "no reason was told")) if told["status"] == "FAILED" else ""
+
+    def position(self, provider_id: str) -> int | None:
+        """Return the position that came with the state, which is asked for anyhow; of ">2000" the least that it can be."""
+        return self._positions.get(provider_id)
 
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return the samples of a task."""
@@ -221,6 +227,12 @@ class BraketBackend(ProviderBackend):
             plain.data = [one for one in plain.data if one.operation.name != "measure"]
         convert = vendor("qiskit_braket_provider", "qiskit-braket-provider").to_braket
         return convert(plain)
+
+
+def _position(told: Any) -> int | None:
+    """Return the position of a task's queue information: "5", ">2000", or "None" where it does not wait."""
+    found = re.fullmatch(r"(>?)(\d{1,9})", str(told.get("position"))) if isinstance(told, dict) else None
+    return None if found is None else int(found[2]) + len(found[1])
 
 
 def _with_token(params: dict[str, Any], **_: Any) -> dict[str, Any] | None:

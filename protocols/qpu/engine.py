@@ -104,6 +104,10 @@ class ProviderBackend(ABC):
         """Return the provider's names of the parts that carry our uuid."""
         return {}
 
+    def position(self, provider_id: str) -> int | None:
+        """Return the place of a part that waits in the provider's queue, None where that is not told. It costs nothing, and is asked after `state`."""
+        return None
+
     def usage(self, provider_id: str) -> float | None:
         """Return the seconds that a part took on the device, None where they are not told."""
         return None

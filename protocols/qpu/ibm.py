@@ -138,6 +138,11 @@ class IBMRuntimeBackend(ProviderBackend):
             raise QpuError(f"the provider tells an unknown state {told!r}", where=provider_id, remedy="Report this.")
         return state, str(job.error_message() or "no reason was told") if state is JobStatus.FAILED else ""
 
+    def position(self, provider_id: str) -> int | None:
+        """Return the position that the service tells among what it measures of a job; not every plan is told one."""
+        told = self._job(provider_id).metrics().get("position_in_queue") if self.cloud else None
+        return told if type(told) is int and told >= 0 else None
+
     def fetch(self, provider_id: str, file: JobFile, part: Part) -> list[Bits]:
         """Return the samples; the service sends them anew on each call."""
         job = self._job(provider_id) if self.cloud else self._jobs.pop(provider_id)

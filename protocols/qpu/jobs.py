@@ -28,7 +28,10 @@ NEVER_SENT = "a part was never sent"
 
 
 class ProviderJob:
-    """A job of one back-end. Made by `submit` and `resume`."""
+    """A job of one back-end. Made by `submit` and `resume`.
+
+    position: in the provider's queue, by the last answer; None where it does not wait or nothing was told.  seen: called after each answer of the provider.
+    """
 
     def __init__(self, backend: ProviderBackend, uuid: str, file: JobFile, ids: dict[int, str], history: JobHistory | None = None) -> None:
         self.uuid = uuid
@@ -42,6 +45,10 @@ class ProviderJob:
         self._recorded = bool(history and history.recorded)
         self._last = history.status if history else None
         self._reason = history.reason if history else ""
+        self.position: int | None = None
+        self.seen: Callable[[ProviderJob], None] = lambda _job: None
+        self._noted = history.position if history else None
+        self._tells_position = True
 
     @property
     def provider_ids(self) -> tuple[str, ...]:
@@ -61,8 +68,27 @@ class ProviderJob:
         if state is not self._last:
             parts = {str(part): str(one) for part, (one, _) in self._states.items()}
             self._backend.note("state", uuid=self.uuid, state=str(state), reason=reason, parts=parts)
+            self._noted = None
         self._last, self._reason = state, reason
+        self._look_in_queue()
+        self.seen(self)
         return state
+
+    def _look_in_queue(self) -> None:
+        """Ask for the position of the first part that waits, once, and never after it was refused; nothing else depends on the answer."""
+        waiting = [self._ids[part] for part, (state, _) in sorted(self._states.items()) if state is JobStatus.QUEUED and part in self._ids]
+        if self._last is not JobStatus.QUEUED or not waiting or not self._tells_position:
+            self.position = None
+            return
+        try:
+            with vendor_errors(self._backend.name, uuid=self.uuid, secrets=self._backend.secrets()):
+                self.position = self._backend.position(waiting[0])
+        except QpuError:
+            self.position, self._tells_position = None, False
+        if self.position is not None and self.position != self._noted:
+            with suppress(StorageError):
+                self._backend.note("position", uuid=self.uuid, position=self.position)
+                self._noted = self.position
 
     def result(self, timeout: float | None = None) -> list[Samples]:
         """Wait for the samples of every work, at most `timeout` seconds; they are recorded before they are returned, and later calls read the record.

@@ -28,7 +28,7 @@ class JobHistory:
     """What the ledger says about one job.
 
     provider_ids, part_states: by part.  error: class name of what ended the submission, or `unresolved`.  lost: the operator gave up what has no answer.
-    imported: SHA-256 by work of what somebody else measured and was taken in by hand.
+    position: in the provider's queue, when it was last asked.  imported: SHA-256 by work of what somebody else measured and was taken in by hand.
     """
 
     uuid: str
@@ -37,6 +37,7 @@ class JobHistory:
     part_states: dict[int, JobStatus] = field(default_factory=dict)
     status: JobStatus | None = None
     reason: str = ""
+    position: int | None = None
     error: str = ""
     refused: bool = False
     lost: bool = False
@@ -161,8 +162,12 @@ def _apply(job: JobHistory, event: str, row: dict[str, Any]) -> None:
         job.provider_ids |= {int(part): name for part, name in row["provider_ids"].items()}
     elif event == "state" and not (job.status and job.status.final):
         job.status, job.reason = JobStatus(row["state"]), row.get("reason", "")
+        job.position = None
         job.part_states |= {int(part): JobStatus(state) for part, state in row.get("parts", {}).items()}
+    elif event == "position":
+        job.position = row["position"] if job.status in {None, JobStatus.QUEUED} else None
     elif event == "result":
+        job.position = None
         job.sha256 |= {int(work): digest for work, digest in row["sha256"].items()}
         job.recorded = job.recorded or bool(row["whole"])
         job.usage = row.get("usage", job.usage)

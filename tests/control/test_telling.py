@@ -15,8 +15,10 @@ import pytest
 from heliograph.acquisition.runs import Run
 from heliograph.cli import main
 from heliograph.control.figures import with_earlier
+from heliograph.control.job_reader import JobReader
 from heliograph.control.link import Message, address
 from heliograph.control.node import PairKey, network
+from heliograph.control.publishing import Topics
 from heliograph.control.server import Server
 from heliograph.control.telling import KeyTelling, LearningTelling, Teller, qpu_jobs, telling, telling_jobs
 from heliograph.control.topics import BlockFigures, KeyProgress, LearningProgress, QpuJobs
@@ -27,6 +29,7 @@ from heliograph.protocols.qpu.projects import Project
 from heliograph.protocols.qunetqfl.result import RoundNews, RoundRecord
 
 from .live_runs import recorded
+from .owned import wait_for
 
 
 class Owner:
@@ -245,6 +248,31 @@ def test_jobs_are_told_when_the_ledger_changes(tmp_path, station, owner):
     assert jobs == qpu_jobs(Project(folder))
     (job,) = jobs.jobs
     assert (job.backend, job.shots, job.state, job.cost, jobs.cap) == ("local", 100, "unanswered", 1.5, None)
+
+
+def test_jobs_are_read_again_in_a_process_of_its_own_and_a_failure_is_an_event(tmp_path, station, owner):
+    topics = Topics()
+    box, folder = topics.subscribe(["event"]), tmp_path / "qpu"
+    reader = JobReader(topics, station)
+    reader.read_soon()
+    home = Project(folder)
+    home.ledger.append("intent", uuid="1" * 32, backend="ibm:one", shots=100, works=1, parts=1, cloud=True, cost=_cost(1.5), hash=[])
+    home.ledger.append("submitted", uuid="1" * 32, provider_ids={"0": "job"})
+    home.ledger.append("position", uuid="1" * 32, position=12)
+    topics.publish("qpu", QpuJobs(str(folder), (), 0.0, None))
+
+    reader.read_soon()
+    wait_for(lambda: owner.bodies("qpu") != [] and not reader._reading.locked())
+    (told,) = owner.bodies("qpu")
+    assert [(job.job, job.state, job.position) for job in told.jobs] == [("1" * 32, "QUEUED", 12)]
+    assert box.take() == []
+
+    topics.publish("qpu", QpuJobs(str(tmp_path / "--gone"), (), 0.0, None))
+    reader.read_soon()
+    wait_for(lambda: not reader._reading.locked())
+    (event,) = [message.body for message in box.take()]
+    assert (event.source, event.severity) == ("qpu", "warning")
+    assert "no such project folder" in event.text
 
 
 def _cost(usd: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Tasks are files named by their client token, so they outlive the process that sent them, and a request that comes twice makes one task, as the service promises.
 `script.json` in the folder says what goes wrong: for each operation a list whose first entry is taken by the next request: null (nothing), [code, status] of an
 error to answer with, "lost" to do it and never answer, "kill" and "kill after" to kill the process before and after it is done.
+`queue` has positions of a task that waits.
 """
 
 from __future__ import annotations
@@ -93,7 +94,10 @@ class Cloud:
         return {"quantumTaskArn": TASK + token}
 
     def _GetQuantumTask(self, _: dict[str, Any], place: str) -> dict[str, Any]:  # noqa: N802
-        return self._told(json.loads((self.folder / f"task-{place}.json").read_text()))
+        told = self._told(json.loads((self.folder / f"task-{place}.json").read_text()))
+        position = self.step("queue")
+        waits = {"status": "QUEUED", "queueInfo": {"queue": "QUANTUM_TASKS_QUEUE", "queuePriority": "Normal", "position": position}}
+        return told if position is None else {**told, **waits}
 
     def _SearchQuantumTasks(self, asked: dict[str, Any], _: str) -> dict[str, Any]:  # noqa: N802
         """One task a page."""

@@ -127,8 +127,14 @@ class Client:
         self.folder.joinpath(f"{job_id}.json").write_text(json.dumps({**self._job(job_id), "states": ["Cancelled"]}))
 
     def job_metadata(self, job_id: str) -> dict[str, Any]:
-        """Tell the seconds on the device."""
-        return {"usage": {"status": "complete", "qpu_charge_time_seconds": 7}, "timestamps": {}}
+        """Tell the seconds on the device, and of a job that waits the next of the script's `positions`."""
+        self._asked("job_metadata")
+        position = self._next("positions")
+        return {
+            **({} if position is None else {"position_in_queue": position}),
+            "usage": {"status": "complete", "qpu_charge_time_seconds": 7},
+            "timestamps": {},
+        }
 
     def jobs_get(self, *, job_tags: list[str] | None = None, **_: Any) -> dict[str, Any]:
         """List jobs by tag."""

@@ -817,6 +817,18 @@ def test_an_answer_that_was_lost_is_asked_for_again_by_the_client_under_one_toke
     assert job.result()[0].bits.tolist() == [[0, 0], [1, 1]] * 2
 
 
+def test_the_position_comes_with_the_state(disk, home, patience):
+    job = open_backend(f"braket:{ARN}", home, client=disk.session, patience=patience).submit([Work(bell())], 4)
+    disk.script(queue=["5", ">2000", "None", "soon"])
+    seen = []
+    job.seen = lambda one: seen.append(one.position)
+
+    assert [job.status() for _ in range(5)] == [JobStatus.QUEUED] * 4 + [JobStatus.DONE]
+
+    assert seen == [5, 2001, None, None, None]
+    assert events(home) == ["intent", "submitted", "state", "position", "position", "state"]
+
+
 @pytest.mark.parametrize(
     ("step", "kind", "tasks"),
     [(["ThrottlingException", 429], QpuRateLimited, 0), (["InternalServiceException", 500], QpuUnavailable, 0), ("lost", None, 1)],

@@ -374,6 +374,37 @@ def test_a_failure_without_a_reason_says_so(backend, service, monkeypatch):
         backend.submit([Work(bell())], 20).result()
 
 
+def test_the_position_in_the_queue_is_told_and_kept_when_it_changes(backend, service, home):
+    service.client.script(states=["Queued"] * 3 + ["Running"], positions=[7, 7, 3])
+    job = backend.submit([Work(bell())], 10)
+    seen = []
+    job.seen = lambda one: seen.append((one.position, Project(home).ledger.job(one.uuid).position))
+
+    for _ in range(4):
+        job.status()
+
+    assert seen == [(7, 7), (7, 7), (3, 3), (None, None)]
+    assert events(home) == ["intent", "submitted", "state", "position", "position", "state"]
+
+
+@pytest.mark.parametrize("step", [["RequestsApiError", 500], ["ConnectionError"]])
+def test_a_position_that_cannot_be_had_is_asked_for_once_and_harms_nobody(backend, service, home, step, clock):
+    service.client.script(states=["Queued"] * 3, job_metadata=[step], positions=[5, 5, 5])
+    job = backend.submit([Work(bell())], 10)
+
+    assert [job.status() for _ in range(3)] == [JobStatus.QUEUED] * 3
+    assert (job.position, clock.slept, service.client._next("positions")) == (None, [], 5)
+    assert events(home) == ["intent", "submitted", "state"]
+
+
+@pytest.mark.parametrize("told", ["5", -1, True, 2.5])
+def test_a_position_that_is_no_number_is_none(backend, service, told):
+    service.client.script(states=["Queued"], positions=[told])
+    job = backend.submit([Work(bell())], 10)
+    job.status()
+    assert job.position is None
+
+
 def test_waiting_polls_ever_more_slowly(backend, service, clock):
     service.client.script(states=["Queued"] * 5 + ["Completed"])
 
@@ -645,6 +676,38 @@ def test_nothing_is_sent_until_the_budget_says_so(tmp_path, service):
     assert job.state == "refused"
     with pytest.raises(QpuConfigError, match="refused"):
         backend.resume(job.uuid)
+
+
+def test_a_job_that_waits_keeps_its_seconds(home, service, patience):
+    (home / "qpu.toml").write_text(BUDGET.replace("300", "100"))
+    backend = open_backend("ibm:ibm_disk", home, client=service, patience=patience)
+
+    first = backend.submit([Work(bell())], 10)
+    with pytest.raises(QpuBudgetExceeded, match="qpu_seconds: 60 asked, 40 left"):
+        backend.submit([Work(bell())], 10)
+    assert service.client.submissions == 1
+    first.result()
+    backend.submit([Work(bell())], 10)
+
+    assert service.client.submissions == 2
+
+
+@pytest.mark.parametrize(("wanted", "cap"), [(1, 1), (25, 25), (50_000, 10_800)])
+def test_the_seconds_that_the_sdk_is_told_are_those_that_were_reserved(home, service, patience, wanted, cap):
+    (home / "qpu.toml").write_text(f"seconds_per_job = {wanted}\n{BUDGET.replace('300', '20000')}")
+
+    open_backend("ibm:ibm_disk", home, client=service, patience=patience).submit([Work(bell())], 10)
+
+    (sent,) = [json.loads(path.read_text()) for path in service.client.folder.glob("job-*.json")]
+    assert sent["seconds"] == cap == last(home, "intent")["cost"]["qpu_seconds"]
+
+
+def test_no_limit_of_seconds_is_refused_before_anything_is_sent(home, service, patience):
+    (home / "qpu.toml").write_text(f"seconds_per_job = 0\n{BUDGET}")
+
+    with pytest.raises(QpuConfigError, match="no limit"):
+        open_backend("ibm:ibm_disk", home, client=service, patience=patience)
+    assert service.client.submissions == 0
 
 
 def test_seconds_that_were_not_used_come_back(backend, service):
