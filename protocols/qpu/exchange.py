@@ -79,8 +79,11 @@ class OutsideBackend(ProviderBackend):
         return all(ordered for _, ordered in self._imported(provider_id, self._home.read_job(provider_id.removeprefix("outside-"))))
 
     def _imported(self, provider_id: str, file: JobFile) -> list[tuple[Bits, bool]]:
-        uuid = provider_id.removeprefix("outside-")
-        return [bits_of(json.loads(_inbox(self._home, uuid, work).read_text()), file, work, uuid) for work in range(len(file.works))]
+        history = self._home.ledger.job(provider_id.removeprefix("outside-"))
+        if waiting := _waiting(self._home, history, file):
+            where, remedy = f"job {history.uuid}, work {waiting[0]}", "Import the result again that was taken in first."
+            raise QpuConfigError("what was imported is not what the ledger knows", where=where, remedy=remedy)
+        return [bits_of(json.loads(_inbox(self._home, history.uuid, work).read_text()), file, work, history.uuid) for work in range(len(file.works))]
 
 
 def export_job(project: Project, uuid: str, folder: Path, language: Language) -> list[Path]:
@@ -192,8 +195,11 @@ def _awaited(project: Project, history: JobHistory) -> JobFile:
 def _taken(project: Project, history: JobHistory, file: JobFile, results: Mapping[int, Mapping[str, Any]], **origin: Any) -> Imported:
     """Keep results that fit; when no work is missing any more, the job is done."""
     digests = {work: _digest(one, file, work, history.uuid) for work, one in results.items()}
+    for work, digest in digests.items():
+        if history.imported.get(work, digest) != digest:
+            raise QpuConfigError("another result was taken in before", where=f"job {history.uuid}, work {work}", remedy="Submit another job for it.")
     # The ledger comes first: a result that is cut off behind it still waits, and can be imported again.
-    if new := {str(work): digest for work, digest in digests.items() if history.imported.get(work) != digest}:
+    if new := {str(work): digest for work, digest in digests.items() if work not in history.imported}:
         project.ledger.append("imported", uuid=history.uuid, sha256=new, **origin)
     for work, one in results.items():
         inbox = _inbox(project, history.uuid, work)
@@ -226,13 +232,21 @@ def _digest(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> str:
 
 def _take_result(project: Project, raw: Mapping[str, Any], path: Path, job: str | None) -> Imported:
     try:
-        named, results = str(raw["job"]), {int(one["work"]): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
+        named, results = str(raw["job"]), {_work_of(one): {**one, "bit_order": raw["bit_order"]} for one in raw["results"]}
+        if len(results) != len(raw["results"]):
+            raise ValueError("a work comes twice")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise QpuConfigError(f"a field is missing or wrong ({error})", where=str(path), remedy="Fill in the file that was exported.") from error
     history = project.ledger.job(named)
     if job is not None and project.ledger.job(job).uuid != history.uuid:
         raise QpuConfigError("the result is of another job", where=f"{path}, job {history.uuid}", remedy="Leave --job out.")
     return _taken(project, history, _awaited(project, history), results)
+
+
+def _work_of(raw: Mapping[str, Any]) -> int:
+    if type(raw["work"]) is not int:
+        raise TypeError(f"work {raw['work']!r}")
+    return int(raw["work"])
 
 
 def bits_of(raw: Mapping[str, Any], file: JobFile, work: int, uuid: str) -> tuple[Bits, bool]:

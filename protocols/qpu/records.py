@@ -8,7 +8,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -163,5 +163,8 @@ def _unpacked(raw: Mapping[str, Any], shots: int, clbits: int) -> NDArray[np.uin
 
 
 def for_others(record: Record) -> str:
-    """Return the text of a record with AWS account numbers masked."""
-    return masked(record.text())
+    """Return the text of a record with AWS account numbers masked.
+
+    Only names that a provider gave can hold one: digests, parameters and samples are left as they are, whatever digits stand in them.
+    """
+    return replace(record, backend=masked(record.backend), provider_ids=tuple(map(masked, record.provider_ids))).text()

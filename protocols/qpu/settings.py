@@ -10,6 +10,7 @@ from typing import Any
 from ...core.errors import QpuConfigError
 
 FILE = "qpu.toml"
+_ABOVE_0 = ("seconds_per_job", "minutes_per_task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Settings:
 
     backend: used where none is named.  seed: of simulations, None draws a new one.  seed_transpiler, optimization_level: of the compilation for IBM devices
     and fakes.  s3_bucket, s3_prefix: where Braket puts results.  fee_per_task_usd: Braket's fee a task, which devices do not tell.  minutes_per_task: at most,
-    for Braket devices paid by the minute.  seconds_per_job: what one IBM job may take on the device; it is reserved and enforced by the service.
+    for Braket devices paid by the minute.  seconds_per_job: what one IBM job may take on the device; it is reserved and enforced by the service. Of
+    neither 0 is allowed (QpuConfigError): vendors take it for no limit.
     """
 
     backend: str = "local"
@@ -45,6 +47,10 @@ class Settings:
     minutes_per_task: float | None = None
     seconds_per_job: int = 60
     budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        for name in _ABOVE_0:
+            _limited(name, getattr(self, name), "settings")
 
 
 def load_settings(folder: Path) -> Settings:
@@ -62,6 +68,11 @@ def load_settings(folder: Path) -> Settings:
     return Settings(**_checked(Settings, raw, str(path)), budget=Budget(**_checked(Budget, budget, f"{path}, budget")))
 
 
+def _limited(name: str, value: object, where: str) -> None:
+    if name in _ABOVE_0 and isinstance(value, int | float) and not value > 0:
+        raise QpuConfigError(f"{name} is {value!r}, which a vendor takes for no limit", where=where, remedy="Give a number above 0.")
+
+
 def _checked(kind: type[Settings | Budget], raw: dict[str, Any], where: str) -> dict[str, Any]:
     known = {one.name: str(one.type) for one in fields(kind) if one.name != "budget"}
     if unknown := raw.keys() - known.keys():
@@ -72,4 +83,5 @@ def _checked(kind: type[Settings | Budget], raw: dict[str, Any], where: str) -> 
             raise QpuConfigError(f"{name} is {value!r}", where=where, remedy=f"Give it as {known[name]}.")
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
             raise QpuConfigError(f"{name} is {value!r}", where=where, remedy="Give a number from 0 up.")
+        _limited(name, value, where)
     return raw

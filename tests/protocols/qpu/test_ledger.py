@@ -102,6 +102,17 @@ def test_local_jobs_cost_nothing_and_told_seconds_replace_reserved_ones():
     assert guard.spent([local, timed]) == Spent(1, 100, 0.0, 7.0)
 
 
+def test_seconds_stay_reserved_until_the_provider_tells_what_was_used():
+    waiting = history(usage=None)
+    waiting.intent = {**waiting.intent, "cost": {**COST, "usd": None, "qpu_seconds": 60.0}}
+    used = guard.spent([waiting])
+
+    assert used == Spent(1, 100, 0.0, 60.0)
+    assert guard.left(Budget(5, 1000, max_qpu_seconds=100), used)["qpu_seconds"] == 40
+    with pytest.raises(QpuBudgetExceeded, match="qpu_seconds: 60 asked, 40 left"):
+        guard.check(Budget(5, 1000, max_qpu_seconds=100), used, Cost(1, 1, usd=None, qpu_seconds=60.0), "here")
+
+
 @pytest.mark.parametrize(
     ("budget", "cost", "says"),
     [

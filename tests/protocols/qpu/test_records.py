@@ -21,7 +21,7 @@ from heliograph.protocols.qpu.circuits import circuit_hash
 from heliograph.protocols.qpu.exchange import Imported, export_job, import_result
 from heliograph.protocols.qpu.notice import NOTICE
 from heliograph.protocols.qpu.qasm import load_qasm
-from heliograph.protocols.qpu.records import Record, parse_record, read_record, versions, write_record
+from heliograph.protocols.qpu.records import Record, for_others, parse_record, read_record, versions, write_record
 from heliograph.protocols.qpu.settings import load_settings
 
 
@@ -49,6 +49,49 @@ def test_a_record_comes_back_bit_by_bit(shots, clbits, seed):
     assert (back.bits == made.bits).all()
     assert back.sha256 == made.sha256
     assert back.text() == made.text()
+
+
+ARN = "arn:aws:braket:us-east-1:123456789012:quantum-task/1"
+DIGITS = st.one_of(st.text("0123456789abcdef", max_size=64), st.just("a123456789012b"), st.just("123456789012"))
+
+
+@given(
+    digest=DIGITS,
+    value=st.floats(allow_nan=False, allow_infinity=False) | st.just(0.123456789012),
+    text=DIGITS,
+    seed=st.integers(0, 2**31) | st.just(123456789012),
+)
+def test_a_record_for_others_hides_account_numbers_and_nothing_else(digest, value, text, seed):
+    """Digests, parameters and circuits may hold twelve digits, too, and must come out as they went in."""
+    bits = np.random.default_rng(seed).integers(0, 2, (3, 3), dtype=np.uint8)
+    made = record(bits, hash=digest, params={"a": value}, qasm3=f"// {text}", seed=seed, calibration=digest, provider_ids=(ARN,), backend=f"braket:{ARN}")
+
+    given_away = for_others(made)
+    back = parse_record(json.loads(given_away))
+
+    assert ARN not in given_away
+    assert back.provider_ids == ("arn:aws:braket:us-east-1:************:quantum-task/1",)
+    assert (back.bits == made.bits).all()
+    for name in ("created", "qasm3", "hash", "params", "shots", "seed", "cregs", "ordered", "versions", "sha256", "calibration", "simulated"):
+        assert getattr(back, name) == getattr(made, name)
+
+
+@pytest.mark.parametrize("first", [160, 220])
+def test_every_record_that_is_exported_replays(tmp_path, first):
+    """The hashes of circuits 171, 221 and 233 hold twelve digits between letters."""
+    circuits = []
+    for number in range(first, first + 20):
+        circuit = QuantumCircuit(1, 1)
+        circuit.rx(number / 10, 0)
+        circuit.measure(0, 0)
+        circuits.append(Work(circuit))
+    job = open_backend("local", tmp_path / "mine").submit(circuits, 20, seed=1)
+    for work, samples in enumerate(job.result()):
+        path = tmp_path / f"{job.uuid}-{work}.json"
+        path.write_text(for_others(read_record(Project(tmp_path / "mine").record_path(job.uuid, work))))
+        import_result(Project(tmp_path / "theirs"), path)
+        (again,) = open_backend(f"recorded:{tmp_path / 'theirs'}").run([circuits[work]], 20)
+        assert (again.bits == samples.bits).all()
 
 
 def _flip(raw):
@@ -214,6 +257,9 @@ def test_settings_have_safe_defaults(tmp_path):
         "[budget]\nnope = 1",
         "budget = 3",
         "seed = -1",
+        "seconds_per_job = 0",
+        "minutes_per_task = 0",
+        "minutes_per_task = 0.0",
         'seed = "x"',
         "backend = 3",
         "[budget]\nmax_usd = inf",
@@ -227,6 +273,13 @@ def test_settings_that_are_wrong_are_named(tmp_path, text):
 
     with pytest.raises(QpuConfigError, match=r"qpu\.toml"):
         Project(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["seconds_per_job", "minutes_per_task"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_that_is_none_is_refused_from_python_too(name, value):
+    with pytest.raises(QpuConfigError, match=f"{name} is {value}"):
+        Settings(**{name: value})
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
@@ -352,6 +405,10 @@ def test_half_a_result_leaves_the_job_waiting(tmp_path, job):
         ({"job": "f" * 32}, "no such job"),
         ({"format": "other"}, "unknown"),
         ({"results": [{"work": float("inf"), "bitstrings": []}]}, "wrong"),
+        ({"results": [{"work": 0.9, "bitstrings": ["01"] * 4}]}, "work 0.9"),
+        ({"results": [{"work": True, "bitstrings": ["01"] * 4}]}, "work True"),
+        ({"results": [{"work": "0", "bitstrings": ["01"] * 4}]}, "work '0'"),
+        ({"results": [{"work": 0, "bitstrings": ["01"] * 4}, {"work": 0, "bitstrings": ["10"] * 4}]}, "comes twice"),
         ({"results": [{"work": 0, "bitstrings": 5}]}, "4 strings of 2"),
         ({"results": [{"work": 0, "bitstrings": None}]}, "4 strings of 2"),
         ({"results": [{"work": 0, "bitstrings": [5] * 4}]}, "4 strings of 2"),
@@ -469,6 +526,44 @@ def test_a_result_in_the_inbox_that_the_ledger_does_not_know_is_none(tmp_path, j
     import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, 0), job.uuid)
     import_result(Project(tmp_path), measured_elsewhere(tmp_path, job, 1), job.uuid)
     assert job.status() is JobStatus.DONE
+
+
+def test_a_second_result_of_a_work_does_not_take_the_place_of_the_first(tmp_path, job):
+    first, other = ({"work": 0, "bitstrings": bits} for bits in (["01", "01", "10", "00"], ["11"] * 4))
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[first]))
+
+    with pytest.raises(QpuConfigError, match="another result was taken in before"):
+        import_result(Project(tmp_path), filled(tmp_path, job, results=[other, {"work": 1, "bitstrings": ["11"] * 4}]))
+    assert len(rows(tmp_path, "imported")) == 1
+    assert job.status() is JobStatus.QUEUED
+
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[first, {"work": 1, "bitstrings": ["11"] * 4}]))
+    assert job.result()[0].bits.tolist() == [[0, 1], [0, 1], [1, 0], [0, 0]]
+
+
+def altered(tmp_path, job):
+    inbox = tmp_path / "imported" / f"{job.uuid}-0.json"
+    inbox.write_text(inbox.read_text().replace('"01", "01"', '"10", "01"'))
+
+
+def test_what_was_altered_in_the_inbox_is_not_what_was_imported(tmp_path, job):
+    """Neither another import nor a job that the ledger calls DONE takes it; the first result mends it."""
+    first, second = ({"work": work, "bitstrings": ["01", "01", "10", "00"]} for work in range(2))
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[first]))
+    altered(tmp_path, job)
+
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[second]))
+    assert job.status() is JobStatus.QUEUED
+
+    Project(tmp_path).ledger.append("state", uuid=job.uuid, state="DONE", reason="", parts={"0": "DONE"})
+    with pytest.raises(QpuConfigError, match="not what the ledger knows"):
+        open_backend("outside:quafu", tmp_path).resume(job.uuid).result()
+    assert rows(tmp_path, "result") == []
+
+    import_result(Project(tmp_path), filled(tmp_path, job, results=[first]))
+    history = Project(tmp_path).ledger.job(job.uuid)
+    assert history.imported == history.sha256
+    assert (history.state, history.recorded) == ("DONE", True)
 
 
 def test_records_of_somebody_else_complete_the_job_they_are_given_for(tmp_path, job):
