@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .server import Client
 
 LONGEST_NOTE = 2000
+MOST_STREAMS = 16
 MOST_NOTES = 100
 """That may wait for the file of a run."""
 
@@ -156,6 +157,8 @@ class Session:
     def _open(self, body: Mapping[str, Any]) -> int:
         one, member, _ = self._instrument(body, "streams")
         self._take_control()
+        if len(self._streams) >= MOST_STREAMS:
+            raise ParameterError(f"{MOST_STREAMS} streams are open", where="link", remedy="Close one, or read it to its end.")
         number = max(self._streams, default=0) + 1
         self._streams[number] = getattr(one, member)(*body["args"], **body["kwargs"])
         return number

@@ -15,7 +15,7 @@ import pytest
 
 from heliograph.control.link import Message
 from heliograph.control.publishing import Topics
-from heliograph.control.session import MOST_NOTES, Session
+from heliograph.control.session import MOST_NOTES, MOST_STREAMS, Session
 from heliograph.control.topics import EVENT, REPLAY, CountRates
 from heliograph.core.errors import ParameterError, RunFileError
 
@@ -92,3 +92,16 @@ def test_notes_beyond_what_a_run_keeps_are_refused(tmp_path):
     assert len(job.notes) == MOST_NOTES
     job.notes.clear()
     assert session.answer(Message("note", {"text": "again"}, 1)).body.text == "again"
+
+
+def test_streams_beyond_what_one_client_may_have_open_are_refused(tmp_path):
+    one = SimpleNamespace(role="TagSource", record=lambda *_: iter(()))
+    owner: Any = SimpleNamespace(folder=tmp_path, instruments={"tagger": one}, take_control=lambda _: None)
+    client: Any = SimpleNamespace(pid=1, who="a test")
+    session = Session(owner, client)
+    body = {"name": "tagger", "member": "record", "args": (), "kwargs": {}}
+    numbers = [session.answer(Message("open", body, k)).body for k in range(MOST_STREAMS)]
+    assert numbers == list(range(1, MOST_STREAMS + 1))
+    assert isinstance(session.answer(Message("open", body, 1)).body, ParameterError)
+    assert session.answer(Message("close", {"stream": 3}, 2)).body is None
+    assert isinstance(session.answer(Message("open", body, 3)).body, int)
