@@ -172,6 +172,21 @@ class QueueRow:
     purpose: str = ""
 
     @property
+    def on(self) -> bool:
+        """Say whether it has begun and not ended."""
+        return not (self.over or self.state == "queued")
+
+    @property
+    def over(self) -> bool:
+        """Say whether nothing more will come of it."""
+        return self.state in ("done", "aborted", "failed")
+
+    @property
+    def measures(self) -> bool:
+        """Say whether it is at its work, so that it can be paused and stopped early."""
+        return self.state in ("running", "suspended", "paused")
+
+    @property
     def can_stand_still(self) -> bool:
         """Say whether it is of a kind that can be paused, and stopped early: a run on the bench, or a task that goes by rounds."""
         return self.lane == "bench" or self.procedure in BY_ROUNDS

@@ -9,8 +9,6 @@ from ..control.topics import QueueState, StoreStates
 from . import words
 from .desk import Desk
 
-_ENDS = ("done", "aborted", "failed")
-
 
 def say(widget: QWidget, text: str, *, urgent: bool = False) -> None:
     """Have a screen reader say something. urgent: at once, instead of after what it is saying."""
@@ -50,7 +48,7 @@ class Announcer:
         if before is None:
             return
         for row in queue.rows:
-            if row.state in _ENDS and before.get(row.job) != row.state:
+            if row.over and before.get(row.job) != row.state:
                 why = f": {row.why}" if row.why and row.state != "done" else ""
                 self._desk.announce(f"{row.procedure}, job {row.job}, {row.state}{why}")
 

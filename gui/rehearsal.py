@@ -12,7 +12,6 @@ from .person import Person
 from .window import Window
 
 OPEN_S, RUN_S = 60.0, 180.0
-_ENDED = ("done", "aborted", "failed")
 
 
 class Day:
@@ -97,7 +96,7 @@ class Day:
         """Wait until a job, and what was put into the queue because of it, is over; return its state."""
 
         def over() -> bool:
-            return all(row.state in _ENDED for row in self.desk.latest("queue").rows if row.job >= job)
+            return all(row.over for row in self.desk.latest("queue").rows if row.job >= job)
 
         self.person.until(over, f"the end of job {job}", RUN_S)
         return next(str(row.state) for row in self.desk.latest("queue").rows if row.job == job)

@@ -22,13 +22,12 @@ from .hold import HoldButton
 from .rescue import is_silent, told_safety
 from .safe import SafeButton
 
-ON = ("starting", "running", "suspended", "paused", "stopping")
 _ETA_FACTOR = 0.2
 
 
 def bench_row(queue: QueueState | None) -> QueueRow | None:
     """Return the run that is on the bench now, None without one."""
-    return next((row for row in queue.rows if row.lane == "bench" and row.state in ON), None) if queue is not None else None
+    return next((row for row in queue.rows if row.lane == "bench" and row.on), None) if queue is not None else None
 
 
 def operator() -> str:

@@ -20,11 +20,9 @@ from ..offering import offer
 from ..pages.page import Page
 from .areas import scrolled
 
-_ON = ("starting", "running", "suspended", "paused", "stopping")
 _FIRST = "CountRates"
 """What is offered first, where it is there: it needs nothing else to be known."""
 _STOP = "Ends it at its next point, or after this round; what was found is kept."
-_STOPPABLE = ("running", "suspended", "paused")
 
 
 class StartPanel(QWidget):
@@ -212,7 +210,7 @@ class StartPanel(QWidget):
     def show_queue(self, now: QueueState) -> None:
         """Follow the run that is on, else the one that was started here, else the last one."""
         rows = [row for row in now.rows if self._followed(row)]
-        on = [row for row in rows if row.state in _ON]
+        on = [row for row in rows if row.on]
         own = [row for row in rows if row.job == self._asked]
         self._row = next(iter([*on, *own, *rows[-1:]]), None)
         self.held.setText(held_text(now))
@@ -230,24 +228,23 @@ class StartPanel(QWidget):
         self.state.set_state(row.state)
         self.which.show_text(f"{row.procedure}, job {row.job}" + (f": {row.why}" if row.why else ""))
         self.bar.setValue(round(100 * row.progress))
-        over = row.state in ("done", "aborted", "failed")
-        self.left.show_text(words.UNKNOWN if over else words.duration(row.eta_s))
+        self.left.show_text(words.UNKNOWN if row.over else words.duration(row.eta_s))
 
     def _enable(self) -> None:
         """Offer what can be asked for now; the reason why not is told."""
         state = self._row.state if self._row is not None else ""
-        able = state if self._row is not None and self._row.can_stand_still else ""
+        able = self._row is not None and self._row.can_stand_still and self._row.measures
         why = "" if self.desk.controls else self.desk.view_only_why
         replayed = f"{self.desk.replaying} is replayed; press Back to live on the Runs page first" if self.desk.replaying else ""
         offer(self.start, why or replayed or ("" if self.form is not None else "no bench is open"), "Puts it into the queue (Ctrl+Enter).")
-        offer(self.stop, why or ("" if able in _STOPPABLE else "nothing is running that can be stopped early"), _STOP)
-        offer(self.abort, why or ("" if state in (*_ON, "queued") else "nothing is running"), "Hold for one second, by mouse or with Space.")
+        offer(self.stop, why or ("" if able else "nothing is running that can be stopped early"), _STOP)
+        offer(self.abort, why or ("" if self._row is not None and not self._row.over else "nothing is running"), "Hold for one second, by mouse or with Space.")
         if self.pause is not None:
             paused = state == "paused"
             self.pause.setText("&Go on" if paused else "&Pause")
             self.pause.setAccessibleName("Go on" if paused else "Pause")
             about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint, or after this round (Ctrl+Shift+P)."
-            offer(self.pause, why or ("" if able in _STOPPABLE else "nothing is running that can be paused"), about)
+            offer(self.pause, why or ("" if able else "nothing is running that can be paused"), about)
 
 
 def spoken(name: str) -> str:

@@ -108,9 +108,9 @@ class Queue(Page):
     def _fill(self) -> None:
         now: QueueState = self.desk.latest("queue") or QueueState(())
         ends = rows.ends(now, time.time())
-        shown = [row for row in now.rows if self.ended.isChecked() or row.state not in rows.OVER]
+        shown = [row for row in now.rows if self.ended.isChecked() or not row.over]
         self.table.set_rows([rows.cells(row, ends.get(row.job)) for row in shown], [row.job for row in shown])
-        on = next((row.job for row in shown if row.state not in rows.OVER), None)
+        on = next((row.job for row in shown if not row.over), None)
         if on != self._followed:
             self._followed = on
             self.table.show_job(on)

@@ -25,7 +25,6 @@ from .page import Page
 
 _READ_S = 60.0
 """How long a run file may take to be read, or a folder of them."""
-_OVER = ("done", "aborted", "failed")
 
 
 class Runs(Page):
@@ -147,7 +146,7 @@ class Runs(Page):
             self.figures.show_topic(topic, payload)
 
     def _follow(self, now: QueueState) -> None:
-        ended = frozenset(row.job for row in now.rows if row.state in _OVER and row.path)
+        ended = frozenset(row.job for row in now.rows if row.over and row.path)
         if ended - self._ended:
             self.reread()
         self._ended = ended

@@ -12,11 +12,10 @@ from ..desk import Desk
 from ..flow import Flow
 from ..hold import HoldButton
 from ..offering import offer
-from ..strip import ON, bench_row
+from ..strip import bench_row
 from . import rows
 from .edits import Edits
 
-_MEASURES = ("running", "suspended", "paused")
 _ENDS_S = 15.0
 """How long an end may take to be answered."""
 
@@ -82,7 +81,7 @@ class Acts(QWidget):
         """Take how the queue stands."""
         self._queue = now
         self._row = rows.row_of(now, self._row.job) if self._row is not None else None
-        on = any(row.state in ON for row in now.rows)
+        on = any(row.on for row in now.rows)
         if now.held:
             self.state.set_state("paused", "held")
         else:
@@ -101,7 +100,7 @@ class Acts(QWidget):
     @property
     def target(self) -> QueueRow | None:
         """Return the job that pause, stop and abort act on."""
-        return self._row if self._row is not None and self._row.state in ON else bench_row(self._queue)
+        return self._row if self._row is not None and self._row.on else bench_row(self._queue)
 
     def enable(self) -> None:
         """Offer what can be asked for now, and say why not."""
@@ -123,7 +122,7 @@ class Acts(QWidget):
         offer(self.down, waits or ("it is the last that waits" if place == places - 1 else ""), "Alt+Down")
         offer(self.alter, waits, "Changes the parameters in the form (F2).")
         offer(self.remove, waits, "Takes it out of the queue (Del); Ctrl+Z puts it back.")
-        over = row is not None and row.state in rows.OVER
+        over = row is not None and row.over
         self.again.setText("Re&peat" if over else "Du&plicate")
         self.again.setAccessibleName("Repeat the job" if over else "Duplicate the job")
         offer(self.again, chosen, "Puts it at the end of the queue once more, with the same parameters (Ctrl+D).")
@@ -137,7 +136,7 @@ class Acts(QWidget):
         self.pause.setText("&Resume" if paused else "P&ause")
         self.pause.setAccessibleName("Resume the run" if paused else "Pause the run")
         self.stop.setAccessibleName("Stop early")
-        measures = bench or ("" if row is None or row.state in _MEASURES else f"the run is {row.state}")
+        measures = bench or ("" if row is None or row.measures else f"the run is {row.state}")
         about = f"Goes on with{named}" if paused else f"Pauses{named} at its next checkpoint, or after this round"
         offer(self.pause, measures, f"{about} (Ctrl+Shift+P).")
         offer(self.stop, measures, f"Ends{named} at its next point, or after this round; what was found is kept.")

@@ -9,7 +9,6 @@ from typing import Any
 from ...control.topics import QueueRow, QueueState
 from .. import words
 from ..figures.start import spoken
-from ..strip import ON
 from ..tables import Cell, Column, Row
 
 COLUMNS = (
@@ -23,7 +22,6 @@ COLUMNS = (
     Column("Why", wide=True),
     Column("Parameters", wide=True),
 )
-OVER = ("done", "aborted", "failed")
 
 
 def waiting(queue: QueueState | None) -> list[QueueRow]:
@@ -51,7 +49,7 @@ def ends(queue: QueueState, now: float) -> dict[int, float]:
     found: dict[int, float] = {}
     for lane in ("bench", "worker"):
         at: float | None = now
-        for row in (one for one in queue.rows if one.lane == lane and one.state not in OVER):
+        for row in (one for one in queue.rows if one.lane == lane and not one.over):
             waits = row.state == "queued" and bool(queue.held)
             at = None if at is None or row.eta_s is None or waits else at + row.eta_s
             if at is not None:
@@ -71,7 +69,7 @@ def why(row: QueueRow) -> str:
 
 def cells(row: QueueRow, end: float | None) -> Row:
     """Return the cells of a row.  end: when it will be over."""
-    over = row.state in OVER
+    over = row.over
     left = words.UNKNOWN if over else words.duration(row.eta_s)
     return (
         Cell(str(row.job), order=row.job),
@@ -88,7 +86,7 @@ def cells(row: QueueRow, end: float | None) -> Row:
 
 def facts(row: QueueRow, end: float | None) -> list[tuple[str, str]]:
     """Return everything that is known of a row, in words."""
-    over, on = row.state in OVER, row.state in ON
+    over, on = row.over, row.on
     took = row.ended - row.began if row.ended and row.began else None
     told = [
         ("Procedure", spoken(row.procedure)),
@@ -109,7 +107,7 @@ def facts(row: QueueRow, end: float | None) -> list[tuple[str, str]]:
 def end_of(queue: QueueState, now: float | None = None) -> str:
     """Return when the queue is empty, in words."""
     now = time.time() if now is None else now
-    left = [row for row in queue.rows if row.state not in OVER]
+    left = [row for row in queue.rows if not row.over]
     if not left:
         return "nothing waits"
     if queue.held and any(row.state == "queued" for row in left):

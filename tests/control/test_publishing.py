@@ -1,7 +1,10 @@
 """What an owner publishes: the latest state, and every event."""
 
+import pytest
+
+from heliograph.control.jobs import RunState
 from heliograph.control.publishing import Topics
-from heliograph.control.topics import MOST_EVENTS
+from heliograph.control.topics import MOST_EVENTS, QueueRow
 
 
 def bodies(messages, topic):
@@ -43,3 +46,24 @@ def test_who_left_is_told_nothing():
     topics.event("info", "bench", "nobody hears")
     topics.publish("safety", 1)
     assert box.take() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "on", "over", "measures"),
+    [
+        ("queued", False, False, False),
+        ("starting", True, False, False),
+        ("running", True, False, True),
+        ("suspended", True, False, True),
+        ("paused", True, False, True),
+        ("stopping", True, False, False),
+        ("done", False, True, False),
+        ("aborted", False, True, False),
+        ("failed", False, True, False),
+    ],
+)
+def test_a_row_says_whether_it_is_on_over_or_at_its_work_as_the_runner_does(state, on, over, measures):
+    row = QueueRow(1, "bench", "CountRates", {}, state)
+
+    assert (row.on, row.over, row.measures) == (on, over, measures)
+    assert (RunState(state).over, RunState(state).measures) == (over, measures)
