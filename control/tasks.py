@@ -8,7 +8,6 @@ is on, and another one takes it up from its checkpoint; meanwhile the lane is fr
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import subprocess
 import sys
@@ -24,13 +23,13 @@ from typing import IO, Any, ClassVar, cast
 from pymeasure.experiment import BooleanParameter, IntegerParameter, ListParameter, Parameter
 
 from ..acquisition.procedures.base import CheckedProcedure
+from ..core.answers import answer
 from ..core.errors import BenchError, HeliographError, ParameterError, RunAborted
 from .jobs import Entry, Lane, RunState
 from .publishing import Severity, Topics
 from .queueing import Queue
 from .rounds import END, joined, keep_back_for_workers
 from .topics import BY_ROUNDS, KeyProgress, LearningProgress
-from .values import rebuilt_error
 
 log = logging.getLogger(__name__)
 
@@ -348,20 +347,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _judge(task: Task, code: int, said: IO[bytes], complaints: IO[bytes]) -> dict[str, Any]:
     said.seek(0)
     complaints.seek(0)
-    try:
-        told: Any = json.load(said)
-    except ValueError:
-        told = {}
-    except RecursionError:
-        told = None
-    if not isinstance(told, dict):
-        raise BenchError("its process ended without a result that can be read", where=task.name, remedy="See what it was asked to do.")
-    if isinstance(error := told.get("error"), dict):
-        own = {name: str(error.get(name) or "") for name in ("message", "where", "remedy")}
-        raise rebuilt_error({"type": error.get("type", ""), "own": own})
-    if code != 0 or task.cause:
-        last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-        raise BenchError(f"its process ended with code {code}" + (f": {last}" if last else ""), where=task.name, remedy="See what it was asked to do.")
+    told = answer(said.read(), complaints=complaints.read(), code=code, who="its process", where=task.name, remedy="See what it was asked to do.")
+    if task.cause:
+        raise BenchError("its process was ended", where=task.name, remedy="See what it was asked to do.")
     return told
 
 
@@ -371,10 +359,7 @@ def read_stores(store: Path, timeout_s: float = 60.0) -> dict[str, Any]:
     begun = time.monotonic()
     try:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False, start_new_session=True)
-        told = dict(json.loads(ended.stdout))
-    except (subprocess.TimeoutExpired, ValueError) as error:
+    except subprocess.TimeoutExpired as error:
         took_s = time.monotonic() - begun
         raise BenchError(f"the stores could not be read within {took_s:.0f} s", where=str(store), remedy="Try `heliograph keys show`.") from error
-    if isinstance(error_told := told.get("error"), dict):
-        raise rebuilt_error({"type": error_told["type"], "own": {name: error_told[name] for name in ("message", "where", "remedy")}})
-    return told
+    return answer(ended.stdout, complaints=ended.stderr, where=str(store), remedy="Try `heliograph keys show`.")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.entropy import OsRandom, SimRandom
-from ..core.errors import FrameError, HeliographError
+from ..core.errors import FrameError, HeliographError, kind_named
 
 Arrays = list[NDArray[Any]]
 _PLAIN = (bool, int, float, str, type(None))
@@ -121,7 +121,7 @@ def rebuilt_error(told: Mapping[str, Any]) -> BaseException:
     """Return the error that was told, of the same class where it is one of ours or of Python's own, with the same attributes."""
     name, own = str(told["type"]), dict(told.get("own", {}))
     if "own" in told:
-        kind = _tree().get(name, HeliographError)
+        kind = kind_named(name)
         error: BaseException = kind.__new__(kind)
         HeliographError.__init__(error, str(own.pop("message", "")), where=str(own.pop("where", "")), remedy=str(own.pop("remedy", "")))  # type: ignore[arg-type]
         for attribute, value in own.items():
@@ -134,12 +134,3 @@ def rebuilt_error(told: Mapping[str, Any]) -> BaseException:
     for note in told.get("notes", ()):
         error.add_note(str(note))
     return error
-
-
-def _tree() -> dict[str, type[HeliographError]]:
-    found, waiting = dict[str, type[HeliographError]](), [HeliographError]
-    while waiting:
-        kind = waiting.pop()
-        found.setdefault(kind.__name__, kind)
-        waiting += kind.__subclasses__()
-    return found

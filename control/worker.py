@@ -7,7 +7,6 @@ deaf to the terminal's Ctrl-C: a block whose bases went out is tried once, so wh
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -20,10 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from ..core import errors
+from ..core.answers import answer
 from ..core.errors import (
     AlreadyDistilled,
-    HeliographError,
     NoKeyError,
     ParameterError,
     ReconciliationError,
@@ -38,11 +36,6 @@ LOCK = ".distilling"
 """File in the folder of the stores that is locked as long as a walk or its worker lives."""
 WAIT_SECONDS = 300.0
 _NO_KEY = (NoKeyError, ReconciliationError, VerificationError, AlreadyDistilled)
-_KINDS = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, HeliographError) and kind.__init__ is HeliographError.__init__
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +118,11 @@ class Distiller:
             self._told("Distilling")
         code = work.process.wait()
         self._work = None
-        return _outcome(work.run, work.said(code))
+        try:
+            said = work.said(code)
+        except _NO_KEY as error:
+            return Outcome(why=error.message)
+        return _outcome(said)
 
 
 class _Work:
@@ -142,16 +139,13 @@ class _Work:
             self._files = files.pop_all()
 
     def said(self, code: int) -> dict[str, Any]:
-        """Return the object that the worker, which has ended, printed. Raises HeliographError if it printed none."""
+        """Return the object that the worker, which has ended, printed. Raises what it told; BenchError if it printed none."""
         with self._files:
             self._out.seek(0)
             self._complaints.seek(0)
-            try:
-                return dict(json.load(self._out))
-            except ValueError as error:
-                last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-                what = f"the process that distilled this run ended with code {code}" + (f": {last}" if last else "")
-                raise HeliographError(what, where=str(self.run), remedy="Run `heliograph distil` on it, if its patterns are still there.") from error
+            remedy = "Run `heliograph distil` on it, if its patterns are still there."
+            who = "the process that distilled this run"
+            return answer(self._out.read(), complaints=self._complaints.read(), code=code, who=who, where=str(self.run), remedy=remedy)
 
     def end(self) -> None:
         """Wait for the process; an interruption meanwhile ends it the way Ctrl-C would."""
@@ -173,13 +167,7 @@ def _locked(file: int) -> bool:
     return True
 
 
-def _outcome(run: Path, said: dict[str, Any]) -> Outcome:
-    if "error" in said:
-        told = said["error"]
-        error = _KINDS.get(told["type"], HeliographError)(told["message"], where=told["where"] or str(run), remedy=told["remedy"])
-        if isinstance(error, _NO_KEY):
-            return Outcome(why=error.message)
-        raise error
+def _outcome(said: dict[str, Any]) -> Outcome:
     security = said.pop("security")
     simulated = said.pop("simulated")
     provenance = Provenance(simulated, tuple(security["provenance"]))

@@ -528,3 +528,14 @@ class UnevenStates(ValidationAbort):
 
 class QheError(HeliographError):
     """Root of the errors of homomorphic encryption."""
+
+
+def kind_named(name: str) -> type[HeliographError]:
+    """Return the class of the tree that has this name, its root where none has."""
+    waiting: list[type[HeliographError]] = [HeliographError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == name:
+            return kind
+        waiting += kind.__subclasses__()
+    return HeliographError

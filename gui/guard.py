@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..control.link import WatchdogLine, address
+from ..core.answers import answer
 from ..core.errors import BenchError, HeliographError
 from .desk import Line
 
@@ -27,6 +28,7 @@ LONGEST_S = 10.5
 PATIENCE_S = 3.0
 """After which the owner is asked, too."""
 _COMMAND_S = 30.0
+_BY_HAND = "Switch the light off by hand, now."
 _GLANCE_S = 0.001
 _ANYTHING = (Exception, KeyboardInterrupt)
 """What an owner's answer may be rebuilt as."""
@@ -124,13 +126,9 @@ class Guard:
         command = [sys.executable, "-m", "heliograph", "bench", "safe", "--station", str(self.station), "--json"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_S, check=False, stdin=subprocess.DEVNULL)
-            told = dict(json.loads(done.stdout.strip().splitlines()[-1]))
-        except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-            raise BenchError(
-                f"`heliograph bench safe` gave no answer ({error})", where=str(self.station), remedy="Switch the light off by hand, now."
-            ) from error
-        if "error" in told:
-            raise BenchError(told["error"]["message"], where=told["error"]["where"], remedy=told["error"]["remedy"])
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BenchError(f"`heliograph bench safe` gave no answer ({error})", where=str(self.station), remedy=_BY_HAND) from error
+        told = answer(done.stdout, complaints=done.stderr, who="`heliograph bench safe`", where=str(self.station), remedy=_BY_HAND)
         rescue = self.rescued() if not told.get("reports") else None
         if rescue is not None:
             # Nobody has opened the bench since its watchdog made it safe.

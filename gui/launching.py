@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import select
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from ..core.answers import answer
 from ..core.errors import BenchError, HeliographError, StorageError
 
 START_S = 60.0
@@ -113,9 +113,9 @@ def _command(*words: str) -> list[str]:
 
 def _told(line: str, otherwise: str, where: str) -> HeliographError:
     """Return what a command said on its JSON line, or the last line of the rest."""
+    what, remedy = "it said nothing of the bench", "Try `heliograph bench own --station FILE` in a terminal."
     try:
-        error = json.loads(line.strip().splitlines()[-1])["error"]
-        return BenchError(f"the bench was not opened: {error['message']}", where=error["where"] or where, remedy=error["remedy"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        last = otherwise.splitlines()[-1] if otherwise else ""
-        return BenchError(f"the bench was not opened: {last}", where=where, remedy="Try `heliograph bench own --station FILE` in a terminal.")
+        answer(line, complaints=otherwise, where=where, remedy=remedy)
+    except HeliographError as error:
+        what, where, remedy = error.message, error.where, error.remedy
+    return BenchError(f"the bench was not opened: {what}", where=where, remedy=remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -298,12 +297,7 @@ class StationEditor(QWidget):
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
-        try:
-            found = checked(json.loads(said), copy, self.file.path)
-        except ValueError:
-            last = noise.decode(errors="replace").strip().splitlines()[-1:] or [process.errorString()]
-            found = Checked(False, f"The check did not end in order: {last[0]}. Run `heliograph station check` in a terminal.")
-        self._show(found)
+        self._show(checked(said, noise.strip() or process.errorString(), copy, self.file.path))
 
     def _show(self, found: Checked) -> None:
         if found.line:

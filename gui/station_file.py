@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from ..core.errors import ConfigError, StorageError
+from ..core.answers import answer
+from ..core.errors import ConfigError, HeliographError, StorageError
 from ..core.files import write_private
 
 _LINE = re.compile(r"\bline (\d+)")
@@ -94,12 +93,13 @@ class StationFile:
         return backup
 
 
-def checked(reply: Mapping[str, Any], checked_path: Path, shown_as: Path) -> Checked:
-    """Return what `station check --json` found.  checked_path: of the copy that was checked, which is told as `shown_as`."""
-    error = reply.get("error")
-    if not error:
-        return Checked(bool(reply.get("valid")), "No fault found. Names, units and the light trains of the loop are right.")
-    where, message, remedy = (str(error.get(key, "")).replace(str(checked_path), shown_as.name) for key in ("where", "message", "remedy"))
-    found = _LINE.search(where) or _LINE.search(message)
-    told = f"{where}: {message}" if where else message
-    return Checked(False, f"{told}. {remedy}".rstrip(), int(found[1]) if found else 0)
+def checked(said: str | bytes, complaints: str | bytes, checked_path: Path, shown_as: Path) -> Checked:
+    """Return what `station check --json` said on its two outputs.  checked_path: of the copy that was checked, which is told as `shown_as`."""
+    try:
+        reply = answer(said, complaints=complaints, who="the check", where="", remedy="Run `heliograph station check` in a terminal.")
+    except HeliographError as error:
+        where, message, remedy = (text.replace(str(checked_path), shown_as.name) for text in (error.where, error.message, error.remedy))
+        found = _LINE.search(where) or _LINE.search(message)
+        told = f"{where}: {message}" if where else message
+        return Checked(False, f"{told}. {remedy}".rstrip(), int(found[1]) if found else 0)
+    return Checked(bool(reply.get("valid")), "No fault found. Names, units and the light trains of the loop are right.")

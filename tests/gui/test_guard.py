@@ -130,7 +130,7 @@ def test_without_either_the_command_is_run(guard: Guard, monkeypatch: pytest.Mon
 
     def run(command: list[str], **_: Any) -> Any:
         ran.append(command)
-        return type("Done", (), {"stdout": json.dumps({**MADE, "by": "this command"}) + "\n"})
+        return type("Done", (), {"stdout": json.dumps({**MADE, "by": "this command"}) + "\n", "stderr": ""})
 
     monkeypatch.setattr("heliograph.gui.guard.subprocess.run", run)
 
@@ -143,7 +143,7 @@ def test_without_either_the_command_is_run(guard: Guard, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("wrong", [KeyError("safe"), TypeError("x"), ValueError("y"), AttributeError("z"), KeyboardInterrupt("now")])
 def test_whatever_the_owner_answers_the_command_is_run(guard: Guard, monkeypatch: pytest.MonkeyPatch, wrong: BaseException) -> None:
     answer = json.dumps({**MADE, "by": "this command"})
-    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer}))
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer, "stderr": ""}))
 
     assert guard.make_safe(Owner(wrong))["by"] == "this command"
 
@@ -159,15 +159,15 @@ def test_a_torn_word_of_the_watchdog_is_followed_by_the_owner(guard: Guard, monk
 
 
 def test_what_goes_wrong_last_is_one_of_our_own_errors(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": '{"error": 7}'}))
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {}))
 
     with pytest.raises(BenchError, match="no way worked"):
         guard.make_safe(Owner(KeyError("safe")))
 
 
 def test_what_the_last_way_says_is_raised(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = json.dumps({"error": {"type": "X", "message": "locked", "where": "laser", "remedy": "Look."}})
-    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer}))
+    answer = json.dumps({"error": {"type": "BenchError", "message": "locked", "where": "laser", "remedy": "Look."}})
+    monkeypatch.setattr("heliograph.gui.guard.subprocess.run", lambda *_, **__: type("Done", (), {"stdout": answer, "stderr": ""}))
 
     with pytest.raises(BenchError, match="laser: locked"):
         guard.make_safe(Owner(NOBODY))
