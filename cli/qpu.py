@@ -123,7 +123,10 @@ def jobs(project: ProjectOption = HOME, tell: TellOption = None, json_output: Js
         out.table(
             "Jobs",
             ["job", "back-end", "state", "queue", "works", "shots"],
-            [(row["job"], row["backend"], f"{row['state']}{', by hand' * row['by_hand']}", _place(row["position"]), row["works"], row["shots"]) for row in rows],
+            [
+                (row["job"], row["backend"], f"{row['state']}{', by hand' * row['by_hand']}", _place(row["position"]), row["works"], row["shots"])
+                for row in rows
+            ],
         )
         lost = [job.uuid for job in found if job.unanswered]
         for uuid in lost:

@@ -96,6 +96,9 @@ def test_control_is_asked_for_refused_given_and_kept(qtbot: Any, window: Window,
     def notices() -> list[str]:
         return [one.text for one in window.notices.earlier]
 
+    def controls() -> bool:
+        return window.desk.controls
+
     strip = window.strip
     held = f"Control: view only, control held by {other.who}, take over"
     until(lambda: strip.take_over.isVisible() and strip.view_only.accessibleName() == held)
@@ -108,12 +111,12 @@ def test_control_is_asked_for_refused_given_and_kept(qtbot: Any, window: Window,
     other.ask("keep_control")
     until(lambda: any(f"{other.who} keeps control of the bench" in one for one in notices()))
     assert other.ask("status")["holder"] == other.who
-    assert not window.desk.controls
+    assert not controls()
 
     hold_down(qtbot, window, "Take over control")
     until(lambda: other.ask("status")["asker"] is not None)
     other.ask("yield_control")
-    until(lambda: window.desk.controls)
+    until(controls)
     mine = other.ask("control")
     assert mine.startswith(f"control is held by {getpass.getuser()}@")
 
@@ -123,11 +126,11 @@ def test_control_is_asked_for_refused_given_and_kept(qtbot: Any, window: Window,
     press(qtbot, window, "Keep control")
     until(lambda: not strip.keep.isVisible())
     assert other.ask("status")["asker"] is None
-    assert window.desk.controls
+    assert controls()
 
     other.ask("take_over")
     until(lambda: control(window, "Keep control", QPushButton).isVisible())
     strip.hand_over.setFocus()
     qtbot.keyPress(strip.hand_over, Qt.Key.Key_Space)
-    until(lambda: not window.desk.controls)
+    until(lambda: not controls())
     assert other.ask("status")["holder"] == other.who

@@ -70,7 +70,7 @@ def read(text: str) -> bool:
 
 def shown(text: str) -> str:
     """Return what Qt shows of a text that it may take for markup."""
-    if not Qt.mightBeRichText(text):
+    if not Qt.mightBeRichText(text):  # type: ignore[attr-defined]
         return text
     document = QTextDocument()
     document.setHtml(text)
@@ -103,7 +103,7 @@ def window(tmp_path: Path, qapp: QApplication) -> Iterator[Window]:
         yield made
 
 
-def test_no_text_of_the_bench_is_read_as_markup(window):
+def test_no_text_of_the_bench_is_read_as_markup(window: Window) -> None:
     told = {topic: marked(payload) for topic, payload in operating.states().items()}
     found = 0
     window.desk.set_control(False, marked("somebody looks"))
@@ -119,5 +119,5 @@ def test_no_text_of_the_bench_is_read_as_markup(window):
 
 
 @pytest.mark.parametrize("text", [MARK, "a < b", "<i>", "&lt;script&gt;", "<?xml", "a & b", "plain"])
-def test_a_tool_tip_shows_its_text_as_it_is(text):
+def test_a_tool_tip_shows_its_text_as_it_is(text: str) -> None:
     assert shown(tip(text)) == text
