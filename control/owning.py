@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..instruments.guard.locks import ResourceLock
 from ..instruments.station import Station
+from . import rescue_record
 from .lab import running
 from .link import address
 from .owner import Owner
@@ -54,6 +55,7 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
         stack.callback(owner.close)
         instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
         stack.callback(owner.settle)
+        rescue_record.tell(owner, address(station.path, "rescue"))
         owner.opened(instruments, addresses)
         stack.callback(Server(address(station.path, "owner"), lambda client: Session(owner, client)).close)
         try:
