@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heliograph.core.errors import FrameError
-from heliograph.postprocess.channel.frames import A_TO_B, MessageType, Sender
+from heliograph.postprocess.channel.frames import A_TO_B, FrameReader, MessageType, Sender
 from heliograph.postprocess.keystore import link, open_party
 from heliograph.postprocess.keystore.tags import StoreTags
 from heliograph.protocols.qot.announced import Announced
@@ -54,3 +54,20 @@ def test_a_message_without_a_right_tag_is_malformed(ends, header):
 
     with pytest.raises(FrameError, match="malformed"):
         ends[1].open(data)
+
+
+def test_a_message_of_one_session_is_not_authentic_in_another_though_its_frame_says_so(tmp_path):
+    """Only the tag holds the session: an envelope can be written anew by anybody."""
+    a, b = open_party(tmp_path, "A"), open_party(tmp_path, "B")
+    with link(a, b) as joined:
+        own = [StoreTags(end.store, joined.lock) for end in joined.ends]
+        for session, taken in ((3, True), (4, False)):
+            (frame,) = FrameReader(session=3, direction=A_TO_B).feed(Announced("A", "B", own[0], session=3).send(b"something"))
+            header = {name: frame.header[name] for name in ("s", "tag")}
+            moved = Sender(session, A_TO_B).frame(MessageType.QOT, header, {"body": frame.arrays["body"]})
+            there = Announced("B", "A", own[1], session=session)
+            if taken:
+                assert there.open(moved) == [b"something"]
+            else:
+                with pytest.raises(FrameError, match="tag does not belong"):
+                    there.open(moved)

@@ -11,6 +11,8 @@ from heliograph.protocols.qot.laws import PAPER_DEVICE_ERROR, error_rate, ideal,
 from heliograph.protocols.qot.plots import circuits_figure, sweep_figure
 from heliograph.protocols.qpu import Settings, Work
 from heliograph.protocols.qpu.aer import AerBackend
+from heliograph.protocols.qpu.interface import Cost
+from heliograph.protocols.qpu.local import LocalBackend
 from heliograph.protocols.qpu.samples import Samples
 
 
@@ -85,6 +87,16 @@ def test_a_job_is_judged_again_from_its_ledger(tmp_path, name, circuit):
     assert (again.job, again.simulated) == (uuids[0], True)
     assert np.array_equal(again.codes, found.codes)
     np.testing.assert_allclose(again.law, np.bincount(found.codes, minlength=16) / 400)
+
+
+@pytest.mark.parametrize(("usd", "each"), [(1.2, 0.003), (None, None)])
+def test_what_a_state_cost_is_told_again_from_the_ledger(tmp_path, monkeypatch, usd, each):
+    uuids = []
+    with monkeypatch.context() as priced:
+        priced.setattr(LocalBackend, "price", lambda _, parts: Cost(len(parts), 400, usd=usd))
+        found = characterise("local", 400, seed=1, project=tmp_path, sent=uuids.append)
+
+    assert found.usd_per_state == finish(uuids[0], tmp_path).usd_per_state == (each if each is None else pytest.approx(each))
 
 
 @pytest.mark.parametrize(

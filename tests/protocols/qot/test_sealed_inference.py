@@ -17,12 +17,14 @@ from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.postprocess.channel.sealed import Sealed
 from heliograph.postprocess.keystore import KeyBlock, PartyKeys, SplitPolicy, link, open_party
 from heliograph.postprocess.keystore.tags import StoreTags
-from heliograph.protocols.qot import exchange
+from heliograph.protocols.qot import exchange, sealed_inference
 from heliograph.protocols.qot.accuracy import Knobs
+from heliograph.protocols.qot.announced import Announced
 from heliograph.protocols.qot.dealing import Trent, Validator, receive
 from heliograph.protocols.qot.frames import unpack
 from heliograph.protocols.qot.laws import ideal, iid, preset
 from heliograph.protocols.qot.layer import SecureLayer, evaluate_joint
+from heliograph.protocols.qot.opening import SEED_BYTES, Masks
 from heliograph.protocols.qot.parties import Agreement, Alice, Bob, Opening
 from heliograph.protocols.qot.sealed_inference import Dealt, Lines, Role, Sources, agreements, evaluate_sealed, message_sizes, pad_bits
 from heliograph.protocols.qot.states import DrawnStates
@@ -355,3 +357,58 @@ def test_a_dealer_who_repeats_himself_would_show_bob_the_inputs_which_is_why_see
 
     assert alike == 1.0
     assert np.abs(read - INPUT[0] / INPUT.sum()).max() < 0.05
+
+
+class Noted:
+    """The operating system's bytes, and which pieces of the size of a seed were taken."""
+
+    origin: Origin = "os"
+
+    def __init__(self) -> None:
+        self.seeds: list[bytes] = []
+
+    def take(self, n: int) -> bytes:
+        found = OsRandom().take(n)
+        if n == SEED_BYTES:
+            self.seeds.append(found)
+        return found
+
+
+def test_the_common_key_of_a_counted_opening_is_alices_fresh_and_only_under_a_pad(tmp_path, monkeypatch):
+    """Of the pieces of 32 bytes that Alice takes, the first is what she commits to in the tests of states, the second the key of shuffles."""
+    line, masks, alice = [], [], Noted()
+
+    def recorded(module: object, name: str, into: list[bytes]) -> None:
+        said = getattr(module, name)
+
+        def noting(self: object, body: bytes) -> bytes:
+            into.append(said(self, body))
+            return into[-1]
+
+        monkeypatch.setattr(module, name, noting)
+
+    recorded(Sealed, "seal", line)
+    recorded(Announced, "send", line)
+    monkeypatch.setattr(sealed_inference, "Masks", lambda seed: masks.append(seed) or Masks(seed))
+    with stores(tmp_path, "ABC", size=80_000) as (_, lines):
+        for session in (5, 15):
+            sources = Sources(alice=alice)
+            evaluate_sealed(two_layers(), X, Dealt(ideal(), 0.0, 0.0), replace(lines, session=session), opening="counted", purpose=PURPOSE, sources=sources)
+
+    (_, first, _, second), on_line = alice.seeds, b"".join(line)
+    assert masks == [first, first, second, second]
+    assert first != second
+    assert first not in on_line
+    assert second not in on_line
+
+
+def test_what_is_announced_and_what_is_sealed_have_sessions_of_their_own(tmp_path, monkeypatch):
+    """Both number their frames from 0 on one line: under one session a frame of either could stand where one of the other is awaited."""
+    sessions: dict[str, set[int]] = {"Announced": set(), "Sealed": set()}
+    for name, seen in sessions.items():
+        made = getattr(sealed_inference, name)
+        monkeypatch.setattr(sealed_inference, name, lambda *args, _made=made, _seen=seen, **options: _seen.add(options["session"]) or _made(*args, **options))
+    with stores(tmp_path) as (_, lines):
+        evaluate_sealed(two_layers(), X, Dealt(ideal(), 0.0, 0.0), lines, opening="shots", purpose=PURPOSE)
+
+    assert sessions == {"Announced": {5}, "Sealed": {6}}
