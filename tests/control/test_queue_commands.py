@@ -173,6 +173,17 @@ def test_a_run_is_paused_noted_resumed_and_stopped_early(operator):
         operator.ask("note", text=" ")
 
 
+def test_a_task_is_paused_and_stopped_by_the_same_requests_but_only_once_it_has_begun(operator):
+    operator.ask("hold")
+    learning = operator.enqueue("Learn", rounds="2")
+    for topic in ("pause", "stop"):
+        with pytest.raises(ParameterError, match="it is queued"):
+            operator.ask(topic, job=learning)
+    operator.ask("resume", job=learning)
+    operator.ask("remove", job=learning)
+    operator.ask("go_on")
+
+
 def test_after_a_failure_the_queue_waits_or_goes_on_as_the_policy_says(operator):
     # The bench is dark, so a run that needs light fails.
     failing, after = operator.enqueue("PhaseScan", user="A"), operator.enqueue()
