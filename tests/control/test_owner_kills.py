@@ -281,7 +281,7 @@ class Measuring:
         return self.error
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_owner_that_is_told_to_end_makes_the_bench_safe_before_it_waits_for_its_workers(served, number):
     with process("-c", BUSY, served.station) as ending:
         line(ending)
