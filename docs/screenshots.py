@@ -27,7 +27,7 @@ LIGHT_S, ROUNDS, POINTS = 5.0, 8, 25
 DISTIL = "Make key of it at once"
 PICTURES_LIGHT_S = 3600.0
 """More than it takes; it is stopped early."""
-SETTLE_MS = 260
+SETTLE_MS, HEARD_S = 260, 5.0
 FRESH_S = 1.0
 STATION_S = 3.0
 """The station is told once a second; after so long it is old."""
@@ -80,6 +80,16 @@ def heard(day: Any) -> bool:
     return day.desk.is_connected and _fresh(day) and _fresh(day, "station", STATION_S) and not day.window.page.is_stale
 
 
+def wait_heard(day: Any, page: str) -> None:
+    """Give a busy machine a moment to say the next word. Raises BenchError where none comes."""
+    from heliograph.core.errors import BenchError
+
+    try:
+        day.person.until(lambda: heard(day), "a word of the bench", HEARD_S)
+    except BenchError as error:
+        raise BenchError("the bench is not heard of, so its picture would be an old one", where=page, remedy="Start it, and try again.") from error
+
+
 def take(day: Any, out: Path, done: dict[str, Any], *, themes: tuple[str, ...] = THEMES) -> dict[str, Any]:
     """Take the pictures; return what pages.json will say. Raises BenchError while the bench is not heard of, or shows old data."""
     from PySide6.QtTest import QTest
@@ -96,8 +106,7 @@ def take(day: Any, out: Path, done: dict[str, Any], *, themes: tuple[str, ...] =
             for number, theme in enumerate(themes):
                 day.window.set_theme(theme)
                 QTest.qWait(SETTLE_MS)
-                if not heard(day):
-                    raise BenchError("the bench is not heard of, so its picture would be an old one", where=name, remedy="Start it, and try again.")
+                wait_heard(day, name)
                 pictures.append(out / f"{name}-{theme}.png")
                 day.window.grab().save(str(pictures[-1]), "PNG")
                 if not number:
