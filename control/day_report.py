@@ -72,6 +72,16 @@ def _section(lines: Callable[[], list[str]]) -> list[str]:
         return [f"This cannot be told: {_cell(str(error) or type(error).__name__)}"]
 
 
+def simulated(runs: Path, store: Path, day: str = "") -> bool:
+    """Say whether the report of a day tells of simulated data: of a run of that day, or in the stores. What cannot be read counts as simulated."""
+    today = checked_day(day)
+    try:
+        books = read_ledgers(store) if store.is_dir() else []
+    except HeliographError:
+        return True
+    return any(book.provenance != "real" for book in books) or (runs.is_dir() and any(one.simulated for one in summaries(runs, day=today)))
+
+
 def checked_day(day: str) -> str:
     """Return a day as YYYY-MM-DD, today for an empty text. Raises ParameterError."""
     if not day:
