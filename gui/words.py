@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any, Literal
@@ -172,3 +173,8 @@ def remaining_s(progress: float, elapsed_s: float, declared_s: float | None = No
     if declared_s is not None:
         return max(0.0, declared_s - elapsed_s)
     return elapsed_s * (1 - progress) / progress if progress >= 0.02 and elapsed_s >= 2 else None
+
+
+def spoken(name: str) -> str:
+    """Return the name of a procedure as people say it: "Phase scan"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()

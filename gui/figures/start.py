@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtWidgets import QComboBox, QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from .. import words
-from ..badges import Badge, Value, plain, tip
+from ..badges import Badge, Value, plain
 from ..desk import Desk
+from ..form_choice import FormChoice
 from ..forms import Form
 from ..held import held_text
 from ..hold import HoldButton
@@ -44,19 +44,12 @@ class StartPanel(QWidget):
         proposed: Callable[[str], dict[str, str]] = lambda _name: {},
     ) -> None:
         super().__init__()
-        self._proposed = proposed
         self.desk, self._offered, self._followed = desk, offered, followed
-        self._forms: dict[str, ProcedureForm] = {}
-        self._kept: dict[str, dict[str, str]] = {}
         self._row: QueueRow | None = None
         self._asked: int | None = None
-        self.form: Form | None = None
         self.held = plain(wrap=True)
-        self.choice, self.purpose, self.about = QComboBox(), QLineEdit(), plain(wrap=True)
-        self.choice.setAccessibleName("Procedure")
-        self.choice.setMinimumContentsLength(12)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.currentIndexChanged.connect(lambda _: self._choose())
+        self.chooser, self.purpose = FormChoice("Nothing can be started while no bench is open.", proposed), QLineEdit()
+        self.choice = self.chooser.choice
         self.purpose.setAccessibleName("Purpose")
         self.purpose.setPlaceholderText("why, in a few words")
         self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop &early"), HoldButton("A&bort", "Abort the run")
@@ -67,22 +60,19 @@ class StartPanel(QWidget):
         self.start.clicked.connect(self.enqueue)
         self.stop.clicked.connect(self.stop_early)
         self.abort.held.connect(self.end)
+        self.chooser.changed.connect(self._enable)
         desk.control_changed.connect(self._enable)
         desk.connected.connect(self._came)
         desk.replay_changed.connect(self._enable)
         self._enable()
 
     def _lay_out(self) -> None:
-        for widget in (self.choice, self.purpose, self.start, self.stop, self.bar):
+        for widget in (self.purpose, self.start, self.stop, self.bar):
             widget.setMinimumHeight(24)
         self.start.setAccessibleName(self.start.text().replace("&", ""))
         self.stop.setAccessibleName("Stop early")
         self.bar.setRange(0, 100)
         self.bar.setAccessibleName("Progress of the run")
-        head = QFormLayout()
-        head.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        head.addRow(plain("P&rocedure", buddy=self.choice), self.choice)
-        self._place = QVBoxLayout()
         why = QFormLayout()
         why.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         why.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
@@ -107,9 +97,7 @@ class StartPanel(QWidget):
         above.setContentsMargins(0, 0, 0, 0)
         above.addWidget(self.held)
         self.held.hide()
-        above.addLayout(head)
-        above.addWidget(self.about)
-        above.addLayout(self._place)
+        above.addWidget(self.chooser)
         above.addLayout(why)
         above.addStretch(1)
         layout = QVBoxLayout(self)
@@ -136,46 +124,18 @@ class StartPanel(QWidget):
         """Ask the owner what can be started."""
         self.desk.ask("procedures", then=self._take, failed=lambda _: None)
 
+    @property
+    def form(self) -> Form | None:
+        """Return the form that is shown, None where nothing is offered."""
+        return self.chooser.form
+
     def _take(self, forms: tuple[ProcedureForm, ...]) -> None:
-        offered = {one.name: one for one in forms if self._offered(one)}
-        if offered == self._forms:
-            return
-        before = self.choice.currentData() or _FIRST
-        self._forms = offered
-        self.choice.blockSignals(True)
-        self.choice.clear()
-        for form in offered.values():
-            self.choice.addItem(spoken(form.name), form.name)
-        self.choice.setCurrentIndex(max(0, self.choice.findData(before)))
-        self.choice.blockSignals(False)
-        self._choose()
+        self.chooser.take(one for one in forms if self._offered(one))
 
     def choose(self, name: str, parameters: dict[str, str] | None = None) -> None:
         """Show the form of a procedure, filled."""
-        if name in self._forms:
-            self._kept[name] = parameters or {}
-            self.form = None
-            self.choice.setCurrentIndex(self.choice.findData(name))
-            self._choose()
-
-    def _choose(self) -> None:
-        """Show the form of the procedure that is chosen; what was typed into the one before is kept for when it is chosen again."""
-        if self.form is not None:
-            self._kept[self.form.procedure.name] = self.form.texts()
-        while self._place.count():
-            item = self._place.takeAt(0)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        self.form = None
-        chosen = self._forms.get(self.choice.currentData())
-        self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else "Nothing can be started while no bench is open.")
-        self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
-        if chosen is not None:
-            self.form = Form(chosen, self._kept.get(chosen.name) or self._proposed(chosen.name))
-            self._place.addWidget(self.form)
-        self._enable()
+        if name in self.chooser.names:
+            self.chooser.fill(name, parameters or {})
 
     # Acts
 
@@ -245,11 +205,6 @@ class StartPanel(QWidget):
             self.pause.setAccessibleName("Go on" if paused else "Pause")
             about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint, or after this round (Ctrl+Shift+P)."
             offer(self.pause, why or ("" if able else "nothing is running that can be paused"), about)
-
-
-def spoken(name: str) -> str:
-    """Return the name of a procedure as people say it: "Phase scan"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()
 
 
 def operator(desk: Desk) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from ...core.errors import HeliographError
 from .. import words
-from ..badges import Value, plain, tip
+from ..badges import Value, plain
 from ..desk import Desk
 from ..figures.areas import scrolled
-from ..figures.start import operator, spoken
+from ..figures.start import operator
 from ..flow import Flow
+from ..form_choice import FormChoice
 from ..forms import Form
 from ..offering import offer
 from . import rows
@@ -30,16 +31,15 @@ class Composer(QWidget):
     def __init__(self, desk: Desk, edits: Edits) -> None:
         super().__init__()
         self.desk, self._edits = desk, edits
-        self._forms: dict[str, ProcedureForm] = {}
-        self._kept: dict[str, dict[str, str]] = {}
         self._wished: tuple[str, Mapping[str, str]] | None = None
         self._row: QueueRow | None = None
-        self.form: Form | None = None
-        self.choice, self.purpose, self.about = QComboBox(), QLineEdit(), plain(wrap=True)
+        self.chooser, self.purpose = FormChoice("Nothing can be queued while no bench is open."), QLineEdit()
+        self.choice = self.chooser.choice
         self.length = Value("Takes about")
         self.editing = Value("Form", "A new job")
         self.add, self.save, self.cancel = QPushButton("Add to the &queue"), QPushButton("&Save changes"), QPushButton("&Leave as it was")
         self._lay_out()
+        self.chooser.changed.connect(self.enable)
         self.add.clicked.connect(self.enqueue)
         self.save.clicked.connect(self.change)
         self.cancel.clicked.connect(self.leave)
@@ -48,31 +48,22 @@ class Composer(QWidget):
         self.enable()
 
     def _lay_out(self) -> None:
-        self.choice.setAccessibleName("Procedure")
-        self.choice.setMinimumContentsLength(12)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.currentIndexChanged.connect(lambda _: self._choose())
         self.purpose.setAccessibleName("Purpose")
         self.purpose.setPlaceholderText("why, in a few words")
         self.editing.setWordWrap(True)
-        for widget in (self.choice, self.purpose, self.add, self.save, self.cancel):
+        for widget in (self.purpose, self.add, self.save, self.cancel):
             widget.setMinimumHeight(24)
         for button in (self.add, self.save, self.cancel):
             button.setAccessibleName(button.text().replace("&", ""))
         asked = QWidget()
         above = QVBoxLayout(asked)
         above.setContentsMargins(0, 0, 0, 0)
-        head, tail = QFormLayout(), QFormLayout()
-        for lines in (head, tail):
-            lines.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        head.addRow(self.editing)
-        head.addRow(plain("P&rocedure", buddy=self.choice), self.choice)
-        self._place = QVBoxLayout()
+        tail = QFormLayout()
+        tail.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         tail.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
         tail.addRow(plain("Takes about"), self.length)
-        above.addLayout(head)
-        above.addWidget(self.about)
-        above.addLayout(self._place)
+        above.addWidget(self.editing)
+        above.addWidget(self.chooser)
         above.addLayout(tail)
         above.addStretch(1)
         acts = QWidget()
@@ -91,54 +82,27 @@ class Composer(QWidget):
         """Ask the owner what can be put into the queue."""
         self.desk.ask("procedures", then=self._take, failed=lambda _: None)
 
+    @property
+    def form(self) -> Form | None:
+        """Return the form that is shown, None where nothing is offered."""
+        return self.chooser.form
+
     def _take(self, forms: tuple[ProcedureForm, ...] | None) -> None:
-        offered = {one.name: one for one in forms or ()}
-        if offered != self._forms:
-            before = self.choice.currentData() or _FIRST
-            self._forms = offered
-            self.choice.blockSignals(True)
-            self.choice.clear()
-            for form in offered.values():
-                self.choice.addItem(spoken(form.name), form.name)
-            self.choice.setCurrentIndex(max(0, self.choice.findData(before)))
-            self.choice.blockSignals(False)
-            self._choose()
+        self.chooser.take(forms or ())
         if self._wished is not None:
             self.fill(*self._wished)
 
     def fill(self, procedure: str, parameters: Mapping[str, str]) -> None:
         """Show the form of a procedure with these parameters; as soon as it is known what there is."""
-        if not self._forms:
+        if not self.chooser.names:
             self._wished = (procedure, parameters)
             return
         self._wished = None
-        if procedure not in self._forms:
+        if procedure not in self.chooser.names:
             self.desk.notice(f"{procedure} is no procedure of this bench: it cannot be put into the queue.")
             return
-        self._kept[procedure] = dict(parameters)
-        self.form = None
-        self.choice.setCurrentIndex(self.choice.findData(procedure))
-        self._choose()
-
-    def _choose(self) -> None:
-        """Show the form of the procedure that is chosen; what was typed into the one before is kept for when it is chosen again."""
-        if self.form is not None and self._row is None:
-            self._kept[self.form.procedure.name] = self.form.texts()
-        while self._place.count():
-            item = self._place.takeAt(0)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        self.form = None
-        chosen = self._forms.get(self.choice.currentData())
-        self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else "Nothing can be queued while no bench is open.")
-        self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
-        self.length.show_text(words.duration(chosen.duration_s if chosen is not None else None))
-        if chosen is not None:
-            self.form = Form(chosen, self._row.parameters if self._row is not None else self._kept.get(chosen.name))
-            self._place.addWidget(self.form)
-        self.enable()
+        self.leave()
+        self.chooser.fill(procedure, parameters)
 
     # Acts
 
@@ -152,16 +116,11 @@ class Composer(QWidget):
 
     def begin(self, row: QueueRow) -> None:
         """Show the parameters of a job that waits, to be changed."""
-        if row.procedure not in self._forms:
+        if row.procedure not in self.chooser.names:
             self.desk.notice(f"{row.procedure} was put into the queue by a script: its parameters cannot be changed here.")
             return
-        if self.form is not None and self._row is None:
-            self._kept[self.form.procedure.name] = self.form.texts()
-        self._row, self.form = row, None
-        self.choice.blockSignals(True)
-        self.choice.setCurrentIndex(self.choice.findData(row.procedure))
-        self.choice.blockSignals(False)
-        self._choose()
+        self._row = row
+        self.chooser.edit(row.procedure, row.parameters)
         self.choice.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.focusNextChild()
 
@@ -173,8 +132,8 @@ class Composer(QWidget):
     def leave(self) -> None:
         """Edit no job any more."""
         if self._row is not None:
-            self._row, self.form = None, None
-            self._choose()
+            self._row = None
+            self.chooser.leave()
 
     def _refused(self, error: HeliographError) -> None:
         """Tell why, also below the field that is to blame."""
@@ -196,7 +155,8 @@ class Composer(QWidget):
         """Offer what can be asked for now."""
         why = "" if self.desk.controls else self.desk.view_only_why
         why = why or ("no bench is open" if self.form is None else "")
-        row = self._row
+        row, chosen = self._row, self.chooser.chosen
+        self.length.show_text(words.duration(chosen.duration_s if chosen is not None else None))
         self.add.setVisible(row is None)
         self.save.setVisible(row is not None)
         self.cancel.setVisible(row is not None)

@@ -8,7 +8,6 @@ from typing import Any
 
 from ...control.topics import QueueRow, QueueState
 from .. import words
-from ..figures.start import spoken
 from ..tables import Cell, Column, Row
 
 COLUMNS = (
@@ -74,7 +73,7 @@ def cells(row: QueueRow, end: float | None) -> Row:
     return (
         Cell(str(row.job), order=row.job),
         row.lane,
-        spoken(row.procedure),
+        words.spoken(row.procedure),
         Cell(row.state, word=row.state),
         words.UNKNOWN if row.state == "queued" else f"{100 * row.progress:.0f} %",
         left,
@@ -89,7 +88,7 @@ def facts(row: QueueRow, end: float | None) -> list[tuple[str, str]]:
     over, on = row.over, row.on
     took = row.ended - row.began if row.ended and row.began else None
     told = [
-        ("Procedure", spoken(row.procedure)),
+        ("Procedure", words.spoken(row.procedure)),
         ("Job", f"{row.job}, {row.lane}"),
         ("State", f"{row.state}, {100 * row.progress:.0f} %" if on else row.state),
         ("Why", row.why),
@@ -116,6 +115,6 @@ def end_of(queue: QueueState, now: float | None = None) -> str:
     ending = ends(queue, now)
     unknown: Sequence[QueueRow] = [row for row in left if row.job not in ending]
     if unknown:
-        return f"its end is not known: {spoken(unknown[0].procedure)} has no estimate yet"
+        return f"its end is not known: {words.spoken(unknown[0].procedure)} has no estimate yet"
     last = max(ending.values())
     return f"ends {words.clock(last)}, in {words.duration(last - now)}"

@@ -9,7 +9,6 @@ from .. import words
 from ..badges import plain
 from ..figures.facts import Facts
 from ..figures.found import found, text
-from ..figures.start import spoken
 from ..tables import Cell, Column, Table
 from ..wide_table import WideTable
 from .listing import bench_of
@@ -21,7 +20,7 @@ def facts(one: RunDetails) -> Facts_:
     """Return what is known of a run, in words: itself, what was found, how, and where it comes from."""
     run = one.summary
     itself = [
-        ("Procedure", spoken(run.procedure)),
+        ("Procedure", words.spoken(run.procedure)),
         ("State", f"{run.state}: {run.why}" if run.why else run.state),
         ("Bench", bench_of(run)),
         ("Begun", words.clock(run.begun, date=True)),

@@ -13,7 +13,6 @@ from ...control.topics import RunSummary
 from .. import words
 from ..badges import Value
 from ..fields import labelled
-from ..figures.start import spoken
 from ..flow import Flow
 from ..tables import Cell, Column, Row
 from ..wide_table import WideTable
@@ -70,7 +69,7 @@ def cells(run: RunSummary) -> Row:
     """Return the cells of a run."""
     return (
         Cell(words.clock(run.begun, date=True), order=run.begun),
-        spoken(run.procedure) if run.procedure else words.UNKNOWN,
+        words.spoken(run.procedure) if run.procedure else words.UNKNOWN,
         Cell(run.state, word=run.state),
         Cell(words.duration(run.seconds), order=run.seconds or 0.0),
         Cell(bench_of(run), word=bench_of(run)),
@@ -160,7 +159,7 @@ class RunList(QWidget):
         ):
             known = {field.itemData(at) for at in range(field.count())}
             for value in sorted(values - known - {""}):
-                field.addItem(spoken(value) if field is self.procedure else value, value)
+                field.addItem(words.spoken(value) if field is self.procedure else value, value)
         self._fill()
 
     def wanted(self) -> Wanted:

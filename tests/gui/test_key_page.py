@@ -258,7 +258,7 @@ def test_a_key_exchange_is_started_by_keys(qtbot, page, desk):
 
 
 def test_a_distillation_begins_with_the_last_light(page, desk):
-    page.start._kept.clear()
+    page.start.chooser._kept.clear()
     rows = (
         payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/a.h5"),
         payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/b.h5"),
@@ -269,7 +269,7 @@ def test_a_distillation_begins_with_the_last_light(page, desk):
     QApplication.processEvents()
 
     assert control(page, "Run file", QLineEdit).text() == "/runs/b.h5"
-    page.start._kept.clear()
+    page.start.chooser._kept.clear()
 
 
 def test_an_exchange_is_paused_resumed_stopped_and_aborted(qtbot, page, desk):
