@@ -64,8 +64,8 @@ def marked(value: Any, name: str = "") -> Any:
 
 
 def read(text: str) -> bool:
-    """Say whether markup in a text was read, or is missing from it in part."""
-    return text.count(READ) != text.count(MARK)
+    """Say whether markup in a text was read; its end may be cut off."""
+    return text.count(READ) != text.count(f"<b>{READ}")
 
 
 def shown(text: str) -> str:
