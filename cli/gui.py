@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import ConfigError, DependencyMissing
+from ..core.errors import ConfigError, DependencyMissing, HeliographError
 from .output import JsonOption, command
 
 
@@ -22,17 +22,48 @@ def gui(
 
     The window attaches to the owner of the bench and starts one where there is none; an owner that it started ends with it. Closing it, or Ctrl-C, leaves the
     bench safe, unless the station may be left alone.
+
+    A station file that describes no bench is refused before a window opens (exit code 3). Where the bench that was asked for cannot be opened, the window says
+    why and offers others; if none is opened by the time it is closed, the command ends with that error and its exit code.
     """
     with command(json_output) as out:
         if station is not None and demo:
             raise ConfigError("both a station and the demo were asked for", where="--demo", remedy="Give one of the two.")
         if station is not None and not station.is_file():
             raise ConfigError("there is no such station file", where=str(station), remedy=f"Write one: heliograph station new {station}")
+        if station is not None:
+            _check(station)
         try:
             from ..gui.app import run
         except ImportError as error:
             raise DependencyMissing(
                 f"the window cannot be shown: {error}", where="Qt", remedy="On Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
             ) from error
-        code = run(station, demo=demo, exit_after=exit_after, folder=out_folder)
-        out.result({"window": "closed"}, exit_code=code)
+        closed = run(station, demo=demo, exit_after=exit_after, folder=out_folder)
+        if closed.failure is not None and (station is not None or demo):
+            raise closed.failure
+        simulated = demo or (closed.simulated if closed.simulated is not None else _is_simulated(closed.station))
+        out.result({"window": "closed", "station": closed.station}, simulated=simulated)
+
+
+def _check(station: Path) -> None:
+    """Refuse a file that describes no bench, unless a bench is open by it already: that one can still be made safe. Raises ConfigError."""
+    from ..control.link import address, connected
+    from ..instruments.station import Station
+
+    try:
+        Station.load(station)
+    except ConfigError:
+        line = connected(address(station.resolve(), "owner"))
+        if line is None:
+            raise
+        line.close()
+
+
+def _is_simulated(station: Path | None) -> bool:
+    from ..instruments.station import Station
+
+    try:
+        return station is not None and Station.load(station).simulated
+    except HeliographError:
+        return False

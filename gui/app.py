@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +14,7 @@ from PySide6.QtCore import QLocale, QTimer
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
 
-from ..core.errors import BenchError, DependencyMissing
+from ..core.errors import BenchError, DependencyMissing, HeliographError
 from . import launching, layout
 from .desk import Desk
 from .window import Window
@@ -34,8 +35,17 @@ def application() -> QApplication:
     return app
 
 
-def run(station: Path | None, *, demo: bool = False, exit_after: float | None = None, folder: Path = launching.DEMO_FOLDER) -> int:
-    """Show the window until it is closed, and return the exit code.
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a window ended.  station: that it showed last.  simulated: what its owner said of it, None if none was heard of.  failure: why it opened no bench."""
+
+    station: Path | None
+    simulated: bool | None
+    failure: HeliographError | None
+
+
+def run(station: Path | None, *, demo: bool = False, exit_after: float | None = None, folder: Path = launching.DEMO_FOLDER) -> Closed:
+    """Show the window until it is closed.
 
     station: to attach to; its owner is started if it has none.  demo: the simulated bench of `folder`.  exit_after: seconds after which it closes by itself.
     Raises DependencyMissing.
@@ -59,7 +69,9 @@ def run(station: Path | None, *, demo: bool = False, exit_after: float | None = 
     gc.freeze()
     gc.disable()
     try:
-        return app.exec()
+        app.exec()
+        told = desk.latest("station")
+        return Closed(desk.station, told.mode != "HARDWARE" if told is not None else None, window.opening.failure)
     finally:
         window.leave()
         gc.enable()

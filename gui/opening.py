@@ -24,11 +24,13 @@ log = logging.getLogger(__name__)
 class Opening(QObject):
     """The bench that this window is attached to, and what keeps it attached.
 
-    began: a station was chosen.  progress: one line on what is being done, empty when done.
+    began: a station was chosen.  progress: one line on what is being done, empty when done.  given_up: the first bench that was chosen could not be opened,
+    another one may be chosen.  failure: why the last one was not opened; None once one is open.
     """
 
     began = Signal(object)
     progress = Signal(str)
+    given_up = Signal()
 
     def __init__(self, desk: Desk, safety: Safety) -> None:
         super().__init__()
@@ -38,6 +40,7 @@ class Opening(QObject):
         self._workers: list[threading.Thread] = []
         self._over = threading.Event()
         self._locked = False
+        self.failure: HeliographError | None = None
 
     @property
     def owns(self) -> bool:
@@ -107,6 +110,14 @@ class Opening(QObject):
     def _failed(self, error: HeliographError) -> None:
         self.progress.emit("")
         self._desk.notice(error)
+        if self._desk.is_connected:
+            return
+        self.failure = error
+        if self._desk.station is not None and self._desk.age_s() is None:
+            # Nothing was ever heard of this bench: whoever chose it may choose another one.
+            self.detach()
+            self._desk.station = None
+            self.given_up.emit()
 
     def _stands(self, standing: Standing) -> None:
         if self._over.is_set():
@@ -115,6 +126,7 @@ class Opening(QObject):
         self._control(standing.controls, standing.why)
         self._desk.set_connected(standing.connected)
         if standing.connected:
+            self.failure = None
             self.progress.emit("")
 
     def tick(self, changed: frozenset[str]) -> None:

@@ -108,6 +108,7 @@ class Window(QMainWindow):
         desk.ticked.connect(self._ticked)
         self.opening.began.connect(self._began)
         self.opening.progress.connect(self._progress)
+        self.opening.given_up.connect(self._given_up)
         self.welcome.simulate.connect(self.opening.simulate)
         self.welcome.chosen.connect(self.opening.open)
         self.tabs.currentChanged.connect(lambda at: self._show(self.pages[at]) if 0 <= at < len(self.pages) else None)
@@ -139,6 +140,12 @@ class Window(QMainWindow):
         self._titled()
         if self.pages:
             self._show(self.pages[0])
+
+    def _given_up(self) -> None:
+        """Offer the choice again: the bench that was chosen could not be opened."""
+        self.tabs.hide()
+        self.stack.setCurrentWidget(self.welcome)
+        self._titled()
 
     def _progress(self, text: str) -> None:
         self.welcome.doing(text)

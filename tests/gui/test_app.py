@@ -17,9 +17,12 @@ from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from heliograph.control.stations import station_lock
 from heliograph.gui import theme
 from heliograph.gui.desk import Desk
+from heliograph.gui.pages.bench import Bench
 from heliograph.gui.window import Window
+from heliograph.instruments.station import Station, default_text
 
 COMMAND = [sys.executable, "-m", "heliograph"]
 START_MS = 40_000
@@ -171,3 +174,60 @@ def test_a_window_that_is_killed_leaves_a_bench_that_becomes_safe(tmp_path: Path
     while owners(tmp_path):
         assert time.monotonic() < deadline + 60
         time.sleep(0.2)
+
+
+def test_the_window_of_a_simulated_bench_says_so_when_it_closes(tmp_path: Path) -> None:
+    command = [*COMMAND, "gui", "--demo", "--out", str(tmp_path / "demo"), "--exit-after", "0.5", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, json.loads(done.stdout)["simulated"]) == (0, True), done.stderr
+
+
+def test_the_window_of_a_file_says_whether_its_bench_is_simulated(tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_bytes(default_text())
+    command = [*COMMAND, "gui", "--station", str(station), "--exit-after", "0.5", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["simulated"], told["station"]) == (0, True, str(station)), done.stderr
+
+
+def test_a_file_that_describes_no_bench_is_refused_before_a_window_opens(tmp_path: Path) -> None:
+    garbage = tmp_path / "station.toml"
+    garbage.write_text("[station\n")
+    done = subprocess.run([*COMMAND, "gui", "--station", str(garbage), "--json"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["error"]["type"] == "ConfigError"
+
+
+def test_a_bench_that_cannot_be_opened_ends_the_command_with_its_error(tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_bytes(default_text())
+    # Somebody has it open who answers nobody.
+    lock = station_lock(Station.load(station))
+    try:
+        command = [*COMMAND, "gui", "--station", str(station), "--exit-after", "6", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        lock.release()
+
+    assert done.returncode == 4, done.stderr
+    assert "not opened" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_after_a_first_bench_that_cannot_be_opened_another_one_may_be_chosen(qtbot: Any, qapp: QApplication, tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.toml"
+    garbage.write_text("[station\n")
+    window = Window(Desk(settings=QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)), pages=[Bench])
+    qtbot.addWidget(window, before_close_func=lambda one: one.leave())
+    window.show()
+
+    window.opening.open(garbage)
+    qtbot.waitUntil(lambda: window.desk.station is None, timeout=START_MS)
+
+    assert window.stack.currentWidget() is window.welcome
+    assert not window.tabs.isVisible()
+    assert "garbage.toml" in window.notices.earlier[-1].text
+    assert window.opening.failure is not None
