@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 from pathlib import Path
 
+from ..core.answers import answer
 from ..core.errors import BenchError, HeliographError
 from .publishing import Topics
 from .tasks import COMMAND
 from .topics import QpuJobs
-from .values import rebuilt_error
 
 _LONGEST_S = 60.0
 
@@ -40,11 +39,9 @@ class JobReader:
     def _ask(self, project: str) -> None:
         """Raise what went wrong, in its own words where it has any."""
         command = [*COMMAND, "qpu", "jobs", f"--project={project}", "--tell", str(self._station), "--json"]
+        remedy = "Try `heliograph qpu jobs`."
         try:
             ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST_S, check=False, start_new_session=True)
-            told = dict(json.loads(ended.stdout))
-        except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-            raise BenchError("the jobs could not be read again", where=project, remedy="Try `heliograph qpu jobs`.") from error
-        if isinstance(error_told := told.get("error"), dict):
-            own = {name: str(error_told.get(name) or "") for name in ("message", "where", "remedy")}
-            raise rebuilt_error({"type": error_told.get("type", ""), "own": own})
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BenchError("the jobs could not be read again", where=project, remedy=remedy) from error
+        answer(ended.stdout, where=project, remedy=remedy, complaints=ended.stderr, code=ended.returncode)
