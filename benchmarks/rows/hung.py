@@ -1,4 +1,4 @@
-"""The window while a device hangs: the longest that its event loop is kept from a key; and how soon the watchdog has the frame of SAFE."""
+"""The window while a device hangs: the longest that its event loop is kept from a key."""
 
 from __future__ import annotations
 
