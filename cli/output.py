@@ -68,11 +68,13 @@ class Bar:
 class Output:
     """What a command has to say.
 
-    json: True if standard output belongs to one JSON object; text and tables then go to standard error.
+    json: True if standard output belongs to one JSON object; text and tables then go to standard error.  if_interrupted: what is said of an end by Ctrl-C or a
+    signal; a command that opens no instrument says something else.
     """
 
     def __init__(self, json_output: bool) -> None:
         self.json = json_output
+        self.if_interrupted = "Instruments were made safe; run files keep what was measured. Run it again."
         self._bars: Progress | None = None
         self._result: str | None = None
         self.exit_code = 0
@@ -159,10 +161,10 @@ def command(json_output: bool) -> Generator[Output]:
             warnings.showwarning = lambda message, *_, **__: out.warn(str(message))
             yield out
     except KeyboardInterrupt as error:
-        out.fail(_interrupted("interrupted"))
+        out.fail(_interrupted(out, "interrupted"))
         raise typer.Exit(INTERRUPTED) from error
     except SystemExit as error:
-        out.fail(_interrupted(f"ended by a signal, code {error.code}"))
+        out.fail(_interrupted(out, f"ended by a signal, code {error.code}"))
         raise
     except BrokenPipeError:
         raise
@@ -183,8 +185,8 @@ def command(json_output: bool) -> Generator[Output]:
         raise typer.Exit(out.exit_code)
 
 
-def _interrupted(message: str) -> dict[str, str]:
-    return {"type": "Interrupted", "message": message, "where": "", "remedy": "Instruments were made safe; run files keep what was measured. Run it again."}
+def _interrupted(out: Output, message: str) -> dict[str, str]:
+    return {"type": "Interrupted", "message": message, "where": "", "remedy": out.if_interrupted}
 
 
 def unheard(error: OSError) -> int:

@@ -11,7 +11,7 @@ import typer
 
 from ..core.errors import ConfigError, StorageError
 from .output import JsonOption, Output, command
-from .qpu import HOME, TimeoutOption, coming_back, opened, to_come_back
+from .qpu import HOME, NO_JOB, TimeoutOption, coming_back, goes_on, opened, to_come_back, waiting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,8 @@ def characterise(
 
         if draw or sweep:
             _check_folder(folder, "--out")
-        chosen = room.open_states(backend, project) if job is None else None
+        out.if_interrupted = NO_JOB
+        chosen = room.open_states(backend, project, patience=waiting(out, backend)) if job is None else None
         if chosen is not None:
             found = _sent(out, chosen, backend, shots, circuit, seed, project, timeout)
         else:
@@ -147,7 +148,8 @@ def infer(
             _check_folder(plots, "--plots")
         # A wrong name is said before anything is trained.
         roles = _roles(store, samples, pair, aggregator, opening)
-        where, chosen = open_states(backend, project), find_task(task.value, full=full)
+        out.if_interrupted = "What was trained and measured is kept. Run it again."
+        where, chosen = open_states(backend, project, patience=waiting(out, backend)), find_task(task.value, full=full)
         chosen = chosen if further is None else chosen.cut(aided=further)
         _tell_cloud(out, where.cloud)
         data = chosen.load(seed)
@@ -247,6 +249,7 @@ def _sent(
     from ..protocols.qot.characterise import characterise
 
     def told(uuid: str) -> None:
+        out.if_interrupted = goes_on(uuid, project, COME_BACK)
         if not chosen.immediate:
             out.say(f"Job {uuid} is sent. To come back to it: {to_come_back(uuid, project, COME_BACK)}")
 
@@ -262,6 +265,7 @@ def _come_back(out: Output, job: str, project: Path, timeout: float | None) -> C
 
     home = opened(project)
     history = home.ledger.job(job)
+    out.if_interrupted = goes_on(history.uuid, project, COME_BACK)
     _tell_cloud(out, history.intent["cloud"] and not history.recorded)
     with coming_back(project, COME_BACK), out.progress(f"Waiting for {history.uuid[:8]}", total=1) as bar:
         found = finish(history.uuid, home, timeout=timeout)

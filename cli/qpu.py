@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..protocols.qpu.engine import ProviderBackend
     from ..protocols.qpu.jobs import ProviderJob
     from ..protocols.qpu.projects import Project
+    from ..protocols.qpu.retries import Patience
     from ..protocols.qpu.samples import Samples
 
 app = typer.Typer(no_args_is_help=True, help="Quantum processors: simulators, fake devices, clouds.")
@@ -29,6 +30,8 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job
 HOME = Path("qpu")
 MOST_ROWS = 16
 RESUME = "qpu resume"
+CLOUDS = ("ibm:", "braket:arn:")
+NO_JOB = "Whether a job was sent is in the ledger: heliograph qpu jobs."
 _COME_BACK = re.compile(rf"heliograph {RESUME} ([0-9a-f]{{32}})")
 
 
@@ -77,11 +80,13 @@ def run(
         from ..protocols.qpu.qasm import load_qasm
 
         circuit, home = load_qasm(file), Project(project)
-        chosen = open_backend(backend, home)
+        out.if_interrupted = NO_JOB
+        chosen = open_backend(backend, home, patience=waiting(out, backend or home.settings.backend))
         notice = _notice(out, chosen)
         work = Work.of(circuit, dict(_pair(text) for text in param or ()))
         with coming_back(project):
             job = chosen.submit([work], shots, seed=seed)
+        out.if_interrupted = goes_on(job.uuid, project)
         if not chosen.immediate:
             out.say(f"Job {job.uuid} is in the ledger of {home.folder}.")
         if chosen.name.startswith("outside:"):
@@ -157,7 +162,8 @@ def resume(
         if history.recorded:
             _show(out, history.uuid, recorded_samples(home, history.uuid, history.sha256), name, None)
             return
-        chosen = open_backend(name, home)
+        out.if_interrupted = goes_on(history.uuid, project)
+        chosen = open_backend(name, home, patience=waiting(out, name))
         if lost:
             given_up = chosen.give_up(history.uuid)
             out.say(f"Job {history.uuid} is {'given up; its cost is free again' if given_up else 'known to the provider after all'}.")
@@ -248,6 +254,20 @@ def to_come_back(uuid: str, project: Path | None, words: str = RESUME) -> str:
     """Return the command that comes back to a job; it names the folder where that is not the usual one."""
     place = "" if project in {None, HOME} else f" --project {quote(str(project))}"
     return f"heliograph {words} {uuid}{place}"
+
+
+def goes_on(uuid: str, project: Path | None, words: str = RESUME) -> str:
+    """Return what to say of a job where the wait for it is interrupted."""
+    return f"The job goes on. To come back to it: {to_come_back(uuid, project, words)}"
+
+
+def waiting(out: Output, name: str) -> Patience:
+    """Say that a cloud is asked, and return the patience that says what failed and is asked again."""
+    from ..protocols.qpu.retries import Patience
+
+    if name.startswith(CLOUDS):
+        out.note(f"Asking for {name}. What does not answer is asked again, for 15 min at most; Ctrl-C ends it.")
+    return Patience(told=out.warn)
 
 
 @contextmanager

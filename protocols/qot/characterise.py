@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..qpu.engine import ProviderBackend
     from ..qpu.ledger import JobHistory
+    from ..qpu.retries import Patience
     from ..qpu.samples import Samples
 
 CONFIDENCE = 0.95
@@ -91,10 +92,10 @@ def interval(wrong: int, shots: int, confidence: float = CONFIDENCE) -> tuple[fl
     return float(found.low), float(found.high)
 
 
-def open_states(name: str, project: Project | Path | str | None = None) -> ProviderBackend:
+def open_states(name: str, project: Project | Path | str | None = None, *, patience: Patience | None = None) -> ProviderBackend:
     """Return a back-end by name: those of `heliograph qpu list`, and laws as `law:santiago`, or `law:cx=0.05` for a circuit whose CNOTs alone err."""
     if not name.startswith(PRESET):
-        return open_backend(name, project)
+        return open_backend(name, project, patience=patience)
     which = name.removeprefix(PRESET)
     if not which.startswith(DEPOLARISED):
         return open_backend(LAW, project, law=preset(which))

@@ -19,11 +19,12 @@ SLOWEST_S = 60.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How time passes. sleep, clock: s, monotonic.  generator: spreads the delays of many clients."""
+    """How time passes. sleep, clock: s, monotonic.  generator: spreads the delays of many clients.  told: before each wait, what failed."""
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     generator: np.random.Generator = field(default_factory=np.random.default_rng)
+    told: Callable[[str], None] = lambda _: None
 
     def delay_s(self, attempt: int) -> float:
         """Return how long to wait after attempt 0, 1, ..: min(60, 2^attempt) s times a number from [0.5, 1)."""
@@ -43,5 +44,6 @@ def retried(call: Callable[[], Found], patience: Patience) -> Found:
             delay = patience.delay_s(attempt)
             if not transient(error.__cause__) or patience.clock() + delay > end:
                 raise
+            patience.told(f"{error.message}; asking again in {delay:.0f} s, for {LONGEST_S / 60:.0f} min at most")
             patience.sleep(delay)
             attempt += 1

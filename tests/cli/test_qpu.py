@@ -182,6 +182,49 @@ def test_nothing_goes_to_a_cloud_until_the_budget_says_so_and_its_notice_is_show
     assert cloud.client.submissions == 1
 
 
+def test_a_cloud_that_does_not_answer_is_said_to_be_asked_again(heliograph, circuit, cloud, monkeypatch):
+    monkeypatch.setattr("heliograph.protocols.qpu.retries.Patience.delay_s", lambda *_: 0.01)
+    cloud.client.script(backend=[["ConnectionError"]] * 2)
+
+    ended = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--backend", "ibm:ibm_disk", "--json")
+
+    first, *later = ended.err.splitlines()
+    assert first.startswith("Asking for ibm:ibm_disk.")
+    assert sum("ConnectionError" in line and "asking again in 0 s" in line for line in later) == 2
+    assert ended.json["error"]["type"] == "QpuBudgetExceeded"
+
+
+@pytest.mark.parametrize("end", [SystemExit(143), KeyboardInterrupt()])
+def test_a_wait_that_is_ended_says_how_to_come_back_and_nothing_of_instruments(heliograph, circuit, cloud, monkeypatch, end):
+    def ended_by(*_):
+        raise end
+
+    Path("qpu").mkdir()
+    Path("qpu", "qpu.toml").write_text("[budget]\nmax_jobs = 3\nmax_shots = 1000\nmax_qpu_seconds = 200\n")
+    monkeypatch.setattr("heliograph.protocols.qpu.jobs.ProviderJob.result", ended_by)
+
+    run = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--shots", 30, "--backend", "ibm:ibm_disk", "--json")
+    (job,) = heliograph("qpu", "jobs", "--json").json["jobs"]
+    again = heliograph("qpu", "resume", job["job"], "--json")
+    states = heliograph("qot", "characterise", "--backend", "ibm:ibm_disk", "--shots", 30, "--project", "qpu", "--json")
+
+    for ended in (run, again):
+        assert ended.code in {130, 143}
+        assert ended.json["error"]["remedy"] == f"The job goes on. To come back to it: heliograph qpu resume {job['job']}"
+    assert states.json["error"]["remedy"].startswith("The job goes on. To come back to it: heliograph qot characterise --job ")
+
+
+def test_an_end_before_a_job_is_there_says_where_to_look(heliograph, circuit, cloud, monkeypatch):
+    def ended_by(*_, **__):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(cloud, "backend", ended_by)
+
+    ended = heliograph("qpu", "run", circuit, "--param", "a=1.2", "--backend", "ibm:ibm_disk", "--json")
+
+    assert ended.json["error"]["remedy"] == "Whether a job was sent is in the ledger: heliograph qpu jobs."
+
+
 def test_states_from_a_cloud_say_what_it_sees_and_how_to_come_back(heliograph, cloud, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my jobs").mkdir()

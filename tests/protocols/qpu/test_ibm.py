@@ -32,6 +32,7 @@ from heliograph.protocols.qpu.circuits import read_works
 from heliograph.protocols.qpu.fakes import fake_device, fake_names
 from heliograph.protocols.qpu.feed_forward import direct_s
 from heliograph.protocols.qpu.ibm import IBMRuntimeBackend, _secrets_of
+from heliograph.protocols.qpu.retries import Patience
 from heliograph.protocols.qpu.vendors import masked, unclear, vendor_errors
 
 HERE = Path(__file__).parent
@@ -660,6 +661,19 @@ def test_a_seed_and_another_back_end_are_refused(backend, home, service):
         backend.resume("0" * 32)
     with pytest.raises(QpuConfigError, match="project folder"):
         open_backend("ibm:ibm_disk", client=service)
+
+
+def test_what_fails_is_told_before_it_is_waited_for(home, service, clock):
+    said: list[tuple[str, float]] = []
+    service.client.script(backend=[["RequestsApiError", 503], ["ConnectionError"]])
+    patience = Patience(clock.sleep, clock, np.random.default_rng(1), told=lambda text: said.append((text, clock.now)))
+
+    open_backend("ibm:ibm_disk", home, client=service, patience=patience)
+
+    assert [at for _, at in said] == [0.0, clock.slept[0]]
+    assert "RequestsApiError" in said[0][0]
+    assert f"asking again in {clock.slept[1]:.0f} s, for 15 min at most" in said[1][0]
+    assert "dummy-ibm-token" not in str(said)
 
 
 def test_nothing_is_sent_until_the_budget_says_so(tmp_path, service):
