@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ..core.errors import BenchError, FrameError, StorageError
 from ..instruments.guard.watchdog import listen, peer_pid, peer_who, unlisten
-from .link import Message, encode, receive
+from .link import Message, framed, receive
 from .topics import PERIOD_S, Mailbox
 
 log = logging.getLogger(__name__)
@@ -92,13 +92,13 @@ class Client:
             raise FrameError(f"{waiting - 1} requests wait, and the client reads no replies", where="link")
         if waiting > MOST_WAITING:
             refusal = BenchError(f"{MOST_WAITING} requests of this process wait", where=message.topic, remedy="Wait for the replies to those first.")
-            self._replies.put((_frame(Message(message.topic, refusal, message.id)), False))
+            self._replies.put((framed(Message(message.topic, refusal, message.id)), False))
         else:
             self._requests.put(message)
 
     def _reply(self, message: Message) -> None:
         """Answer a request, once there is room for another reply."""
-        frame = _frame(self._session.answer(message))
+        frame = framed(self._session.answer(message))
         while not self._over.is_set():
             if self._room.acquire(timeout=PERIOD_S):
                 self._replies.put((frame, True))
@@ -134,7 +134,7 @@ class Client:
                 if self.mailbox is not None and time.monotonic() - published >= PERIOD_S:
                     published = time.monotonic()
                     for message in self.mailbox.take():
-                        self._socket.sendall(_frame(message))
+                        self._socket.sendall(framed(message))
 
     def _send_reply(self, frame: bytes, made: bool) -> None:
         self._socket.sendall(frame)
@@ -159,13 +159,6 @@ class Client:
     def over(self) -> bool:
         """Say whether all its threads have ended."""
         return not any(thread.is_alive() for thread in self._threads)
-
-
-def _frame(message: Message) -> bytes:
-    try:
-        return encode(message)
-    except FrameError as error:
-        return encode(Message(message.topic, error, message.id))
 
 
 class Server:

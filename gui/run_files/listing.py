@@ -11,9 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QW
 
 from ...control.topics import RunSummary
 from .. import words
-from ..badges import Value
-from ..fields import labelled
-from ..flow import Flow
+from ..filter_bar import FilterBar, offer_values
 from ..tables import Cell, Column, Row
 from ..wide_table import WideTable
 
@@ -91,17 +89,8 @@ class RunList(QWidget):
         self._asked = ""
         self.text, self.day = QLineEdit(), QLineEdit()
         self.procedure, self.state, self.bench = QComboBox(), QComboBox(), QComboBox()
-        self.all, self.again, self.shown = QPushButton("Show a&ll"), QPushButton("Rea&d again"), Value("Runs shown", "0")
-        self.table = WideTable("Runs", _COLUMNS, picked)
-        self.table.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
-        self.all.clicked.connect(self.reset)
-        self.again.clicked.connect(lambda _=False: again())
-        self._lay_out()
-        self.retheme()
-
-    def _lay_out(self) -> None:
-        bar = QWidget()
-        flow = Flow(bar, 10)
+        for field in (self.procedure, self.state, self.bench):
+            offer_values(field, ())
         fields: tuple[tuple[str, str, QLineEdit | QComboBox, str], ...] = (
             ("Sea&rch", "Search the runs", self.text, "words, Ctrl+F"),
             ("Da&y", "Day of the runs", self.day, "YYYY-MM-DD"),
@@ -109,35 +98,23 @@ class RunList(QWidget):
             ("S&tate", "State of the runs", self.state, ""),
             ("&Bench", "Bench of the runs", self.bench, ""),
         )
-        for label, name, field, hint in fields:
-            field.setAccessibleName(name)
-            field.setMinimumHeight(24)
-            if isinstance(field, QLineEdit):
-                field.setPlaceholderText(hint)
-                field.setClearButtonEnabled(True)
-                field.textChanged.connect(lambda _: self._fill())
-            else:
-                field.addItem("all", "")
-                field.setMinimumContentsLength(9)
-                field.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-                field.currentIndexChanged.connect(lambda _: self._fill())
-            flow.addWidget(labelled(label, field))
-        self.all.setAccessibleName("Show all runs")
+        self.filters = FilterBar("runs", fields, {self.day: 16})
+        self.filters.changed.connect(self._fill)
+        self.again, self.shown = QPushButton("Rea&d again"), self.filters.shown
         self.again.setAccessibleName("Read the runs again")
         self.again.setToolTip("Reads the folder again: the runs of the day that is given, else the newest.")
-        for widget in (self.all, self.again, self.shown):
-            widget.setMinimumHeight(24)
-            flow.addWidget(widget)
+        self.filters.add(self.again)
+        self.table = WideTable("Runs", _COLUMNS, picked)
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
+        self.again.clicked.connect(lambda _=False: again())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(bar)
+        layout.addWidget(self.filters)
         layout.addWidget(self.table, 1)
 
     def retheme(self) -> None:
-        """Take another text size: some words fit into the fields."""
-        letter = self.text.fontMetrics().averageCharWidth()
-        self.text.setMinimumWidth(letter * 20)
-        self.day.setMinimumWidth(letter * 16)
+        """Take another text size."""
+        self.filters.retheme()
 
     # What is shown
 
@@ -152,14 +129,9 @@ class RunList(QWidget):
         if len(runs) >= MOST_RUNS:
             self._asked = f"the newest {words.count(MOST_RUNS)} only: for older ones give a day and read again"
         self.runs = {run.path: run for run in sorted(runs, key=lambda one: one.begun, reverse=True)}
-        for field, values in (
-            (self.procedure, {run.procedure for run in runs}),
-            (self.state, {run.state for run in runs}),
-            (self.bench, {"simulated", "real"}),
-        ):
-            known = {field.itemData(at) for at in range(field.count())}
-            for value in sorted(values - known - {""}):
-                field.addItem(words.spoken(value) if field is self.procedure else value, value)
+        offer_values(self.procedure, (run.procedure for run in runs), as_names=True)
+        offer_values(self.state, (run.state for run in runs))
+        offer_values(self.bench, ("simulated", "real"))
         self._fill()
 
     def wanted(self) -> Wanted:
@@ -177,10 +149,7 @@ class RunList(QWidget):
 
     def reset(self) -> None:
         """Show all runs."""
-        self.text.clear()
-        self.day.clear()
-        for field in (self.procedure, self.state, self.bench):
-            field.setCurrentIndex(0)
+        self.filters.reset()
 
     def found(self, wanted: str) -> RunSummary | None:
         """Return the run of a path or of an id."""
