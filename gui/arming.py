@@ -121,7 +121,7 @@ class Arming(QWidget):
     def set_stale(self, stale: bool) -> None:
         """Say that the state is the last one known while the owner is silent."""
         self._stale = stale
-        self.state.set_state(self._state.lower() or "unknown", "last known" if stale else "")
+        self.state.set_state(self._state.lower() or "unknown", "last known" if stale and self._state else "")
 
     @guarded
     def show_safety(self, now: Mapping[str, Any]) -> None:

@@ -170,9 +170,20 @@ class Value(QLabel):
 
     def retheme(self) -> None:
         """Take the colours of another theme."""
-        now, colours = theme.current(), self.palette()
-        colours.setColor(self.foregroundRole(), QColor(now.muted if self._stale else now.text))
+        colours = self.palette()
+        colours.setColor(self.foregroundRole(), self._colour)
         self.setPalette(colours)
+
+    @property
+    def _colour(self) -> QColor:
+        now = theme.current()
+        return QColor(now.muted if self._stale else now.text)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw it, as all else, in the colours of now, also where nobody told it that they have changed."""
+        if self.palette().color(self.foregroundRole()) != self._colour:
+            self.retheme()
+        super().paintEvent(event)
 
 
 def tip(text: str) -> str:

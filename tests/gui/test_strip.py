@@ -4,10 +4,13 @@ import os
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
-from heliograph.gui import access
+from heliograph.gui import access, theme
+from heliograph.gui.badges import Value
 from heliograph.gui.strip import Strip
 
 from . import payloads
@@ -113,3 +116,26 @@ def test_time_left_is_smoothed(window: Any) -> None:
         tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(eta_s=eta),)))
 
     assert "1 min 30 s left" in strip.run.accessibleName()
+
+
+@pytest.mark.parametrize("name", list(theme.THEMES))
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_the_strip_says_can_be_read_in_every_palette(window: Any, qapp: QApplication, name: str, whole: bool) -> None:
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), queue=payloads.queue_state())
+    # Also where something else than the window changes the colours.
+    if whole:
+        window.set_theme(name)
+    else:
+        theme.apply(qapp, theme.THEMES[name])
+    values = [one for one in window.strip.items() if isinstance(one, Value)]
+    assert {one.name for one in values} == {"Bench", "Data age", "Drawing"}
+
+    for value, old in [(value, old) for value in values for old in (None, True, False)]:
+        if old is not None:
+            value.set_stale(old)
+        value.show()
+        QApplication.processEvents()
+        # What is behind the text is drawn by the window.
+        back = window.grab().toImage().pixelColor(value.mapTo(window, QPoint(0, 0))).name()
+        fore = value.palette().color(QPalette.ColorGroup.Active, value.foregroundRole()).name()
+        assert theme.contrast(fore, back) >= 4.5, (value.name, fore, back)
