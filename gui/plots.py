@@ -18,10 +18,17 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from . import theme, words
+from .axis import Axis
 from .guarded import guarded
 
 MOST_POINTS = 10_000
 SUMMARY_S = 1.0
+_LEAST_LETTERS, _LEAST_LINES = 23, 11
+"""Least size of a chart in letters and lines of the present text."""
+_MOST_OF_NAMES = 0.42
+"""Share of a chart that the name of a curve may take."""
+_LINE = 1.12
+"""Heights of a text between two names that stand above each other."""
 MOST_ROWS = 2_000
 """Of a data table."""
 
@@ -47,6 +54,7 @@ class _Drawn:
     image: Any = None
     limits: dict[str, tuple[Any, float, int]] = field(default_factory=dict)
     regions: dict[str, Any] = field(default_factory=dict)
+    region_names: dict[str, Any] = field(default_factory=dict)
 
 
 class Chart(QWidget):
@@ -78,7 +86,7 @@ class Chart(QWidget):
         self._drawn = _Drawn()
         self._summed_at = -SUMMARY_S
         self._extra: Callable[[], str] | None = None
-        self.view = pg.PlotWidget(self)
+        self.view = pg.PlotWidget(self, axisItems={side: Axis(side) for side in ("bottom", "left")})
         self.plot = self.view.getPlotItem()
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -89,7 +97,9 @@ class Chart(QWidget):
         self.view.setAccessibleName(name)
         self.setFocusProxy(self.view)
         self.setAccessibleName(name)
-        self.setMinimumSize(160, 120)
+        box = self.plot.getViewBox()
+        box.sigResized.connect(self._place_ends)
+        box.sigYRangeChanged.connect(self._place_ends)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
@@ -197,11 +207,13 @@ class Chart(QWidget):
             colour.setAlpha(40)
             region = pg.LinearRegionItem((low, high), movable=moved is not None, brush=colour, pen=theme.pen(series))
             region.setZValue(-5)
-            pg.InfLineLabel(region.lines[0], name, position=0.94, color=theme.current().series[series % 5], anchors=[(0, 0), (0, 0)])
+            label = pg.InfLineLabel(region.lines[0], name, position=1.0, color=theme.current().series[series % 5], anchors=[(0, 0), (0, 0)])
+            label.setFont(QApplication.font())
             if moved is not None:
                 region.sigRegionChangeFinished.connect(lambda one: moved(*(float(end) for end in one.getRegion())))
             self.plot.addItem(region, ignoreBounds=True)
-            self._drawn.regions[name] = region
+            self._drawn.regions[name], self._drawn.region_names[name] = region, label
+            self._place_ends()
         elif not any(line.moving for line in region.lines) and not region.moving:
             region.blockSignals(True)
             region.setRegion((low, high))
@@ -222,13 +234,18 @@ class Chart(QWidget):
         self._drawn = _Drawn()
         self.plot.getAxis("bottom").setTicks(None)
 
-    def _place_ends(self) -> None:
+    def _place_ends(self, *_box: object) -> None:
         """Put each curve's label at its last point, one above the other where they would overlap, and none outside of the chart."""
         (low, high), room = self.plot.getViewBox().viewRange()[1], max(1.0, float(self.plot.getViewBox().height()))
-        apart = QFontMetricsF(QApplication.font()).height() * (high - low) / room
+        metrics = QFontMetricsF(QApplication.font())
+        apart = _LINE * metrics.height() * (high - low) / room
         ends = []
-        for curve in self._curves.values():
+        for name, curve in self._curves.items():
             x, y = _last(curve)
+            text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, _MOST_OF_NAMES * self.plot.getViewBox().width())
+            text = f" {text}" if self._ends_right else text
+            if text != curve.end.toPlainText():
+                curve.end.setText(text)
             curve.end.setVisible(bool(np.isfinite(y)))
             if np.isfinite(y):
                 ends.append((float(np.log10(y)) if self._log and y > 0 else y, x, curve))
@@ -237,6 +254,8 @@ class Chart(QWidget):
         places = _apart([one[0] for one in ends], low + below * apart, high - above * apart, apart)
         for (_, x, curve), at in zip(ends, places, strict=True):
             curve.end.setPos(x, at)
+        for row, label in enumerate(self._drawn.region_names.values()):
+            label.setPosition(max(0.0, 1.0 - row * apart / (high - low)))
 
     # How it looks
 
@@ -250,6 +269,9 @@ class Chart(QWidget):
     def retheme(self) -> None:
         """Take the colours and the text size of the present theme."""
         now, font = theme.current(), QApplication.font()
+        metrics = QFontMetricsF(font)
+        # Where a panel is smaller it scrolls.
+        self.setMinimumSize(round(_LEAST_LETTERS * metrics.averageCharWidth()), round(_LEAST_LINES * metrics.height()))
         self.view.setBackground(now.ground)
         for side, (label, unit) in self._labels.items():
             axis = self.plot.getAxis(side)
@@ -270,6 +292,8 @@ class Chart(QWidget):
             line.setPen(theme.pen(series))
             line.label.setColor(now.series[series])
             line.label.setFont(font)
+        for label in self._drawn.region_names.values():
+            label.setFont(font)
         if self._drawn.image is not None:
             self._drawn.image.setLookupTable(_ramp())
         if self._drawn.bars is not None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
 
 from ...control.topics import Source
 from ..plots import Chart
 from ..theme import current
+
+_MARGIN_PX = 4.0
+"""Of a line of text."""
 
 
 class LiveChart(Chart):
@@ -57,10 +61,14 @@ class LiveChart(Chart):
         super()._summarise()
 
     def _entitle(self) -> None:
-        nothing = "no data in this run" if self._source == "replay" else "no data yet"
-        words = ([nothing] if self._empty else []) + (["REPLAY"] if self._source == "replay" else []) + (["stale"] if self._stale else [])
+        nothing = "no data" if self._source == "replay" else "no data yet"
+        words = (["REPLAY"] if self._source == "replay" else []) + ([nothing] if self._empty else []) + (["stale"] if self._stale else [])
         colour = current().muted if self._stale else current().series[3]
-        self.plot.setTitle(", ".join(words) or None, color=colour, size=f"{QApplication.font().pointSizeF():g}pt")
+        self.plot.setTitle(", ".join(words), color=colour, size=f"{QApplication.font().pointSizeF():g}pt")
+        # The room is kept while there is nothing to say, so that the chart stays as it is.
+        high = QFontMetricsF(QApplication.font()).height() + 2 * _MARGIN_PX
+        self.plot.titleLabel.setMaximumHeight(high)
+        self.plot.layout.setRowFixedHeight(0, high)
 
     def summary(self) -> str:
         """Return what the chart shows, and whether it is a replay."""

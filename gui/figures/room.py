@@ -13,6 +13,8 @@ from ..plots import Chart
 
 _MOST = 0.5
 """Share of a chart that texts may take, however small it is."""
+_MARGINS_PX = 8.0
+"""Of a text on a chart."""
 _DATA = 0.6
 """Share of a chart that the numbers below it may count on."""
 
@@ -24,12 +26,12 @@ def _metrics() -> QFontMetricsF:
 def with_names(chart: Chart, low: float, high: float, names: Iterable[str]) -> tuple[float, float]:
     """Return the range of the x axis that shows all from low to high, and the names of the curves on the right."""
     wide = max((_metrics().horizontalAdvance(f"  {name} ") for name in names), default=0.0)
-    return low, high + _room(wide, chart.plot.getViewBox().width()) * (high - low)
+    return low, high + _room(wide + _MARGINS_PX, chart.plot.getViewBox().width()) * (high - low)
 
 
 def with_labels(chart: Chart, low: float, high: float, lines: float = 1.3) -> tuple[float, float]:
     """Return the range of the y axis that shows all from low to high, and so many lines of text above."""
-    return low, high + _room(lines * _metrics().height(), chart.plot.getViewBox().height()) * (high - low)
+    return low, high + _room(lines * _metrics().height() + _MARGINS_PX, chart.plot.getViewBox().height()) * (high - low)
 
 
 def _room(text: float, whole: float) -> float:

@@ -15,6 +15,7 @@ from ..figures.arrivals import Arrivals
 from ..figures.coincidences import CoincidenceMatrix
 from ..figures.history import History
 from ..figures.rates import RateBars, RateStrip
+from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.start import StartPanel
 from ..figures.throughput import Throughput
@@ -42,6 +43,8 @@ class Acquire(Page):
             "histogram": (self.arrivals.chart,),
             "coincidences": (self.matrix.chart, self.matrix.table),
         }
+        charts = (self.bars, self.strip.chart, self.arrivals.chart, self.scan.chart)
+        self._refit = Refit(self, desk, charts, self._draw_again)
         self._old: dict[str, bool] = dict.fromkeys(_LIVE, False)
         self._lay_out()
         self.arrivals.gate_asked.connect(self._ask_gate)
@@ -58,7 +61,7 @@ class Acquire(Page):
             "Rates over time": self.panel("Rates over time", self.strip),
             "Arrivals": self.panel("Arrivals", self.arrivals),
             "Coincidences": self.panel("Coincidences", self.matrix),
-            "Scan": self.panel("Scan", scrolled(self.scan)),
+            "Scan": self.panel("Scan", self.scan),
         }
         self.default_layout()
 
@@ -103,6 +106,13 @@ class Acquire(Page):
         self.throughput.forget()
         self.history = History()
         self._look_at_the_clock()
+
+    def _draw_again(self) -> None:
+        """Draw once more in the room that there is now: texts take a part of it."""
+        for topic in ("counts", "histogram", "scan"):
+            now = self.desk.latest(topic)
+            if now is not None:
+                self.redraw(topic, now)
 
     def _keep(self, now: CountRates) -> None:
         if not self.desk.is_stray(now):

@@ -10,7 +10,6 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QDockWidget, QHBoxLayout, QLabel, QMainWindow, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from .. import theme
-from ..plots import Chart
 
 
 class Panel(QDockWidget):
@@ -30,7 +29,7 @@ class Panel(QDockWidget):
         self._inside = QWidget()
         self._layout = QVBoxLayout(self._inside)
         self._layout.setContentsMargins(4, 4, 4, 4)
-        self._layout.addWidget(widget if isinstance(widget, QAbstractScrollArea | Chart) else Scroll(widget))
+        self._layout.addWidget(widget if isinstance(widget, QAbstractScrollArea) else Scroll(widget))
         self._content = widget
         self.setTitleBarWidget(TitleBar(self))
         self.setWidget(self._inside)

@@ -395,7 +395,7 @@ def show(page, **figures):
 def test_nothing_live_stands_beside_a_replay(page, replaying):
     assert page.bars.plot.titleLabel.text == "REPLAY"
     for chart in (page.arrivals.chart, page.matrix.chart, page.scan.chart):
-        assert chart.plot.titleLabel.text == "no data in this run, REPLAY"
+        assert chart.plot.titleLabel.text == "REPLAY, no data"
         assert chart.view.accessibleDescription() == "replay, no data yet"
     assert page.arrivals.rows == {}
     assert page.matrix.table.model().rowCount() == 0

@@ -1,0 +1,82 @@
+"""An axis of a chart that is read at any text size: its label never loses its unit, and its numbers never overlap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from html import escape, unescape
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QFontMetricsF
+from PySide6.QtWidgets import QApplication
+
+_SPARE_PX = 10.0
+"""What the box of a label is wider than its text."""
+_WITH_UNIT = re.compile(r"(.*?)\s*(\([^()]*\))?\s*")
+
+
+def shortened(label: str, room_px: float, metrics: QFontMetricsF) -> str:
+    """Return a label such as "Time in the slot (ns)" that fits: its name is cut where it must be, its unit never is."""
+    if metrics.horizontalAdvance(label) <= room_px:
+        return label
+    found = _WITH_UNIT.fullmatch(label)
+    name, unit = (found[1], found[2] or "") if found else (label, "")
+    room_px -= metrics.horizontalAdvance(f" {unit}") if unit else 0.0
+    name = metrics.elidedText(name, Qt.TextElideMode.ElideRight, max(0.0, room_px))
+    return " ".join(filter(None, ("" if name == "…" else name, unit)))
+
+
+class Axis(pg.AxisItem):
+    """An axis at the bottom or on the left."""
+
+    def labelString(self) -> str:  # noqa: N802
+        """Return the label as markup, as long as there is room."""
+        whole: str = super().labelString()
+        text, room = re.sub(r"<[^>]*>", "", whole), self._length()
+        if not room:
+            return whole
+        # What came with data is escaped in a label, and is cut as it is read.
+        return whole.replace(text, escape(shortened(unescape(text).strip(), room - _SPARE_PX, QFontMetricsF(QApplication.font()))))
+
+    def _length(self) -> float:
+        size = self.size()
+        return float(size.height() if self.orientation in ("left", "right") else size.width())
+
+    def resizeEvent(self, ev: Any = None) -> None:  # noqa: N802
+        """Write the label for the new length."""
+        if self.label is not None:
+            self.label.setHtml(self.labelString())
+        super().resizeEvent(ev)
+
+    def generateDrawSpecs(self, p: Any) -> Any:  # noqa: N802
+        """Return what is drawn, without the numbers that would overlap."""
+        specs = super().generateDrawSpecs(p)
+        if specs is None:
+            return None
+        line, ticks, texts = specs
+        upright, bounds = self.orientation in ("left", "right"), self.boundingRect()
+        inside = [(_within(rect, bounds, upright=upright), flags, text) for rect, flags, text in texts]
+        gap = 0.0 if upright else QFontMetricsF(QApplication.font()).horizontalAdvance(" ")
+        return line, ticks, apart(inside, gap, upright=upright)
+
+
+def _within(rect: QRectF, bounds: QRectF, *, upright: bool) -> QRectF:
+    """Return the place of a number, moved along the axis so that it is not cut."""
+    if upright:
+        return rect.translated(0.0, max(0.0, bounds.top() - rect.top()) - max(0.0, rect.bottom() - bounds.bottom()))
+    return rect.translated(max(0.0, bounds.left() - rect.left()) - max(0.0, rect.right() - bounds.right()), 0.0)
+
+
+def apart(texts: Sequence[tuple[QRectF, Any, str]], gap_px: float, *, upright: bool) -> list[tuple[QRectF, Any, str]]:
+    """Return every number, every second, every third ..., counted from the last, as many as do not overlap."""
+    ordered = sorted(texts, key=lambda one: -one[0].bottom() if upright else one[0].left())
+    for stride in range(1, len(ordered) + 1):
+        found = ordered[::-1][::stride]
+        ends = [(rect.top(), rect.bottom()) if upright else (rect.left(), rect.right()) for rect, _, _ in found]
+        ends.sort()
+        if all(one[1] + gap_px <= after[0] for one, after in pairwise(ends)):
+            return found
+    return []
