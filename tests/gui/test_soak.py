@@ -20,7 +20,8 @@ from PySide6.QtWidgets import QApplication
 from .operating import PAGES, longest_block_ms, opened, simulated
 
 SOAK_S = float(os.environ.get("HELIOGRAPH_SOAK_S", "3600"))
-WARM_S = min(120.0, SOAK_S / 4)
+WARM_S = min(900.0, SOAK_S / 2)
+"""Until every page has been seen and the histories of ten minutes are full."""
 LOOK_S = 5.0
 DAY_S = 86_400.0
 BLOCKED_MS = 100.0
@@ -35,12 +36,12 @@ def handles() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.mark.slow
 def test_the_event_loop_is_free_while_a_device_and_the_owner_hang(qapp: QApplication, tmp_path: Path) -> None:
     with simulated(tmp_path / "bench") as (station, _), opened(tmp_path, qapp) as day:
         day.window.opening.open(station)
         day.wait_open()
-        # On a processor that others hold, too; what blocks would do so for seconds.
-        assert longest_block_ms(day, station, 2.5) < 3 * BLOCKED_MS
+        assert longest_block_ms(day, station, 2.5) < BLOCKED_MS
 
 
 @pytest.mark.slow
@@ -52,6 +53,8 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
         day.arm()
         seen: list[tuple[float, int]] = []
         counts: list[tuple[int, int]] = []
+        rates: list[float] = []
+        trace: list[str] = []
         begun = time.monotonic()
         while (now := time.monotonic() - begun) < SOAK_S:
             if not any(row.state in ("queued", "starting", "running") for row in day.desk.latest("queue").rows if row.lane == "bench"):
@@ -59,15 +62,16 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
             day.go(PAGES[int(now / LOOK_S) % len(PAGES)])
             QTest.qWait(round(LOOK_S * 1000))
             gc.collect()
+            rates.append(float(np.nansum(day.desk.latest("counts").rates_hz)))
+            trace.append(f"{now:.0f} s {memory_bytes() / 1e6:.1f} MB")
             if now > WARM_S:
                 seen.append((now, memory_bytes()))
                 counts.append((threading.active_count(), handles()))
-        rates = day.desk.latest("counts").rates_hz
     t, held = np.array(seen, float).T
     slope = float(np.polyfit(t, held, 1)[0]) * DAY_S / held.mean()
-    told = f"memory {held.mean() / 1e6:.0f} MB, {100 * slope:+.1f} % a day; threads, handles {counts[0]} to {counts[-1]}; {rates.sum() / 1e6:.2f} Mcps\n"
-    sys.stdout.write(told)
-    assert rates.sum() > 0.9e6
+    told = f"memory {held.mean() / 1e6:.0f} MB, {100 * slope:+.1f} % a day; threads, handles {counts[0]} to {counts[-1]}; {np.median(rates) / 1e6:.2f} Mcps\n"
+    sys.stdout.write(", ".join(trace[:: max(1, len(trace) // 20)]) + "\n" + told)
+    assert np.median(rates) > 0.9e6
     assert counts[-1][0] <= counts[0][0] + 1, told
     assert counts[-1][1] <= counts[0][1] + 3, told
     assert slope < 0.05, told
