@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from html import escape, unescape
+from itertools import pairwise
 from typing import Any
 
 import pyqtgraph as pg

@@ -32,6 +32,7 @@ SLOW = [pytest.param(percent, size, marks=pytest.mark.slow) for percent, size in
 
 @pytest.mark.parametrize("percent, size", [(100, (1000, 700)), (200, (1280, 800)), *SLOW])
 def test_no_text_of_a_chart_is_cut_or_lies_on_another(whole: Window, qapp: QApplication, percent: int, size: tuple[int, int]) -> None:
+    page_of: Any = whole
     whole.set_text_size(percent)
     whole.resize(*size)
     found: list[str] = []
@@ -40,11 +41,11 @@ def test_no_text_of_a_chart_is_cut_or_lies_on_another(whole: Window, qapp: QAppl
         for stale in (False, True):
             said = changed(7) | {"scan": payloads.scan_rows(over=True, result=RESULT)}
             tell(whole, said)
-            whole.page.stale(stale)
+            page_of.page.stale(stale)
             for _ in range(4):
                 whole.tick.tick()
                 QApplication.processEvents()
-            found += [f"{page}{', stale' if stale else ''}: {one}" for one in findings(whole.page)]
+            found += [f"{page}{', stale' if stale else ''}: {one}" for one in findings(page_of.page)]
     whole.set_text_size(100)
 
     assert found == []
