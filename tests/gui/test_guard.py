@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -45,7 +46,8 @@ class Watchdog:
         self._open: list[socket.socket] = []
         self._path = address(station, "watchdog")
         self._listener = listen(self._path)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -57,7 +59,8 @@ class Watchdog:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as lines:
+        # Its end may be closed under it, by whichever side.
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
             for line in lines:
                 what = json.loads(line)["do"]
                 self.heard.append((time.monotonic(), what))
@@ -71,8 +74,10 @@ class Watchdog:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._path.unlink(missing_ok=True)
+        self._accepting.join(5.0)
         for connection in self._open:
-            connection.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
         self._open.clear()
 
