@@ -37,6 +37,9 @@ def parse(text: str, unit: str, *, low: float | None = None, high: float | None 
     Raises ParameterError for what is no such quantity, LimitError for one out of range; both say what would be taken.
     """
     value = _bare(text, unit, where) if unit in _WITHOUT_UNIT or unit not in get_args(units.Dimension) else _with_unit(text, unit, where)
+    typed = _NUMBER.match(text.strip())
+    if not value and typed is not None and re.search("[1-9]", re.split("[eE]", typed[0])[0]):
+        raise ParameterError(f"{text.strip()!r} is too small to be told from 0", where=where, remedy="Type 0 where 0 is meant.")
     if high is not None and value > high:
         raise LimitError(f"limit {_limit(high, text, unit)} ({source})", where=where, remedy="Nothing was sent.")
     if low is not None and value < low:

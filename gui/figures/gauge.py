@@ -16,7 +16,8 @@ PARTS = (
     ("authentication", "third", "stripes", Qt.BrushStyle.BDiagPattern),
     ("burned", "fourth", "crossed", Qt.BrushStyle.DiagCrossPattern),
 )
-"""Parts of what was delivered, their colours and patterns; what is left serves the other direction, or is not confirmed yet."""
+"""Parts of what was delivered, their colours and patterns."""
+REST = "empty: serves the other direction, or is not confirmed yet"
 
 
 def bits(value: float) -> str:

@@ -28,6 +28,7 @@ class Stage(Lines):
         self.bar, self.have = _bar("Progress of the stage"), _bar("Sifted bits of those needed")
         self.pair, self.events, self.budget = Value("Pair"), Value("Events"), Value("Sifted X bits")
         self.budget.setWordWrap(True)
+        self._reached = ("", 0.0)
         self.add_line("Stage", self.state)
         self.add_wide(self.why)
         for name, widget in (("Data", self.source), ("Pair", self.pair), ("Progress", self.bar), ("Events", self.events)):
@@ -42,11 +43,25 @@ class Stage(Lines):
         self.why.show_text(f"{now.stage}: {now.why}" if now.why else now.stage)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
-        self.bar.setValue(round(100 * now.progress))
+        self._show_bar(now)
         self.events.show_text(words.count(now.events))
         self.budget.show_text(have_and_need(now))
         self.have.setEnabled(now.n_needed is not None)
         self.have.setValue(round(100 * min(1.0, now.n_x / now.n_needed)) if now.n_needed else 0)
+
+    def _show_bar(self, now: KeyProgress) -> None:
+        """Show how far the stage is; of an exchange that failed, how far it had come."""
+        if now.stage not in _ENDS:
+            self._reached = now.run, now.progress
+        failed = now.stage == "failed"
+        come = self._reached[1] if failed and self._reached[0] == now.run else None if failed and now.progress >= 1.0 else now.progress
+        self.bar.setValue(round(100 * (come or 0.0)))
+        self.bar.setFormat("%p%" if not failed else "failed" if come is None else f"failed at {100 * come:.0f} %")
+        self.bar.setAccessibleDescription(self.bar.text())
+
+    def show_age(self, word: str, age_s: float | None) -> None:
+        """Say whether the figures are live, a replay or stale, and how old."""
+        self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
 
 
 def have_and_need(now: KeyProgress) -> str:

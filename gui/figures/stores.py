@@ -9,7 +9,7 @@ from .. import words
 from ..badges import Value, plain
 from ..tables import Cell, Column, Table
 from .areas import scrolled
-from .gauge import PARTS, Gauge, bits, told
+from .gauge import PARTS, REST, Gauge, bits, told
 
 _NUMBERS = ("delivered", "spendable", "consumed", "tags", "burned", "reserve")
 _WHOSE, _FROM = ("pair", "party"), ("provenance", "last keys")
@@ -63,7 +63,7 @@ class Stores(QWidget):
         self.table = Table("Key stores", columns)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(plain("Bar: " + ", ".join(f"{name} ({pattern})" for name, _, pattern, _ in PARTS) + "; line: reserve", wrap=True))
+        layout.addWidget(plain("Bar: " + ", ".join(f"{name} ({pattern})" for name, _, pattern, _ in PARTS) + f", {REST}; line: reserve", wrap=True))
         layout.addWidget(scrolled(self.gauges), 3)
         layout.addWidget(self.table, 2)
 

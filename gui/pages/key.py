@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, StationState, StoreStates
+from .. import words
 from ..badges import plain
 from ..desk import Desk
 from ..figures.areas import arrange, first_layout, scrolled
@@ -22,6 +24,7 @@ from .page import Page
 
 _STARTED_HERE = ("KeyExchange", "Distil")
 _LAST = "latest"
+_GOES_ON = ("light", "sifting", "correcting", "amplifying")
 
 
 class MorePanel(Protocol):
@@ -62,10 +65,12 @@ class Key(Page):
         self._refit = Refit(self, desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
         self._drawn: Any = None
+        self._asking: QWidget | None = None
         self.more = [make(desk) for make in self.MORE]
         self.TOPICS = frozenset().union(type(self).TOPICS, *(one.TOPICS for one in self.more))  # type: ignore[misc]
         self._lay_out()
         desk.replay_changed.connect(self._begin_anew)
+        desk.ticked.connect(self._tell_age)
         self.start.add_actions(self)
         self.action("Export report", self.export_report, "Ctrl+Shift+E")
 
@@ -192,6 +197,17 @@ class Key(Page):
         self._drawn = None
         self._draw_blocks(self._latest())
 
+    def _tell_age(self) -> None:
+        """Say how old the figures are: while there is an exchange they come once a second, and what is over is not stale."""
+        if not self.can_be_seen():
+            return
+        now, age_s = self._latest(), self.desk.age_s("key")
+        if now is None or now.source == "replay":
+            self.stage.show_age("replay" if self.desk.replaying or now is not None else "unknown", None)
+            return
+        late = age_s is not None and age_s > words.STALE_S and now.stage in _GOES_ON
+        self.stage.show_age("stale" if self.is_stale or late else "live", age_s)
+
     def _latest(self) -> KeyProgress | None:
         now: KeyProgress | None = self.desk.latest("key")
         return now if now is not None and not self.desk.is_stray(now) else None
@@ -205,7 +221,11 @@ class Key(Page):
             stores: StoreStates | None = self.desk.latest("stores")
             return report(key, stores, mode=station.mode if station is not None else "")
 
-        ask_and_write(self.desk, self, "Export the report of the key exchange", "key-report.md", text)
+        if self._asking is not None and isValid(self._asking) and self._asking.isVisible():
+            self._asking.raise_()
+            self._asking.activateWindow()
+            return
+        self._asking = ask_and_write(self.desk, self, "Export the report of the key exchange", "key-report.md", text)
 
 
 def _stacked(line: QHBoxLayout, below: QWidget) -> QWidget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -183,6 +184,35 @@ def test_the_stages_of_distillation_are_told(page, stage):
     assert control(page, "Progress of the stage", QProgressBar).value() == 70
 
 
+def test_an_exchange_that_failed_says_how_far_it_had_come(page):
+    page.redraw("key", payloads.key_progress(run="r", progress=0.37))
+    page.redraw("key", payloads.key_progress(run="r", stage="failed", why="the disk is full", progress=1.0))
+
+    bar = control(page, "Progress of the stage", QProgressBar)
+    assert (bar.value(), bar.text()) == (37, "failed at 37 %")
+    assert "What is done: failed: the disk is full" in page.texts()
+
+    page.redraw("key", payloads.key_progress(run="another", stage="failed", progress=1.0))
+
+    assert (bar.value(), bar.text()) == (0, "failed")
+
+
+def test_the_figures_of_the_exchange_have_an_age(page, desk):
+    desk.inject("key", payloads.key_progress(stage="light"), came=time.monotonic() - 55.0)
+    desk.ticked.emit()
+
+    assert "Data: stale, 55 s" in page.texts()
+
+    desk.inject("key", payloads.key_progress(stage="light"))
+    desk.ticked.emit()
+
+    assert "Data: live, 0.0 s" in page.texts()
+
+
+def test_the_empty_part_of_a_store_is_explained(page):
+    assert any("empty: serves the other direction, or is not confirmed yet" in text for text in page.texts())
+
+
 def test_where_no_number_of_bits_gives_a_key_the_budget_says_so(page):
     page.redraw("key", payloads.key_progress(n_needed=None))
 
@@ -304,6 +334,8 @@ def test_the_report_is_written_where_the_operator_says(qtbot, page, desk, tmp_pa
     qtbot.keyClick(page, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     (dialog,) = [one for one in page.findChildren(QFileDialog) if one.isVisible()]
     assert not dialog.isModal()
+    page.export_report()
+    assert [one for one in page.findChildren(QFileDialog) if one.isVisible()] == [dialog], "a second press brings the same dialog up"
     name = dialog.findChild(QLineEdit)
 
     name.setText(str(path))

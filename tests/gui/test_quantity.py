@@ -24,7 +24,7 @@ def test_the_two_ways_to_write_a_microampere_are_one() -> None:
     assert parse("1 uA", "A") == parse("1 µA", "A") == parse("1 μA", "A")
 
 
-@pytest.mark.parametrize("text", ["10", "1,5 mW", "nan W", "1e400 W", "inf W", "10 mV", "ten mW", "", "10 mW mW", "0x10 mW", "1e3"])
+@pytest.mark.parametrize("text", ["10", "1,5 mW", "nan W", "1e400 W", "1e-400 mW", "1e-320 fW", "inf W", "10 mV", "ten mW", "", "10 mW mW", "0x10 mW", "1e3"])
 def test_what_is_no_power_is_refused(text: str) -> None:
     with pytest.raises(ParameterError):
         parse(text, "W")
