@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QSizePolicy, QVBoxLayout
 from ..control.topics import InstrumentState, Quantity
 from ..core.errors import HeliographError
 from . import theme, unread, words
+from .arming_rows import STEP_DB
 from .badges import Badge, Value, plain, tip
 from .card_rows import SET_S, Reading, Switch, header, limited, request, set_point
 from .desk import Desk
@@ -29,6 +30,7 @@ ACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
 """By role: text of a button, what it does, and the member of the role that does it."""
 
 
+_ROUNDING_DB = 0.05
 Row = QuantityField | Switch | Reading
 
 
@@ -41,6 +43,7 @@ class Card(QWidget):
         self.marked = self._old = False
         self.rows: dict[str, Row] = {}
         self._kinds: tuple[tuple[str, str, str], ...] = ()
+        self._quantities: tuple[Quantity, ...] = ()
         self.setAccessibleName(f"Card of {self.name}")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.title = plain(self.name)
@@ -96,6 +99,7 @@ class Card(QWidget):
         if rebuilt:
             self._rebuild(now)
             self._kinds = kinds
+        self._quantities = now.quantities
         self.badge.set_state(now.state)
         self.simulated.set_state("simulated" if now.simulated else "hardware")
         self.identity.show_text(now.identity or "nobody has answered yet")
@@ -158,6 +162,11 @@ class Card(QWidget):
     # What is asked
 
     def _set(self, row: QuantityField | Switch, member: str, value: float | bool) -> None:
+        why = self._opens_too_far(member, value)
+        if why:
+            row.complain(why)
+            self.fit()
+            return
         topic, body = request(self.name, member, value)
 
         def failed(error: HeliographError) -> None:
@@ -165,6 +174,17 @@ class Card(QWidget):
             self.fit()
 
         self.desk.ask(topic, body, failed=failed, timeout_s=SET_S)
+
+    def _opens_too_far(self, member: str, value: float | bool) -> str:
+        """Return why an attenuator may not be opened so far at once: with light on, it lets light through in small steps, as the wizard does."""
+        safety = self.desk.latest("safety") or {}
+        now = next((one.measured for one in self._quantities if one.member == member and one.unit == "dB"), None)
+        if self.role != "Attenuator" or isinstance(value, bool) or safety.get("state", "SAFE") in ("SAFE", "TRIPPED"):
+            return ""
+        if isinstance(now, int | float) and not self._old and value >= float(now) - STEP_DB - _ROUNDING_DB:
+            return ""
+        reads = "its attenuation is not known" if self._old or not isinstance(now, int | float) else f"it reads {words.quantity(now, 'dB')}"
+        return f"Not sent: the bench is {safety['state'].lower()}, {reads}, and one step opens by {STEP_DB:g} dB at most. Use row 5 of Arming."
 
     def _act(self, member: str) -> None:
         self.desk.ask("call", {"name": self.name, "member": member, "args": [], "kwargs": {}}, then=self._done, timeout_s=SET_S)

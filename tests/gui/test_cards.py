@@ -65,6 +65,32 @@ def test_values_that_were_not_read_lately_are_marked_as_old(cards):
     assert control(cards, "laser Power, measured: 9.90 mW").isVisible()
 
 
+def test_an_attenuator_is_not_opened_far_at_once_while_the_bench_is_armed(qtbot, cards, desk):
+    desk.inject("safety", payloads.safety(state="ARMED"))
+
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "2 dB")
+
+    assert desk.answers.of("set") == []
+    complaint = cards.grid.cards["voa_in"].rows["Attenuation"].complaint
+    assert complaint.isVisible()
+    assert "it reads 24.0 dB, and one step opens by 1 dB at most. Use row 5 of Arming." in complaint.text()
+
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "23.0 dB")
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "60 dB")
+
+    assert [body["value"] for body in desk.answers.of("set")] == [23.0, 60.0], "a small step, and any way to less light"
+    typed(qtbot, cards, "voa_a Attenuation, wanted", "23.5 dB")
+    assert len(desk.answers.of("set")) == 2, "what voa_a reads is old"
+
+
+def test_a_bench_that_is_safe_has_its_attenuators_set_at_once(qtbot, cards, desk):
+    desk.inject("safety", payloads.safety(state="SAFE"))
+
+    typed(qtbot, cards, "voa_in Attenuation, wanted", "2 dB")
+
+    assert [body["value"] for body in desk.answers.of("set")] == [2.0]
+
+
 def test_a_lost_instrument_says_why_and_since_when(cards):
     card = cards.grid.cards["voa_a"]
 
