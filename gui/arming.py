@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..control.topics import CountRates, StationState
 from ..core.errors import ArmRefused, HeliographError
@@ -44,13 +44,14 @@ class _Step(QWidget):
             self.button.setAccessibleName(f"Start: {row.title}")
             self.button.clicked.connect(lambda _checked=False: start())
         self.button.setAutoDefault(False)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(0, 1)
-        grid.addWidget(plain(f"{number}  {row.title}", wrap=True), 0, 0)
-        grid.addWidget(self.badge, 0, 1)
-        grid.addWidget(self.button, 0, 2)
-        grid.addWidget(self.told, 1, 0, 1, 3)
+        # A grid would give a text across its columns too little height.
+        head, column = QHBoxLayout(), QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        head.addWidget(plain(f"{number}  {row.title}", wrap=True), 1)
+        head.addWidget(self.badge)
+        head.addWidget(self.button)
+        column.addLayout(head)
+        column.addWidget(self.told)
 
 
 class Arming(QWidget):
@@ -179,6 +180,9 @@ class Arming(QWidget):
                 told = arming_rows.read_back(at, self._station, self._counts)
                 step.told.show_text(", ".join([told, *self._rates]) if at == 4 and self._counts is None else told)
                 step.told.set_stale(self._stale or not arming_rows.fresh(at, self._station))
+                if step.told.heightForWidth(step.told.width()) != step.told.height():
+                    # Else a text of more lines is cut until the next event.
+                    step.updateGeometry()
 
     def _word(self, at: int) -> str:
         if at == self._failed:

@@ -64,6 +64,10 @@ def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDo
         page.resizeDocks(list(row), [beside * one // sum(wide) for one in wide], across)
     high = page.height() if page.isVisible() else sum(heights)
     page.resizeDocks([row[0] for row in rows], [high * one // sum(heights) for one in heights], down)
+    if page.isVisible() and len(left) > 1:
+        # Those below take what they need, a third of the page at most; a form is the better the higher it is.
+        below = [min(dock.sizeHint().height(), high // (2 + len(left))) if dock.sizeHint().isValid() else high // 4 for dock in left[1:]]
+        page.resizeDocks(list(left), [high - sum(below), *below], down)
 
 
 def _place(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]]) -> None:

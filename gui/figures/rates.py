@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QFontMetricsF
 from PySide6.QtWidgets import QApplication, QCheckBox, QVBoxLayout, QWidget
 
 from ...control.topics import CountRates, Source
@@ -108,7 +108,6 @@ class RateStrip(QWidget):
         self.chart.describe_by(self._told)
         self.zoom = QCheckBox("&Zoom to the rates")
         self.zoom.setAccessibleName("Zoom to the rates")
-        self.zoom.setMinimumHeight(24)
         self.zoom.setAccessibleDescription("Leaves the limit and zero out of the range of the strip.")
         self.zoom.toggled.connect(lambda _: self._set_range())
         self._history: History | None = None
@@ -117,6 +116,11 @@ class RateStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.chart, 1)
         layout.addWidget(self.zoom)
+        self.retheme()
+
+    def retheme(self) -> None:
+        """Take another text size."""
+        self.zoom.setMinimumHeight(max(24, round(QFontMetricsF(QApplication.font()).height()) + 4))
 
     def show_history(self, history: History, now: CountRates) -> None:
         """Draw what was kept, up to now."""
