@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QKeySequence
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
 from . import theme, words
@@ -15,6 +16,8 @@ from .badges import tip
 from .guarded import guarded
 
 Index = QModelIndex | QPersistentModelIndex
+MOST_ICONS = 256
+"""Pictures that are kept: every word of state in some themes and text sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +114,26 @@ class Rows(QAbstractTableModel):
 
 def icon(word: str) -> Any:
     """Return the shape of a word of state as an icon, which on a selected row has the colour of its text."""
+    seen, now = words.look(word), theme.current()
+    return _icon(seen.shape, now.role(seen.role), now.on_selection, QFontMetrics(QApplication.font()).height())
+
+
+@lru_cache(maxsize=MOST_ICONS)
+def _icon(shape: words.Shape, colour: str, selected: str, side: int) -> Any:
+    # Qt keeps, up to 10 MB, what it made of each picture that it painted: one that is new at every painting fills that for nothing.
     from PySide6.QtGui import QIcon
 
-    seen, now = words.look(word), theme.current()
-    found = QIcon(_drawn(seen.shape, now.role(seen.role)))
-    found.addPixmap(_drawn(seen.shape, now.on_selection), QIcon.Mode.Selected)
+    found = QIcon(_drawn(shape, colour, side))
+    found.addPixmap(_drawn(shape, selected, side), QIcon.Mode.Selected)
     return found
 
 
-def _drawn(shape: words.Shape, colour: str) -> Any:
+def _drawn(shape: words.Shape, colour: str, side: int) -> Any:
     from PySide6.QtCore import QRectF
-    from PySide6.QtGui import QFontMetrics, QPainter, QPixmap
+    from PySide6.QtGui import QPainter, QPixmap
 
     from .badges import draw_shape
 
-    side = QFontMetrics(QApplication.font()).height()
     image = QPixmap(side, side)
     image.fill(QColor(0, 0, 0, 0))
     painter = QPainter(image)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QFontMetrics, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
@@ -16,10 +16,11 @@ from heliograph.gui import access, guarded, sheet, theme, words
 from heliograph.gui.badges import Badge, Value
 from heliograph.gui.forms import Form, mnemonics
 from heliograph.gui.hold import HoldButton
+from heliograph.gui.journal.events import Events
 from heliograph.gui.plots import Chart
-from heliograph.gui.tables import Cell, Column, Table
+from heliograph.gui.tables import Cell, Column, Table, icon
 
-from .payloads import procedure_form
+from .payloads import event, procedure_form
 
 
 def colours_of(widget: QWidget) -> int:
@@ -145,6 +146,30 @@ def test_a_table_sorts_by_number_where_it_has_one(qtbot: Any, appearance: str) -
     table.model_of_rows.sort(0)
 
     assert [table.model_of_rows.cell(at, 0).text for at in range(3)] == ["2 MB", "9 MB", "10 MB"]
+
+
+def test_a_table_that_is_painted_again_makes_no_new_picture(qtbot: Any, appearance: str) -> None:
+    table, events = Table("Runs", ["state"]), Events()
+    qtbot.addWidget(table)
+    role, pictures = Qt.ItemDataRole.DecorationRole, set()
+    for number in range(100):
+        table.set_rows([[Cell(f"done {number}", word="done")]])
+        events.add([event(number=number + 1)])
+        pictures |= {table.model_of_rows.index(0, 0).data(role).cacheKey(), events.index(number, 1).data(role).cacheKey()}
+
+    assert len(pictures) == 2
+
+
+def test_an_icon_is_another_one_in_another_theme_and_text_size(qapp: QApplication, appearance: str) -> None:
+    light = icon("done").cacheKey()
+    theme.apply(qapp, theme.DARK)
+    dark = icon("done").cacheKey()
+    font = qapp.font()
+    font.setPointSizeF(2 * font.pointSizeF())
+    qapp.setFont(font)
+
+    assert len({light, dark, icon("done").cacheKey()}) == 3
+    assert icon("done").availableSizes()[0].height() == QFontMetrics(font).height()
 
 
 @pytest.fixture
