@@ -64,6 +64,7 @@ def owners(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_the_bench_is_seen_and_made_safe_also_where_its_owner_hangs(live: Window, qtbot: Any, tmp_path: Path) -> None:
     guard = live.safety.guard
     assert guard is not None
