@@ -12,6 +12,7 @@
     |  +- DataMissing                   3  not here, and not fetched
     |  +- DataChecksumError             3  not the file it claims to be
     +- StorageError                     3  the disk is full, or the folder cannot be written
+    |  +- FilesThere                    3  files of these names are there already
     +- InstrumentLocked                 4  somebody else holds the instrument
     +- BenchError                       4  the simulated bench did not start, or went away
     +- RunAborted                       4  a run was ended by somebody else, or because the bench was made safe

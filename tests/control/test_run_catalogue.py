@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -232,8 +234,9 @@ def test_a_reader_that_hangs_or_dies_is_replaced(runs):
         with pytest.raises(RunFileError, match="ended"):
             desk.ask("run", {"path": "x"})
         assert desk.ask("runs")
+        os.kill(desk._process.pid, signal.SIGSTOP)
         with pytest.raises(RunFileError, match="took too long"):
-            desk.ask("runs", timeout_s=0.0)
+            desk.ask("runs", timeout_s=0.2)
         assert desk.ask("runs")
     finally:
         desk.close()
