@@ -207,16 +207,16 @@ def test_what_is_no_text_or_not_there_is_refused_by_name(tmp_path):
 
 
 def test_a_toml_fault_is_found_at_the_line_that_the_message_names():
-    error = {"error": {"where": "/tmp/x/lab.toml", "message": "this is no TOML: Expected '=' (at line 3, column 5)", "remedy": "Mend that place."}}
+    error = {"error": {"where": "/data/new/lab.toml", "message": "this is no TOML: Expected '=' (at line 3, column 5)", "remedy": "Mend that place."}}
 
-    found = checked(json.dumps(error), b"", Path("/tmp/x/lab.toml"), Path("/data/lab/lab.toml"))
+    found = checked(json.dumps(error), b"", Path("/data/new/lab.toml"), Path("/data/lab/lab.toml"))
 
     assert (found.valid, found.line) == (False, 3)
     assert found.text == "lab.toml: this is no TOML: Expected '=' (at line 3, column 5). Mend that place."
 
 
 def test_a_check_that_says_nothing_is_told_with_its_last_complaint():
-    found = checked(b"", b"Traceback\nMemoryError", Path("/tmp/x/lab.toml"), Path("/data/lab/lab.toml"))
+    found = checked(b"", b"Traceback\nMemoryError", Path("/data/new/lab.toml"), Path("/data/lab/lab.toml"))
 
     assert not found.valid
     assert found.text == "the check ended without a result that can be read: MemoryError. Run `heliograph station check` in a terminal."
