@@ -92,6 +92,9 @@ class Chart(QWidget):
         self.plot.hideButtons()
         self.plot.setLogMode(y=log_y)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
+        # Of three sets of grid lines the finest are hardly seen, and cost most of a painting.
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).setStyle(maxTickLevel=1)
         self.plot.getViewBox().setMouseEnabled(x=False, y=False)
         self.view.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.view.setAccessibleName(name)
