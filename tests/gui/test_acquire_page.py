@@ -6,22 +6,18 @@ import time
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, QSettings, Qt
-from PySide6.QtGui import QFont
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 
 from heliograph.control.topics import QueueState
 from heliograph.core.errors import ParameterError
-from heliograph.gui import hold, theme
-from heliograph.gui.audit import audit
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.history import History
 from heliograph.gui.pages.acquire import Acquire
 from heliograph.gui.plots import Chart
 
-from . import payloads
-from .conftest import OfflineDesk
-from .finding import clipped, control, drag, least_median_s, press
+from . import payloads, whole_pages
+from .finding import control, drag, least_median_s, press
 from .finding import hold as hold_down
 
 FORMS = (
@@ -35,40 +31,19 @@ LIVE = {"counts": payloads.count_rates(), "histogram": payloads.slot_histogram()
 
 @pytest.fixture(scope="module")
 def made(qapp, tmp_path_factory):
-    """One page for all tests of this module: to make one takes longer than to use it."""
-    qapp.setStyle("Fusion")
-    theme.apply(qapp, theme.THEMES["light"])
-    desk = OfflineDesk(QSettings(str(tmp_path_factory.mktemp("window") / "window.ini"), QSettings.Format.IniFormat))
-    desk.answers.replies["procedures"] = FORMS
-    page = Acquire(desk)
-    page.resize(1200, 800)
-    page.show()
-    page.shown_first()
-    yield page
-    page.close()
-    desk.close()
+    with whole_pages.kept(Acquire, qapp, tmp_path_factory.mktemp("window"), (1200, 800), FORMS) as page:
+        yield page
 
 
 @pytest.fixture
 def page(made, monkeypatch):
     """The page as it is after a quiet moment: everything live, nothing asked yet."""
-    monkeypatch.setattr(hold, "HOLD_MS", 40)
-    made.desk.answers.asked.clear()
-    made.desk.answers.replies = {"procedures": FORMS}
-    made.desk.notices.clear()
-    made.desk.set_control(True)
     made.start.choose("CountRates")
     made.start.purpose.clear()
     for row in made.arrivals.rows.values():
         row.refuse()
     made.history = History()
-    made.activateWindow()
-    for topic, payload in {**LIVE, "queue": QueueState(())}.items():
-        made.desk.inject(topic, payload)
-        made.redraw(topic, payload)
-    made.stale(False)
-    made.desk.ticked.emit()
-    QApplication.processEvents()
+    whole_pages.quieten(made, FORMS, {**LIVE, "queue": QueueState(())}, monkeypatch)
     return made
 
 
@@ -429,28 +404,11 @@ def test_a_replay_that_has_ended_stays_marked_until_the_bench_is_shown_again(pag
 # How it looks
 
 
-@pytest.mark.parametrize("name, scale", [("light", 1.0), ("dark", 1.5), ("contrast", 2.0)])
-def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
-    before = qapp.font()
-    larger = QFont(before)
-    larger.setPointSizeF(10.0 * scale)
-    try:
-        qapp.setFont(larger)
-        theme.apply(qapp, theme.THEMES[name])
-        page.resize(1440, 900)
-        page.redraw("queue", payloads.queue_state())
-        page.redraw("scan", payloads.scan_rows(over=True, result={"v_pi_v": 5.006, "v_pi_sigma_v": 0.004}))
-        page.retheme()
-        for _ in range(4):
-            QApplication.processEvents()
-
-        assert clipped(page) == []
-        assert audit(page) == []
-        assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
-    finally:
-        qapp.setFont(before)
-        theme.apply(qapp, theme.THEMES["light"])
-        page.retheme()
+@pytest.mark.parametrize("name, scale", whole_pages.LOOKS)
+def test_nothing_is_cut_off_at_any_text_size(page, qapp, name, scale):
+    page.resize(1440, 900)
+    result = {"v_pi_v": 5.006, "v_pi_sigma_v": 0.004}
+    whole_pages.look(page, qapp, name, scale, {"queue": payloads.queue_state(), "scan": payloads.scan_rows(over=True, result=result)})
 
 
 def test_drawing_stays_within_its_budget(page, desk):

@@ -6,13 +6,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QSettings, Qt
-from PySide6.QtGui import QFont
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLineEdit, QProgressBar
 
 from heliograph.control.topics import QueueState
-from heliograph.gui import hold, theme
-from heliograph.gui.audit import audit
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.gauge import Gauge
 from heliograph.gui.figures.key_report import report
@@ -20,9 +17,8 @@ from heliograph.gui.pages.key import Key
 from heliograph.gui.plots import Chart
 from heliograph.gui.tables import Table
 
-from . import payloads
-from .conftest import OfflineDesk
-from .finding import clipped, control, least_median_s, press
+from . import payloads, whole_pages
+from .finding import control, least_median_s, press
 from .finding import hold as hold_down
 
 RUN_FILE = payloads.parameter_form(name="run", label="Run file", kind="text")
@@ -45,39 +41,17 @@ EXCHANGE = payloads.queue_row(job=9, procedure="KeyExchange", progress=0.4, eta_
 
 @pytest.fixture(scope="module")
 def made(qapp, tmp_path_factory):
-    """One page for all tests of this module: to make one takes longer than to use it."""
-    qapp.setStyle("Fusion")
-    theme.apply(qapp, theme.THEMES["light"])
-    desk = OfflineDesk(QSettings(str(tmp_path_factory.mktemp("window") / "window.ini"), QSettings.Format.IniFormat))
-    desk.answers.replies["procedures"] = FORMS
-    page = Key(desk)
-    page.resize(1440, 900)
-    page.show()
-    page.shown_first()
-    yield page
-    page.close()
-    desk.close()
+    with whole_pages.kept(Key, qapp, tmp_path_factory.mktemp("window"), (1440, 900), FORMS) as page:
+        yield page
 
 
 @pytest.fixture
 def page(made, monkeypatch):
     """The page as it is after a quiet moment: blocks of two pairs, nothing asked yet."""
-    monkeypatch.setattr(hold, "HOLD_MS", 40)
-    made.desk.answers.asked.clear()
-    made.desk.answers.replies = {"procedures": FORMS}
-    made.desk.notices.clear()
-    made.desk.set_control(True)
     made.start.choose("KeyExchange")
     made.debits.filter.clear()
-    made.activateWindow()
-    for topic, payload in LIVE.items():
-        made.desk.inject(topic, payload)
-        if topic in made.TOPICS:
-            made.redraw(topic, payload)
+    whole_pages.quieten(made, FORMS, LIVE, monkeypatch)
     made.pair.setCurrentIndex(0)
-    made.stale(False)
-    made.desk.ticked.emit()
-    QApplication.processEvents()
     return made
 
 
@@ -397,27 +371,9 @@ def test_a_lost_owner_greys_everything(page):
     assert control(page, "Key stores, stale", Table)
 
 
-@pytest.mark.parametrize("name, scale", [("light", 1.0), ("dark", 1.5), ("contrast", 2.0)])
-def test_nothing_is_cut_off_at_any_text_size(page, desk, qapp, name, scale):
-    before = qapp.font()
-    larger = QFont(before)
-    larger.setPointSizeF(10.0 * scale)
-    try:
-        qapp.setFont(larger)
-        theme.apply(qapp, theme.THEMES[name])
-        page.redraw("queue", QueueState((EXCHANGE,)))
-        page.retheme()
-        desk.ticked.emit()
-        for _ in range(4):
-            QApplication.processEvents()
-
-        assert clipped(page) == []
-        assert audit(page) == []
-        assert all(chart.plot.getAxis(side).labelString() for chart in page.findChildren(Chart) for side in ("bottom", "left"))
-    finally:
-        qapp.setFont(before)
-        theme.apply(qapp, theme.THEMES["light"])
-        page.retheme()
+@pytest.mark.parametrize("name, scale", whole_pages.LOOKS)
+def test_nothing_is_cut_off_at_any_text_size(page, qapp, name, scale):
+    whole_pages.look(page, qapp, name, scale, {"queue": QueueState((EXCHANGE,))})
 
 
 def test_drawing_stays_within_its_budget(page):
