@@ -37,12 +37,12 @@ class Person:
         """Return the control of an accessible name, in the window that is in front first. Raises BenchError if there is none, or more than one."""
         found = self._all(name, kind)
         if len(found) != 1:
-            seen = sorted({called(one) for window in _windows() for one in window.findChildren(QWidget) if one.isVisible()} - {""})
+            seen = sorted({called(one) for window in self._windows() for one in window.findChildren(QWidget) if one.isVisible()} - {""})
             raise BenchError(f"{len(found)} controls are called {name!r}", where=self.window.windowTitle(), remedy=f"Seen are {', '.join(seen)}.")
         return found[0]
 
     def _all(self, name: str, kind: type[W]) -> list[W]:
-        for window in _windows():
+        for window in self._windows():
             found = [one for one in [window, *window.findChildren(kind)] if isinstance(one, kind) and one.isVisible() and called(one) == name]
             if found:
                 shown = [one for one in found if not one.visibleRegion().isEmpty()]
@@ -64,6 +64,32 @@ class Person:
         """Return what the control is called that has the focus."""
         found = QApplication.focusWidget()
         return called(found) if found is not None else ""
+
+    # In front of what
+
+    def _windows(self) -> list[QWidget]:
+        """Return what is open of this window, in front first: another main window may stand beside it."""
+        front = [QApplication.activePopupWidget(), QApplication.activeModalWidget(), self._active(), self.window]
+        every = [*(one for one in front if one is not None), *(one for one in QApplication.topLevelWidgets() if one.isVisible() and self._owns(one))]
+        return list(dict.fromkeys(every))
+
+    def _front(self) -> QWidget:
+        """Return the window that keys come to; where another main window is active, or none as after a dialog without a window manager, turn to this one."""
+        over = QApplication.activePopupWidget() or QApplication.activeModalWidget()
+        if over is None and self._active() is None:
+            self.window.activateWindow()
+        return (over or self._active() or self.window).window()
+
+    def _active(self) -> QWidget | None:
+        now = QApplication.activeWindow()
+        return now if now is not None and self._owns(now) else None
+
+    def _owns(self, widget: QWidget) -> bool:
+        """Say whether a widget is the main window, or was opened by something in it."""
+        above: QWidget | None = widget
+        while above is not None and above is not self.window:
+            above = above.parentWidget()
+        return above is not None
 
     # By mouse
 
@@ -152,22 +178,22 @@ class Person:
         """Press a key; it comes to the window in front, as from the system."""
         modifiers = (_CONTROL if control else _NONE) | (_SHIFT if shift else _NONE) | (Qt.KeyboardModifier.AltModifier if alt else _NONE)
         for _ in range(times):
-            QTest.keyClick(_front(self.window).windowHandle(), key, modifiers)
+            QTest.keyClick(self._front().windowHandle(), key, modifiers)
         QTest.qWait(1)
 
     def hold_key(self, key: Qt.Key = Qt.Key.Key_Space, seconds: float = HELD_S, *, control: bool = False, shift: bool = False) -> None:
         """Hold a key down."""
         modifiers = (_CONTROL if control else _NONE) | (_SHIFT if shift else _NONE)
-        QTest.keyPress(_front(self.window).windowHandle(), key, modifiers)
+        QTest.keyPress(self._front().windowHandle(), key, modifiers)
         QTest.qWait(round(seconds * 1000))
-        QTest.keyRelease(_front(self.window).windowHandle(), key, modifiers)
+        QTest.keyRelease(self._front().windowHandle(), key, modifiers)
 
     def write(self, text: str, *, over: bool = True) -> None:
         """Type a text.  over: in place of the one that is there."""
         if over:
             self.key(Qt.Key.Key_A, control=True)
         for letter in text:
-            QTest.keyClick(_front(self.window).windowHandle(), ord(letter))
+            QTest.keyClick(self._front().windowHandle(), ord(letter))
         QTest.qWait(1)
 
     def tab_to(self, name: str, *, back: bool = False) -> int:
@@ -201,18 +227,6 @@ def called(widget: QWidget) -> str:
     if widget.accessibleName() or not isinstance(widget, QAbstractButton):
         return widget.accessibleName()
     return widget.text().replace("&&", "\0").replace("&", "").replace("\0", "&")
-
-
-def _windows() -> list[QWidget]:
-    """Return what is open, in front first."""
-    front = [QApplication.activePopupWidget(), QApplication.activeModalWidget(), QApplication.activeWindow()]
-    every = [*(one for one in front if one is not None), *(one for one in QApplication.topLevelWidgets() if one.isVisible())]
-    return list(dict.fromkeys(every))
-
-
-def _front(window: QWidget) -> QWidget:
-    found = QApplication.activePopupWidget() or QApplication.activeModalWidget() or QApplication.activeWindow() or window
-    return found.window()
 
 
 def _in_window(widget: QWidget, at: QPoint) -> tuple[Any, QPoint]:

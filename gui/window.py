@@ -112,11 +112,11 @@ class Window(QMainWindow):
         self.welcome.simulate.connect(self.opening.simulate)
         self.welcome.chosen.connect(self.opening.open)
         self.tabs.currentChanged.connect(lambda at: self._show(self.pages[at]) if 0 <= at < len(self.pages) else None)
-        Panel.strip = lambda: SmallStrip(desk, safety.press)
 
     def _make_pages(self) -> list[Page]:
         pages = [one(self.desk) for one in self._classes]
         for number, page in enumerate(pages, 1):
+            page.small_strip = lambda: SmallStrip(self.desk, self.safety.press)
             page.default_layout()
             self.stack.addWidget(page)
             self.tabs.addTab(page.title())
@@ -186,6 +186,8 @@ class Window(QMainWindow):
         title = ", ".join(part for part in (f"{named} - Heliograph" if named else "Heliograph", mode) if part)
         if title != self.windowTitle():
             self.setWindowTitle(title)
+            for panel in (one for page in self.pages for one in page.panels() if isinstance(one, Panel)):
+                panel.named()
 
     def _ticked(self) -> None:
         """Look at the clock: staleness, title, pace, layouts."""
@@ -374,7 +376,6 @@ class Window(QMainWindow):
         app = QApplication.instance()
         if app is not None:
             app.removeEventFilter(self.keys)
-        Panel.strip = None
         self.opening.close()
         self.desk.close()
         self.closed.emit()

@@ -23,11 +23,14 @@ class Page(QMainWindow):
     """One view. Subclasses draw in `redraw` and nowhere else, and ask by `desk.ask`.
 
     NAME: file-safe.  TITLE: with the mnemonic of its tab, if any.  TOPICS: that it is redrawn for; "event" gives a tuple of the events that are new to it.
+    small_strip: makes the strip of a panel that is torn off; given by the window that the page is in.
     """
 
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     TOPICS: ClassVar[frozenset[str]]
+
+    small_strip: Callable[[], QWidget] | None = None
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(None, Qt.WindowType.Widget)
@@ -50,7 +53,7 @@ class Page(QMainWindow):
 
     def panel(self, name: str, widget: QWidget, area: Qt.DockWidgetArea = TOP) -> QDockWidget:
         """Put a widget into a panel that can be moved, torn off and hidden.  name: its title, which is also its key in the stored layout."""
-        dock = Panel(name, self.NAME, widget, self)
+        dock = Panel(name, self.NAME, widget, self, lambda: self.small_strip() if self.small_strip is not None else None)
         self._made.append(dock)
         self.addDockWidget(area, dock)
         return dock

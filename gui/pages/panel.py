@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -15,17 +14,16 @@ from .. import theme
 class Panel(QDockWidget):
     """A movable panel; torn off it carries a small strip of its own, so that the safe button is in every window.
 
-    name: its title, which with the page's name is its key in the stored layout.  strip: makes that strip; set by the window.
+    name: its title, which with the page's name is its key in the stored layout.  small_strip: makes that strip; None where the page is in no window.
     """
 
-    strip: ClassVar[Callable[[], QWidget] | None] = None
-
-    def __init__(self, name: str, page_name: str, widget: QWidget, page: QMainWindow) -> None:
+    def __init__(self, name: str, page_name: str, widget: QWidget, page: QMainWindow, small_strip: Callable[[], QWidget | None]) -> None:
         super().__init__(name, page)
         self.setObjectName(f"{page_name}-{name}")
         self.setAccessibleName(name)
         self._name = name
         self._strip: QWidget | None = None
+        self._small_strip = small_strip
         self._inside = QWidget()
         self._layout = QVBoxLayout(self._inside)
         self._layout.setContentsMargins(4, 4, 4, 4)
@@ -36,16 +34,20 @@ class Panel(QDockWidget):
         self.topLevelChanged.connect(self._torn_off)
 
     def _torn_off(self, floating: bool) -> None:
-        # Every window says whose data it shows, and that they are simulated.
-        above = self.parentWidget()
-        whole = above.window().windowTitle() if above is not None else ""
-        self.setWindowTitle(f"{self._name} - {whole}" if floating and whole else self._name)
-        self.toggleViewAction().setText(self._name)
-        if floating and self._strip is None and Panel.strip is not None:
-            self._strip = Panel.strip()
-            self._layout.insertWidget(0, self._strip)
+        self.named()
+        if floating and self._strip is None:
+            self._strip = self._small_strip()
+            if self._strip is not None:
+                self._layout.insertWidget(0, self._strip)
         if self._strip is not None:
             self._strip.setVisible(floating)
+
+    def named(self) -> None:
+        """Take the title of the whole window up, if torn off: every window says whose data it shows, and that they are simulated."""
+        above = self.parentWidget()
+        whole = above.window().windowTitle() if above is not None else ""
+        self.setWindowTitle(f"{self._name} - {whole}" if self.isFloating() and whole else self._name)
+        self.toggleViewAction().setText(self._name)
 
     def focus(self) -> None:
         """Bring the panel to the front and put the focus on the first control in it."""

@@ -19,7 +19,7 @@ from heliograph.gui.plots import Chart
 from heliograph.gui.window import Window
 
 from . import payloads
-from .frames import PAGES, Rates, presses, tell
+from .frames import PAGES, Presses, Rates, presses, tell
 
 
 @pytest.mark.parametrize("theme_name, sizes", [("light", (100, 150, 200)), ("dark", (200,)), ("contrast", (100,))])
@@ -148,6 +148,24 @@ def test_a_torn_off_panel_carries_the_safe_button(window: Any, qtbot: Any) -> No
     qtbot.mouseClick(safe, Qt.MouseButton.LeftButton)
 
     qtbot.waitUntil(lambda: presses(window) == 1)
+
+
+def test_a_panel_that_is_torn_off_since_the_last_start_carries_the_safe_button_and_says_whose_data_it_shows(window: Any, desk: Any, qtbot: Any) -> None:
+    window.page.panels()[0].setFloating(True)
+    window.layouts.save()
+    again = Window(desk, pages=PAGES)
+    again.safety.guard = Presses()  # type: ignore[assignment]
+    qtbot.addWidget(again, before_close_func=lambda made: made.leave())
+    again.show()
+    tell(again, station=payloads.station_state())
+
+    (panel,) = [one for one in again.pages[0].panels() if one.isFloating()]
+    (safe,) = [one for one in panel.findChildren(QPushButton, "safe") if one.isVisible()]
+    qtbot.mouseClick(safe, Qt.MouseButton.LeftButton)
+
+    qtbot.waitUntil(lambda: presses(again) == 1)
+    assert presses(window) == 0
+    assert "SIMULATED" in panel.windowTitle()
 
 
 def test_windows_beside_the_main_one_say_that_their_data_are_simulated(window: Any, qtbot: Any) -> None:
