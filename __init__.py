@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .acquisition.procedures.phase_scan import PhaseScan
     from .acquisition.runs import Run
     from .control.bench import open_bench
-    from .control.node import network
+    from .control.parties.node import network
     from .control.stations import simulated_station
     from .instruments.station import Station
     from .postprocess.procedures.key_exchange import KeyExchange
@@ -54,7 +54,7 @@ _PLACES = {
     "digits_task": ".protocols.learning.tasks",
     "learn": ".protocols.qunetqfl.driver",
     "mnist_task": ".protocols.learning.tasks",
-    "network": ".control.node",
+    "network": ".control.parties.node",
     "open_bench": ".control.bench",
     "simulated_station": ".control.stations",
 }

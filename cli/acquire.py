@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..acquisition.procedures.base import BenchProcedure
     from ..acquisition.runs import Run
     from ..control.bench import Bench
-    from ..control.walk import Block, Walk
+    from ..control.parties.walk import Block, Walk
 
 app = typer.Typer(no_args_is_help=True, help="Measure on the bench; every measurement becomes a run file.")
 
@@ -41,7 +41,7 @@ def rates(
     with command(json_output) as out:
         from ..acquisition.procedures.count_rates import CountRates
         from ..control.bench import open_bench
-        from ..control.tables import rate_rows
+        from ..control.parties.tables import rate_rows
 
         procedure = CountRates(duration_s=duration, period_s=period, pair=pair, light=not dark)
         with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
@@ -65,7 +65,7 @@ def fringe(
     with command(json_output) as out:
         from ..acquisition.procedures.phase_scan import PhaseScan
         from ..control.bench import open_bench
-        from ..control.tables import fringe_rows
+        from ..control.parties.tables import fringe_rows
 
         procedure = PhaseScan(user=user, partner=partner, points=points, period_s=period)
         with open_bench(station, folder=out_folder, faults=tuple(fault or ())) as bench:
@@ -96,9 +96,9 @@ def key(
     """
     with command(json_output) as out:
         from ..control.bench import open_bench
+        from ..control.parties.walk import Walk
+        from ..control.parties.worker import Distiller
         from ..control.resources import peak_rss_bytes
-        from ..control.walk import Walk
-        from ..control.worker import Distiller
         from ..core.entropy import OsRandom, SimRandom
         from ..core.units import parse
 

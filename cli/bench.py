@@ -57,7 +57,7 @@ def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption
     the bench, and when it goes, the bench becomes safe.
     """
     with command(json_output):
-        from ..control.owning import serve as run
+        from ..control.owner.owning import serve as run
 
         run(station, out_folder, tuple(fault or ()))
 
@@ -66,8 +66,8 @@ def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption
 def status(station: StationOption, json_output: JsonOption = False) -> None:
     """Say who owns the bench of a station, how it is, and how it was last made safe."""
     with command(json_output) as out:
+        from ..control.parties.tables import safe_rows, status_rows
         from ..control.status import of
-        from ..control.tables import safe_rows, status_rows
 
         found = of(station)
         out.table("Bench", *status_rows(found))
@@ -84,8 +84,8 @@ def safe(station: StationOption, json_output: JsonOption = False) -> None:
     they are simulated and nobody simulates them. Exit code 4 if something is not confirmed.
     """
     with command(json_output) as out:
+        from ..control.parties.tables import safe_rows
         from ..control.status import make_safe
-        from ..control.tables import safe_rows
 
         found = make_safe(station)
         if found["reports"]:

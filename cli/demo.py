@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """Go the whole way once, on the simulated bench: count rates, fringes, keys of every pair, learning, report."""
     with command(json_output) as out:
-        from ..control.demo import demo as run
+        from ..control.demo.demo import demo as run
 
         result = run(out_folder, out, seed=seed, rounds=rounds, faults=tuple(fault or ()), seconds=seconds)
         equal = bool(result.learning.unmasked_equal)

@@ -15,7 +15,7 @@ from .bench import TellOption
 from .output import Bar, JsonOption, command
 
 if TYPE_CHECKING:
-    from ..control.telling import KeyTelling
+    from ..control.parties.telling import KeyTelling
     from ..postprocess.keystore.ledger import LinkLedger
 
 app = typer.Typer(no_args_is_help=True, help="Key stores.")
@@ -33,10 +33,10 @@ def distil(
     """Make key of a run and lay it into the stores of its pair."""
     with command(json_output) as out:
         from ..acquisition.runs import Run
-        from ..control.accounting import disclosed_rows, epsilon_rows
-        from ..control.node import network, pair_of
+        from ..control.parties.accounting import disclosed_rows, epsilon_rows
+        from ..control.parties.node import network, pair_of
+        from ..control.parties.telling import KeyTelling, telling
         from ..control.resources import peak_rss_bytes
-        from ..control.telling import KeyTelling, telling
 
         begun = time.monotonic()
 
@@ -95,7 +95,7 @@ def _summed(books: list[LinkLedger]) -> list[tuple[str, str, str, int, int]]:
 def show(store: StoreOption, json_output: JsonOption = False) -> None:
     """Show what the stores hold, and who spent which bits on what. No key bit is shown, and nothing in the stores changes."""
     with command(json_output) as out:
-        from ..control.accounting import account_rows, read_accounts
+        from ..control.parties.accounting import account_rows, read_accounts
         from ..postprocess.keystore.ledger import read_ledgers
 
         books = read_ledgers(store)

@@ -58,9 +58,9 @@ def _digits(text: str) -> tuple[int, int]:
 
 
 def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Path | None, resume: bool, tell: Path | None) -> None:
-    from ..control.node import network, parties_in
-    from ..control.rounds import ending_between_rounds
-    from ..control.telling import LearningTelling, telling
+    from ..control.parties.node import network, parties_in
+    from ..control.parties.telling import LearningTelling, telling
+    from ..control.queueing.rounds import ending_between_rounds
     from ..protocols.qunetqfl.driver import affordable_rounds, learn
 
     parties = parties_in(store)
@@ -96,7 +96,7 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
 
 
 def _tell(out: Output, result: LearningResult, asked: int) -> None:
-    from ..control.tables import round_rows
+    from ..control.parties.tables import round_rows
 
     out.table(f"{result.task}, {len(result.clients)} clients", *round_rows(result))
     out.table("Key", ["pair", "planned", "spent", "burned"], [(use.pair, use.planned, use.spent, use.burned) for use in result.pairs])

@@ -12,7 +12,7 @@ from .keyrate import Bound
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
-    from ..control.intensity import Advice, Measured
+    from ..control.reporting.intensity import Advice, Measured
     from ..postprocess.optimise import Scenario
 
 FORMATS = (".svg", ".png", ".pdf")
@@ -43,7 +43,7 @@ def optimise(
     the rate depends on the light one block takes. Nothing is measured and nothing is set.
     """
     with command(json_output) as out:
-        from ..control.intensity import Measured, advice_rows, advise, duration_rows
+        from ..control.reporting.intensity import Measured, advice_rows, advise, duration_rows
         from ..core.units import parse
         from ..postprocess.finite_key import Epsilons
         from ..postprocess.parameters import SlotShares
@@ -73,7 +73,7 @@ def optimise(
 
 
 def _scenarios(station: Path | None, pair: str, measured: Measured, choices: dict[str, Any]) -> dict[str, Scenario]:
-    from ..control.intensity import measured_scenario, station_scenario
+    from ..control.reporting.intensity import measured_scenario, station_scenario
     from ..instruments.station import Station
 
     if station is None:
@@ -101,8 +101,8 @@ def _check_plot(path: Path) -> None:
 
 
 def _draw(out: Output, path: Path, found: dict[str, Advice]) -> None:
-    from ..control.intensity import rate_curves
-    from ..control.plots import key_rates, save
+    from ..control.reporting.intensity import rate_curves
+    from ..control.reporting.plots import key_rates, save
 
     figure = key_rates(rate_curves(found))
     try:

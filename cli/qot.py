@@ -178,7 +178,7 @@ def infer(
 
 
 def _roles(store: Path | None, samples: int | None, pair: str | None, aggregator: str | None, opening: OpeningName) -> dict[Role, str]:
-    from ..control.lines import choose_roles
+    from ..control.parties.lines import choose_roles
 
     if store is not None:
         return choose_roles(store, pair, aggregator, counted=opening is OpeningName.counted)
@@ -190,7 +190,7 @@ def _roles(store: Path | None, samples: int | None, pair: str | None, aggregator
 
 def _sealed(out: Output, store: Path, roles: dict[Role, str], plan: Plan, data: Images, n: int) -> SealedImages:
     """Let some images go between machines. All that is secret, Trent's states too, comes from the operating system: no seed gives it again."""
-    from ..control.lines import sealed_lines
+    from ..control.parties.lines import sealed_lines
     from ..protocols.qot.sealed_images import infer_sealed
 
     with sealed_lines(store, roles) as (keys, lines), out.progress("Between machines", total=1.0) as bar:
@@ -346,7 +346,7 @@ def _check_folder(path: Path, option: str) -> None:
 
 
 def _draw(out: Output, path: Path, figure: Figure) -> None:
-    from ..control.plots import save
+    from ..control.reporting.plots import save
 
     try:
         save(figure, path)

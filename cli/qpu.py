@@ -106,7 +106,7 @@ def jobs(project: ProjectOption = HOME, tell: TellOption = None, json_output: Js
 
         home = opened(project)
         if tell is not None:
-            from ..control.telling import tell_jobs
+            from ..control.parties.telling import tell_jobs
 
             tell_jobs(tell, home, out.warn)
         found = list(home.ledger.jobs().values())
@@ -297,7 +297,7 @@ def _telling(out: Output, station: Path | None, project: Path) -> Iterator[None]
     if station is None:
         yield
         return
-    from ..control.telling import telling_jobs
+    from ..control.parties.telling import telling_jobs
 
     with telling_jobs(station, project, out.warn):
         yield

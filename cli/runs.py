@@ -39,8 +39,8 @@ def listed(
 ) -> None:
     """List run files, the newest last; damaged ones are named."""
     with command(json_output) as out:
-        from ..control.day_report import checked_day
-        from ..control.run_catalogue import summaries
+        from ..control.run_files.catalogue import summaries
+        from ..control.run_files.day_report import checked_day
 
         wanted = checked_day(day) if day else ""
         with out.progress("Reading run files") as bar:
@@ -63,7 +63,7 @@ def _row(one: RunSummary) -> tuple[object, ...]:
 def show(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOption = False) -> None:
     """Show what a run is: parameters, results, provenance, what happened, and which arrays it holds."""
     with command(json_output) as out:
-        from ..control.run_catalogue import details, find
+        from ..control.run_files.catalogue import details, find
 
         found = details(find(out_folder, run))
         _tell_details(out, found)
@@ -100,8 +100,8 @@ def export(
 ) -> None:
     """Write a run as CSV, or its figure as PNG; simulated data say so."""
     with command(json_output) as out:
-        from ..control.run_catalogue import find, summary_of
-        from ..control.run_export import export as written
+        from ..control.run_files.catalogue import find, summary_of
+        from ..control.run_files.export import export as written
 
         path = find(out_folder, run)
         if not (to if to.is_dir() else to.parent).is_dir():
@@ -123,8 +123,8 @@ def replay(
 ) -> None:
     """Play a run again: its figures in words as they were then, and its last state."""
     with command(json_output) as out:
-        from ..control.replay import Replay
-        from ..control.run_catalogue import find, summary_of
+        from ..control.run_files.catalogue import find, summary_of
+        from ..control.run_files.replay import Replay
 
         path, last = find(out_folder, run), dict[str, Any]()
         with out.progress(f"Replaying {path.name}") as bar:
@@ -156,7 +156,7 @@ def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -
 def salvage(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOption = False) -> None:
     """Copy what is whole of a run that was killed into an ordinary run file beside it; the run file itself stays as it is."""
     with command(json_output) as out:
-        from ..control.run_catalogue import find, salvaged, summary_of
+        from ..control.run_files.catalogue import find, salvaged, summary_of
 
         path = find(out_folder, run)
         made = salvaged(path)
@@ -175,9 +175,9 @@ def report(
 ) -> None:
     """Sum a day up in Markdown: runs, key made and spent, alarms, notes."""
     with command(json_output) as out:
-        from ..control.day_report import checked_day, simulated
-        from ..control.day_report import report as written
-        from ..control.run_catalogue import run_files
+        from ..control.run_files.catalogue import run_files
+        from ..control.run_files.day_report import checked_day, simulated
+        from ..control.run_files.day_report import report as written
 
         run_files(out_folder)
         stores = store or out_folder.resolve().parent / "store"
@@ -198,6 +198,6 @@ def desk(
 ) -> None:
     """Answer the owner of a bench about its run files."""
     with command(json_output):
-        from ..control.run_desk import serve
+        from ..control.run_files.desk import serve
 
         serve(out_folder, descriptor)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import InstrumentLocked
 from ..instruments.station import Station
 from .link import WatchdogLine
-from .publishing import Topics
-from .runner import Progress, Runner
+from .owner.publishing import Topics
+from .queueing.runner import Progress, Runner
 
 if TYPE_CHECKING:
     from pymeasure.experiment import Procedure
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..acquisition.runs import Run
     from ..instruments.connect import Instruments
     from ..mocks.faults import Fault
-    from .owner import Owner
+    from .owner.owner import Owner
 
 __all__ = ["Bench", "Progress", "open_bench"]
 
@@ -155,7 +155,7 @@ def open_bench(station: str | Path, *, folder: str | Path | None = None, faults:
 @contextmanager
 def _opened(station: Station, folder: Path | None, faults: Sequence[str | Fault], *, armed: bool) -> Iterator[Bench]:
     from .attached import attach
-    from .owning import owning
+    from .owner.owning import owning
     from .stations import station_lock
 
     deadline = time.monotonic() + _OPENING_S

@@ -220,7 +220,7 @@ def test_a_file_of_another_run_or_party_is_refused_before_a_word_is_said(heliogr
 KILLED = """
 import os, signal, sys
 from heliograph.acquisition.runs import Run
-from heliograph.control.node import network
+from heliograph.control.parties.node import network
 from heliograph.postprocess.channel.frames import MessageType
 
 heard = 0

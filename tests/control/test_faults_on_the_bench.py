@@ -15,7 +15,7 @@ import pytest
 
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench, open_bench
-from heliograph.control.node import network
+from heliograph.control.parties.node import network
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import AlignmentError, ClockLost, DeviceFault, InterlockOpen, NoKeyError, Overflow, Timeout, Tripped
 from heliograph.instruments.connect import connect

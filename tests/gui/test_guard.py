@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from heliograph.control.link import VERSION, Message, WatchdogLine, address
-from heliograph.control.server import Client, Server
+from heliograph.control.owner.server import Client, Server
 from heliograph.control.topics import TOPICS, Mailbox
 from heliograph.core.errors import BenchError, InstrumentLocked
 from heliograph.gui import launching

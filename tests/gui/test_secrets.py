@@ -15,7 +15,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from heliograph.control import topics
-from heliograph.control.store_states import store_states
+from heliograph.control.watching.store_states import store_states
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.gui import access
 from heliograph.postprocess.keystore import KeyBlock, link, open_party

@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.acquisition.runs import Run
 from heliograph.control.bench import Bench
-from heliograph.control.node import network
+from heliograph.control.parties.node import network
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import InsecureLight, RunFileError, Tripped
 from heliograph.instruments.connect import connect

@@ -25,7 +25,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.acquisition.timetags import Events, EventSelector
 from heliograph.control.bench import Bench, open_bench
-from heliograph.control.node import PairKey, network
+from heliograph.control.parties.node import PairKey, network
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import AlreadyDistilled, NoKeyError, ParameterError, RunFileError
 from heliograph.instruments.connect import connect

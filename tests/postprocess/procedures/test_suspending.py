@@ -17,7 +17,7 @@ from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.runs import Run
 from heliograph.acquisition.sent import load_sent
 from heliograph.control.bench import Bench
-from heliograph.control.node import network
+from heliograph.control.parties.node import network
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import DeviceFault, Overflow
 from heliograph.instruments.connect import connect

@@ -1,0 +1,1 @@
+"""The whole way on the simulated bench, and its report."""

@@ -1,0 +1,47 @@
+"""What a watchdog wrote down that had to make a bench safe by itself, because its owner was silent or gone: the next owner tells it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..topics import Event
+
+if TYPE_CHECKING:
+    from .owner import Owner
+
+SOURCE = "watchdog"
+
+log = logging.getLogger(__name__)
+
+
+def tell(owner: Owner, path: Path) -> None:
+    """Put the record at a path, if there is one, into the owner's journal at the time when it happened, and take it away."""
+    try:
+        told = json.loads(path.read_text())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        log.warning("%s: %s", path, error)
+        told = {}
+    owner.topics.tell(owner.journal.keep(event(told if isinstance(told, dict) else {})))
+    path.unlink(missing_ok=True)
+
+
+def event(told: Mapping[str, Any]) -> Event:
+    """Return a record as an event; one that cannot be read is an event, too, of now."""
+    listed = told.get("reports")
+    reports = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    failed = [str(one.get("name")) for one in reports if one.get("state") == "FAILED"]
+    at = told.get("time")
+    t = float(at) if isinstance(at, int | float) and 0 < at < time.time() + 1 else time.time()
+    if not told:
+        return Event(t, "error", SOURCE, "the watchdog of the owner before this one had to act by itself; what it wrote down cannot be read")
+    did = f"could NOT make {', '.join(failed)} safe" if failed else f"made {len(reports)} instruments safe by itself"
+    clock = f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Event(t, "error", SOURCE, f"the watchdog {did} at {clock}: {told.get('cause') or 'no cause was written down'} (owner {told.get('owner')})")

@@ -1,0 +1,67 @@
+"""What a window is told of run files: lists, details, replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .common import Event, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run file in a list.
+
+    state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`, then with why.  begun: 0 where unknown.
+    seconds: from its first line to its last, None for an unfinished one.  numbers: what the procedure found.
+    """
+
+    run: str
+    path: str
+    procedure: str
+    begun: float
+    state: str
+    simulated: bool
+    seconds: float | None = None
+    tags: int = 0
+    gaps: int = 0
+    operator: str = ""
+    purpose: str = ""
+    station: str = ""
+    numbers: dict[str, Scalar] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """Everything about one run but its arrays.
+
+    parameters: as text.  provenance: `real` or `simulated`, with reasons.  arrays: (name, unit, shape) of each.  calibrations: in use, with when they were
+    taken.  environment: versions.  finals: last state of every topic that the run can be replayed as.
+    """
+
+    summary: RunSummary
+    parameters: dict[str, str]
+    provenance: str
+    station_sha256: str
+    seed: int | None
+    events: tuple[Event, ...]
+    arrays: tuple[tuple[str, str, str], ...]
+    calibrations: dict[str, str]
+    environment: dict[str, str]
+    finals: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayState:
+    """A run file that is replayed.  t_s, duration_s: time in the run.  over: its end is reached.  why: it cannot go on."""
+
+    path: str
+    run: str
+    t_s: float
+    duration_s: float
+    speed: float
+    paused: bool
+    over: bool = False
+    why: str = ""

@@ -1,0 +1,127 @@
+"""An owner's own threads, without a bench: what is told last is how it is, and no thread ends for an error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from heliograph.control.owner import owner as owner_module
+from heliograph.control.owner.owner import Owner
+from heliograph.control.owner.owning import owning
+from heliograph.control.owner.publishing import Topics
+from heliograph.control.queueing.order import Queue
+from heliograph.control.stations import station_lock
+from heliograph.control.topics import EVENT
+from heliograph.core.errors import ArmRefused, Tripped
+from heliograph.instruments.station import Station, default_text
+
+from ..owned import wait_for
+
+
+class Arbiter:
+    """A bench that says how it is, and how it is looked at."""
+
+    def __init__(self) -> None:
+        self.state, self.cause, self.generation = "ARMED", "", 0
+        self.looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+        raise (ZeroDivisionError, Tripped("light"), KeyError)[self.looks % 3]
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Owner:
+    made = Owner(Station.parse(default_text(), tmp_path / "station.toml"), tmp_path)
+    made.instruments = SimpleNamespace(arbiter=Arbiter())  # type: ignore[assignment]
+    made.runner = SimpleNamespace(job=None)  # type: ignore[assignment]
+    made.watch = SimpleNamespace(soon=lambda: None)  # type: ignore[assignment]
+    return made
+
+
+def slow_once(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Hold up the first that is published until another thread had time to publish, too."""
+    begun, publish, calls = threading.Event(), topics.publish, list[str]()
+
+    def held_up(topic: str, body: Any) -> None:
+        calls.append(topic)
+        if len(calls) == 1:
+            begun.set()
+            threading.Event().wait(0.3)
+        publish(topic, body)
+
+    monkeypatch.setattr(topics, "publish", held_up)
+    return begun
+
+
+def both(first: Callable[[], None], begun: threading.Event, second: Callable[[], None]) -> None:
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(5.0)
+    second()
+    thread.join()
+
+
+def test_the_latest_safety_is_how_the_bench_is_also_at_the_watchdog(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(owner, "_watchdog", SimpleNamespace(pid=7, alive=True, tell=lambda state: told.append(state["state"])))
+    begun = slow_once(owner.topics, monkeypatch)
+    arbiter: Any = owner.instruments.arbiter
+
+    def make_safe() -> None:
+        arbiter.state = "SAFE"
+        owner._publish()
+
+    both(owner._publish, begun, make_safe)
+
+    assert owner.topics.latest("safety")["state"] == "SAFE"
+    assert told == ["ARMED", "SAFE"]
+
+
+def test_the_latest_queue_is_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(Topics())
+    begun = slow_once(queue.topics, monkeypatch)
+
+    both(queue.publish, begun, lambda: queue.hold("enough"))
+
+    assert queue.topics.latest("queue").held == "enough"
+
+
+def test_an_armed_bench_is_looked_at_again_whatever_went_wrong(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "_IDLE_LOOK_S", 0.01)
+    box = owner.topics.subscribe([EVENT])
+    arbiter: Any = owner.instruments.arbiter
+    thread = threading.Thread(target=owner._watch_idle)
+    thread.start()
+    wait_for(lambda: arbiter.looks > 8)
+    owner._closing.set()
+    thread.join(5.0)
+    texts = [message.body.text for message in box.take()]
+    assert "KeyError" in texts[0]
+    assert "ZeroDivisionError" in texts[1]
+
+
+def test_nobody_lights_a_bench_that_is_being_closed(owner: Owner) -> None:
+    owner._closing.set()
+    with pytest.raises(ArmRefused, match="closing"):
+        owner._before_hazard()
+
+
+def test_an_owner_that_cannot_open_its_door_leaves_no_thread_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    station = Station.parse(default_text(), tmp_path / "station.toml")
+    station.path.write_bytes(default_text())
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("no door")
+
+    monkeypatch.setattr("heliograph.control.owner.owning.Server", fails)
+    with pytest.raises(RuntimeError, match="no door"), owning(station, tmp_path / "runs", lock=station_lock(station), watched=False, shared=True):
+        pass
+
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"watch idle", "watch station", "workers"}

@@ -1,0 +1,79 @@
+"""What the watchdog did while the bench had no owner is told by the next one, once."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.control.link import address
+from heliograph.control.owner import rescue_record
+from heliograph.control.owner.journal import Journal, events_of
+from heliograph.control.owner.publishing import Topics
+from heliograph.instruments.station import default_text
+
+from ..owned import attached, owning
+
+CONFIRMED = {"name": "laser", "state": "CONFIRMED", "detail": "emission off"}
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {"by": "watchdog", "cause": "the owner's pipe closed", "reports": [CONFIRMED], "time": time.time() - 60, "owner": 4321, **changes}
+
+
+@dataclass
+class Owning:
+    """As much of an owner as a record needs."""
+
+    journal: Journal
+    topics: Topics = field(default_factory=Topics)
+
+
+def test_a_rescue_is_told_at_its_time_and_only_once(tmp_path: Path) -> None:
+    told, path = record(), tmp_path / "rescue"
+    path.write_text(json.dumps(told))
+    owner: Any = Owning(Journal(tmp_path / "journal"))
+
+    for _ in range(2):
+        rescue_record.tell(owner, path)
+
+    (found,) = [event for file in sorted((tmp_path / "journal").iterdir()) for event in events_of(file)]
+    assert (found.t, found.severity, found.source) == (told["time"], "error", "watchdog")
+    assert "made 1 instruments safe by itself" in found.text
+    assert f"{datetime.fromtimestamp(told['time'], UTC):%H:%M:%S} UTC: the owner's pipe closed (owner 4321)" in found.text
+    assert not path.exists()
+
+
+def test_a_rescue_that_failed_says_of_what() -> None:
+    found = rescue_record.event(record(reports=[CONFIRMED, {"name": "snspd", "state": "FAILED", "detail": "no answer"}]))
+
+    assert "could NOT make snspd safe" in found.text
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"time": 1e400, "reports": 3}', '{"time": "now", "reports": [1]}', "\xff"])
+def test_a_damaged_record_is_told_too_and_stops_no_bench(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rescue"
+    path.write_bytes(text.encode("latin-1"))
+    owner: Any = Owning(Journal(tmp_path / "journal"))
+
+    rescue_record.tell(owner, path)
+
+    (found,) = owner.journal.since(0)
+    assert abs(found.t - time.time()) < 5
+    assert not path.exists()
+
+
+def test_the_next_owner_tells_it_to_whoever_asks(tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_bytes(default_text())
+    address(station, "rescue").write_text(json.dumps(record()))
+
+    with owning(tmp_path) as path, attached(path) as bench:
+        events = bench.link.ask("events", {"since": 0})
+
+    assert any(event.source == "watchdog" and "the owner's pipe closed" in event.text for event in events)
