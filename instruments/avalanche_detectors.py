@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Literal, Self, cast
@@ -16,7 +17,7 @@ from .s_fifteen import SFifteenSPD, spd_link
 from .station_models import InstrumentEntry
 from .wire.tdc1 import MAX_TIME_MS
 
-TOLERANCE_V = 0.2
+TOLERANCE_V, THRESHOLD_TOLERANCE_V = 0.2, 0.01
 SLICE_MS = 500
 """A unit that counts does not listen, so it counts in pieces of this length, between which it can be made safe."""
 _DEVICE_BIAS_V = (-500.0, 500.0)
@@ -145,6 +146,21 @@ class SFifteenDetector(RoleAdapter):
     def threshold_v(self, ch: int) -> float:
         """Read a detector's threshold (V)."""
         return float(self._unit(ch).threshold_v)
+
+    @property
+    def threshold_range_v(self) -> tuple[float, float]:
+        """Lowest and highest threshold (V) that the station allows; what the unit itself cannot does not read back."""
+        return self.rules.limits.threshold_v or (-math.inf, math.inf)
+
+    def set_threshold_v(self, ch: int, volts: float) -> None:
+        """Set a detector's threshold (V) and read it back; raises LimitError before anything is sent, DeviceFault."""
+        asked, unit = self.within(volts, self.threshold_range_v, "V"), self._unit(ch)
+        self.noted(f"threshold:{ch}", asked)
+        unit.threshold_v = asked
+        found = self.threshold_v(ch)
+        self.noted(f"threshold:{ch}", asked, found)
+        if abs(found - asked) > THRESHOLD_TOLERANCE_V:
+            raise DeviceFault(f"threshold {ch}: {show(asked, 'V')} was asked for, {show(found, 'V')} reads back", where=self.place, remedy="Check the unit.")
 
     def temperature_degc(self, ch: int) -> float:
         """Measure the temperature (degC) of a detector's diode; it takes a while to be cold."""

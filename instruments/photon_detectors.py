@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ from .station_models import InstrumentEntry
 from .wire.websq import MIN_PERIOD_MS
 
 TOLERANCE_A = 0.05e-6
+TOLERANCE_V = 2e-3
 LATCHED_OHM = 10e3
 """Voltage over bias current from which on a nanowire is taken for normal-conducting; superconducting ones have the resistance of their leads."""
 _DEVICE_BIAS_A = (0.0, 100e-6)
@@ -103,7 +105,29 @@ class WebSQDetector(RoleAdapter):
 
     def threshold_v(self, ch: int) -> float:
         """Read a detector's trigger level (V)."""
-        return self._of(self._numbers(self._driver.trigger_levels_mv, "TriggerLevel"), ch) * 1e-3
+        return self._of(self._thresholds_v(), ch)
+
+    @property
+    def threshold_range_v(self) -> tuple[float, float]:
+        """Lowest and highest trigger level (V) that the station allows; the unit itself refuses what it cannot."""
+        return self.rules.limits.threshold_v or (-math.inf, math.inf)
+
+    def set_threshold_v(self, ch: int, volts: float) -> None:
+        """Set a detector's trigger level (V) and read it back; raises LimitError before anything is sent, DeviceFault."""
+        asked, levels = self.within(volts, self.threshold_range_v, "V"), self._thresholds_v()
+        self._of(levels, ch)
+        levels[ch - 1] = asked
+        self.noted(f"threshold:{ch}", asked)
+        self._driver.trigger_levels_mv = [round(level * 1e3, 3) for level in levels]
+        found = self.threshold_v(ch)
+        self.noted(f"threshold:{ch}", asked, found)
+        if abs(found - asked) > TOLERANCE_V:
+            raise DeviceFault(
+                f"trigger level {ch}: {show(asked, 'V')} was asked for, {show(found, 'V')} reads back", where=self.place, remedy="Check the unit."
+            )
+
+    def _thresholds_v(self) -> list[float]:
+        return [level * 1e-3 for level in self._numbers(self._driver.trigger_levels_mv, "TriggerLevel")]
 
     def counts(self, period_s: float) -> Counts:
         """Count for one period (s, 0.01 to 60, set in whole milliseconds), in the order of `channels`; `Counts.period_s` is the one that was set.

@@ -329,6 +329,15 @@ class PhotonDetector(Instrument, Protocol):
         """Read a detector's trigger level."""
         ...
 
+    @property
+    def threshold_range_v(self) -> tuple[float, float]:
+        """Return the lowest and highest trigger level allowed; infinite where nobody names one."""
+        ...
+
+    def set_threshold_v(self, ch: int, volts: float) -> None:
+        """Set a detector's trigger level and read it back."""
+        ...
+
     def counts(self, period_s: float) -> Counts:
         """Count for one period."""
         ...
@@ -354,6 +363,24 @@ class TagSource(Instrument, Protocol):
 
     def configure_inputs(self) -> None:
         """Set up every input as the station says."""
+        ...
+
+    @property
+    def threshold_range_v(self) -> tuple[float, float]:
+        """Return the lowest and highest threshold allowed."""
+        ...
+
+    @property
+    def delay_range_s(self) -> tuple[float, float]:
+        """Return the shortest and longest delay allowed; both 0 where there are no delays."""
+        ...
+
+    def set_threshold_v(self, ch: int, volts: float) -> None:
+        """Set the threshold of an input that is set up, and read it back where that can be; refused during a recording."""
+        ...
+
+    def set_delay_s(self, ch: int, seconds: float) -> None:
+        """Set what is added to the times of an input that is set up, in whole picoseconds, and read it back where that can be; refused during a recording."""
         ...
 
     def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:

@@ -185,10 +185,12 @@ class Limits(Table):
     bias_a: Annotated[tuple[Amperes, Amperes] | None, _unless("V")] = Field(default=None, alias="bias")
     bias_v: Annotated[tuple[Volts, Volts] | None, _unless("A")] = Field(default=None, alias=_BIAS)
     angle_deg: tuple[Degrees, Degrees] | None = Field(default=None, alias="angle")
+    threshold_v: tuple[Volts, Volts] | None = Field(default=None, alias="threshold")
+    delay_s: tuple[Seconds, Seconds] | None = Field(default=None, alias="delay")
     rate_hz: Hertz | None = Field(default=None, alias="rate", gt=0)
     flux_hz: Hertz | None = Field(default=None, alias="flux", gt=0)
 
-    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a", "bias_v", "angle_deg")
+    @field_validator("power_w", "attenuation_db", "volts_v", "bias_a", "bias_v", "angle_deg", "threshold_v", "delay_s")
     @classmethod
     def _ordered(cls, pair: tuple[float, float] | None) -> tuple[float, float] | None:
         if pair is not None and not pair[0] <= pair[1]:

@@ -105,6 +105,7 @@ class SwabianTagger(TagRecorder):
     they are missing from, and a batch waits for it: the end of a recording has nothing to add.
     """
 
+    thresholds_v = _THRESHOLD_V
     _driver: Handle
     _recording: EventRecording | None = None
 
@@ -164,6 +165,23 @@ class SwabianTagger(TagRecorder):
         for what, ch in self.channels.items():
             line = self.rules.input_of(what)
             self.configure(ch, line.threshold_v, line.edge, line.delay_ps, True)
+
+    def _send_threshold(self, ch: int, volts: float) -> None:
+        line = self._line(ch)
+        with vendor_errors(self.place):
+            self._driver.tagger.setTriggerLevel(ch, volts)
+        line["threshold_v"] = volts
+
+    def _send_delay(self, ch: int, delay_ps: int) -> None:
+        line = self._line(ch)
+        with vendor_errors(self.place):
+            self._driver.tagger.setInputDelay(line["number"], delay_ps)
+        line["delay_ps"] = delay_ps
+
+    def _line(self, ch: int) -> dict[str, Any]:
+        if ch not in self._lines:
+            raise ParameterError(f"input {ch} was not set up", where=self.name, remedy="Call configure_inputs() first.")
+        return self._lines[ch]
 
     def test_signal(self, ch: int, on: bool) -> None:
         """Switch the device's own test signal at an input, for a look at the tagger without light; `configure` switches it off."""

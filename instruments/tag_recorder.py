@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, ClassVar
 
-from ..core.errors import ParameterError
-from .role_adapter import RoleAdapter
+from ..core.errors import DeviceFault, ParameterError
+from .role_adapter import RoleAdapter, narrowed
 from .roles import TagBatch
 
 PATIENCE_S = 5.0
 LONGEST_S = 1e6
+_THRESHOLD_STEP_V, _DELAY_STEP_S = 0.01, 1e-12
 
 
 class TagRecorder(RoleAdapter):
@@ -20,10 +21,13 @@ class TagRecorder(RoleAdapter):
     However a recording ends, complete or early, the tagger is asked whether tags are missing in what was read, before the next one clears its counters. Only
     one that has failed, or is given up by `abandon`, is not asked.
     sub_s: shortest and longest window (s).  A recording has `read(timeout_s)` and `abandon()`.
+    thresholds_v, delays_s: lowest and highest that the device takes, at every input.
     """
 
     safe_step = 6
     sub_s: ClassVar[tuple[float, float]] = (0.02, 1000.0)
+    thresholds_v: ClassVar[tuple[float, float]]
+    delays_s: ClassVar[tuple[float, float]] = (0.0, 1e-3)
     _recording: Any = None
     _ending = False
 
@@ -31,6 +35,46 @@ class TagRecorder(RoleAdapter):
     def channels(self) -> dict[str, int]:
         """Channel numbers by what is connected to them, from the station."""
         return dict(self._configured.wire.channel_map)
+
+    @property
+    def threshold_range_v(self) -> tuple[float, float]:
+        """Lowest and highest threshold (V) of the device, within the station's limits."""
+        return narrowed(self.thresholds_v, self.rules.limits.threshold_v)
+
+    @property
+    def delay_range_s(self) -> tuple[float, float]:
+        """Shortest and longest delay (s) of the device, within the station's limits."""
+        return narrowed(self.delays_s, self.rules.limits.delay_s)
+
+    def set_threshold_v(self, ch: int, volts: float) -> None:
+        """Set the threshold (V) of an input that is set up; everything else about it stays. Raises LimitError and ParameterError before anything is sent."""
+        asked = self.within(volts, self.threshold_range_v, "V")
+        self._refuse_second()
+        self._set(f"threshold:{ch}", asked, lambda: self._send_threshold(ch, asked), _THRESHOLD_STEP_V)
+
+    def set_delay_s(self, ch: int, seconds: float) -> None:
+        """Set the delay (s, sent in whole picoseconds) of an input that is set up; raises LimitError and ParameterError before anything is sent."""
+        asked_ps = round(self.within(seconds, self.delay_range_s, "s") * 1e12)
+        self._refuse_second()
+        self._set(f"delay:{ch}", asked_ps * 1e-12, lambda: self._send_delay(ch, asked_ps), _DELAY_STEP_S)
+
+    def _set(self, quantity: str, asked: float, send: Callable[[], float | None], step: float) -> None:
+        """Send what is asked, and compare it with what is read back, where anything is.  step: by which the two may differ."""
+        self.noted(quantity, asked)
+        found = send()
+        if found is None:
+            return
+        self.noted(quantity, asked, found)
+        if abs(found - asked) > step:
+            raise DeviceFault(f"{quantity}: {asked:g} was asked for, {found:g} reads back", where=self.place, remedy="Check the ranges of the device.")
+
+    @abstractmethod
+    def _send_threshold(self, ch: int, volts: float) -> float | None:
+        """Set the threshold of an input; return what reads back (V), None if nothing does."""
+
+    @abstractmethod
+    def _send_delay(self, ch: int, delay_ps: int) -> float | None:
+        """Set the delay of an input; return what reads back (s), None if nothing does."""
 
     def record(self, duration_s: float, sub_s: float = 0.2) -> Generator[TagBatch, None, None]:
         """Record for at least a time and yield one batch per sub-acquisition.

@@ -23,6 +23,7 @@ class ID900Source(TagRecorder):
     """An ID900 as a `TagSource`. Safe: no recording."""
 
     sub_s = (id900.MIN_WIDTH_PS * 1e-12, 1000.0)
+    thresholds_v = _THRESHOLD_V
     _driver: ID900
     _recording: Recording | None = None
     _streamed = WireCount(0, 0)
@@ -86,6 +87,16 @@ class ID900Source(TagRecorder):
         for what, ch in self.channels.items():
             line = self.rules.input_of(what)
             self.configure(ch, line.threshold_v, line.edge, line.delay_ps, True)
+
+    def _send_threshold(self, ch: int, volts: float) -> float:
+        line = self._input(ch)
+        line.threshold_v = volts
+        return float(line.threshold_v)
+
+    def _send_delay(self, ch: int, delay_ps: int) -> float:
+        line = self._input(ch)
+        line.delay_ps = delay_ps
+        return int(line.delay_ps) * 1e-12
 
     def _input(self, ch: int) -> Any:
         if ch not in self._driver.inputs:

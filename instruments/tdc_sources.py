@@ -26,6 +26,7 @@ class SFifteenSource(TagRecorder):
     counts no losses, so that the end of a recording has nothing to add.
     """
 
+    thresholds_v, delays_s = _THRESHOLD_V, (0.0, 0.0)
     _driver: SFifteenTDC
     _recording: WordRecording | None = None
 
@@ -94,6 +95,15 @@ class SFifteenSource(TagRecorder):
         for level in set(levels.values()):
             self._set_level(level)
         self._enabled = set(self.channels.values())
+
+    def _send_threshold(self, ch: int, volts: float) -> float:
+        """Set the threshold of all inputs; the edge stays, which is that of its sign."""
+        self._check(ch, volts, "FALLING" if (self._level_v or volts) < 0.0 else "RISING", 0)
+        self._set_level(volts)
+        return float(self._driver.level_v)
+
+    def _send_delay(self, ch: int, delay_ps: int) -> None:
+        """Nothing: the only delay that is allowed is none."""
 
     def _ask(self) -> SFifteenTDC:
         """Return the driver; raises ParameterError while it streams, when an answer would be lost among the words."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from ...instruments.roles import Scalar
@@ -92,6 +93,15 @@ def _pair(bounds: tuple[float, float] | None) -> Bounds:
     return bounds if bounds is not None else _UNLIMITED
 
 
+def bounds(what: str, unit: str, limits: tuple[float, float]) -> dict[str, Scalar]:
+    """Return limits as values beside those that were read; an infinite one is none."""
+    return {f"{what}_{end}_{unit}": limit if isfinite(limit) else None for end, limit in zip(("low", "high"), limits, strict=True)}
+
+
+def _bounds(seen: Seen, what: str, unit: str) -> Bounds:
+    return _number(seen.values.get(f"{what}_low_{unit}")), _number(seen.values.get(f"{what}_high_{unit}"))
+
+
 def _number(value: Scalar) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -120,7 +130,9 @@ def _detector(entry: InstrumentEntry, seen: Seen) -> Iterator[Quantity]:
             ch, unit = found[1], found[2].upper()
             bounds, operate = (rules.limits.bias_a, rules.operate.bias_a) if unit == "A" else (rules.limits.bias_v, rules.operate.bias_v)
             yield told.set(f"Bias {ch}", unit, f"set_bias:{ch}", key, asked=f"bias:{ch}", bounds=_pair(bounds), operate=operate)
-            yield from told.read(f"Threshold {ch}", "V", f"threshold_{ch}_v")
+            if f"threshold_{ch}_v" in seen.values:
+                levels = _bounds(seen, "threshold", "v")
+                yield told.set(f"Threshold {ch}", "V", f"set_threshold_v:{ch}", f"threshold_{ch}_v", asked=f"threshold:{ch}", bounds=levels)
             yield from told.read(f"Temperature {ch}", "degC", f"temperature_{ch}_degc")
 
 
@@ -156,12 +168,19 @@ def _paddles(entry: InstrumentEntry, seen: Seen) -> Iterator[Quantity]:
             yield told.set(f"Paddle {found[1]}", "deg", f"move:{found[1]}", key, asked=f"move:{found[1]}", bounds=bounds)
 
 
-def _tagger(_entry: InstrumentEntry, seen: Seen) -> Iterator[Quantity]:
-    told = _Told(seen)
+def _tagger(entry: InstrumentEntry, seen: Seen) -> Iterator[Quantity]:
+    told, levels, delays = _Told(seen), _bounds(seen, "threshold", "v"), _bounds(seen, "delay", "s")
     yield from told.read("Clock", "", "clock")
-    for key in seen.values:
-        if found := re.fullmatch(r"(\w+)_threshold_v", key):
-            yield from told.read(f"Threshold {found[1]}", "V", key)
+    if "threshold_v" in seen.values:
+        ch = min(entry.wire.channel_map.values(), default=1)
+        yield told.set("Threshold, all inputs", "V", f"set_threshold_v:{ch}", "threshold_v", asked=f"threshold:{ch}", bounds=levels)
+    for what, ch in entry.wire.channel_map.items():
+        if f"{what}_threshold_v" in seen.values:
+            yield told.set(f"Threshold {what}", "V", f"set_threshold_v:{ch}", f"{what}_threshold_v", asked=f"threshold:{ch}", bounds=levels)
+        delay_ps = _number(seen.values.get(f"{what}_delay_ps"))
+        if delay_ps is not None:
+            asked = f"delay:{ch}"
+            yield Quantity(f"Delay {what}", "s", delay_ps * 1e-12, seen.wanted.get(asked), seen.accepted.get(asked), f"set_delay_s:{ch}", *delays)
 
 
 _QUANTITIES: dict[str, Callable[[InstrumentEntry, Seen], Iterator[Quantity]]] = {

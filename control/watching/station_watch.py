@@ -20,7 +20,7 @@ from ..owner.publishing import Topics
 from ..topics import Interlock, Mode, StationState
 from . import calibration_states, interlock_rows
 from .calibration_states import CalibrationStates
-from .instrument_states import Seen, instrument_state
+from .instrument_states import Seen, bounds, instrument_state
 from .interlock_rows import Guards
 from .optical_path import elements
 
@@ -158,6 +158,10 @@ def _values(one: Any) -> dict[str, Scalar]:
     values: dict[str, Scalar] = dict(one.snapshot())
     if one.role == "Laser":
         values[interlock_rows.INTERLOCK] = one.interlock_closed
+    if one.role in ("PhotonDetector", "TagSource"):
+        values |= bounds("threshold", "v", one.threshold_range_v)
+    if one.role == "TagSource":
+        values |= bounds("delay", "s", one.delay_range_s)
     return values
 
 

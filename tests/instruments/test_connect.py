@@ -414,6 +414,14 @@ def test_an_input_is_configured_and_read_back(bench: Any, running: Any) -> None:
             running["tagger"].configure(*wrong, True)
 
 
+def test_a_delay_and_a_threshold_are_one_command_each_and_read_back(bench: Any, running: Any) -> None:
+    sent = len(bench.tagger.commands)
+    running["tagger"].set_delay_s(2, 1.5e-9)
+    running["tagger"].set_threshold_v(2, -0.25)
+
+    assert bench.tagger.commands[sent:] == ["DELA2:VALU 1500", "DELA2:VALU?", "INPU2:THRE -0.25V", "INPU2:THRE?"]
+
+
 def test_a_recording_gives_one_batch_a_sub_acquisition_and_its_dead_time(bench: Any, running: Any) -> None:
     batches = list(running["tagger"].record(0.6))
 

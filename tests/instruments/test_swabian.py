@@ -150,6 +150,24 @@ def test_every_call_comes_in_its_order_and_no_other(module: TimeTaggerModule) ->
     assert module.taken is None
 
 
+def test_a_threshold_and_a_delay_are_one_call_each_at_the_edge_in_use(module: TimeTaggerModule) -> None:
+    with opened(entry(map={"D1": 1, "sync": 3})) as tagger:
+        with pytest.raises(ParameterError, match="input 1 was not set up"):
+            tagger.set_delay_s(1, 2e-9)
+        tagger.configure_inputs()
+        before = len(module.calls)
+        tagger.set_threshold_v(1, -0.3)
+        tagger.set_delay_s(1, 2e-9)
+        found = tagger.snapshot()
+        assert "delay:1" not in tagger.accepted, "nothing reads back"
+        for ask in (lambda: tagger.set_threshold_v(1, 2.6), lambda: tagger.set_delay_s(1, 2e-3)):
+            with pytest.raises(LimitError):
+                ask()
+
+        assert module.calls[before:] == [("setTriggerLevel", 1, -0.3), ("setInputDelay", -1, 2000)]
+        assert (found["D1_threshold_v"], found["D1_delay_ps"], found["D1_edge"]) == (-0.3, 2000, "FALLING")
+
+
 def test_a_tagger_on_the_network_is_opened_at_its_server(module: TimeTaggerModule) -> None:
     with opened(entry(resource="swabian://10.0.0.9:41101")) as tagger:
         assert isinstance(tagger, roles.Instrument)

@@ -129,6 +129,20 @@ def test_an_input_by_itself_keeps_to_the_threshold_of_the_others(unit: Unit) -> 
             source.configure(5, -0.3, "FALLING", 0, True)
 
 
+def test_the_one_threshold_of_all_inputs_is_set_and_its_edge_stays(unit: Unit) -> None:
+    with opened(unit) as source:
+        source.configure_inputs()
+        source.set_threshold_v(1, -0.3)
+
+        assert unit.settings["LEVEL"] == "-0.3"
+        assert source.accepted["threshold:1"] == pytest.approx(-0.3)
+        assert source.delay_range_s == (0.0, 0.0)
+        with pytest.raises(LimitError, match="falling edges below 0 V"):
+            source.set_threshold_v(1, 0.3)
+        with pytest.raises(LimitError, match="range 0 to 0 s"):
+            source.set_delay_s(1, 1e-9)
+
+
 def test_a_threshold_that_does_not_read_back_is_told(unit: Unit) -> None:
     unit.deaf = True
     with opened(unit) as source, pytest.raises(DeviceFault, match="reads back otherwise"):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from heliograph.acquisition.runs import RunLayout, RunWriter
-from heliograph.core.errors import InstrumentError, LimitError, Overflow, Rejected, Timeout
+from heliograph.core.errors import DeviceFault, InstrumentError, LimitError, Overflow, ParameterError, Rejected, Timeout
 from heliograph.core.physics import modulator_transmission, train_fractions
 from heliograph.instruments.connect import connect
 from heliograph.instruments.roles import TagBatch
@@ -228,6 +228,45 @@ def test_a_delay_moves_the_stamps_and_not_their_number(lit):
     centre = [np.angle(np.exp(2j * np.pi * b.t_ps[b.ch == 1] / 10_000).mean()) / (2 * np.pi) * 10_000 for b in (plain, delayed)]
     assert (centre[1] - centre[0]) % 10_000 == pytest.approx(4000, abs=5)
     assert (plain.ch == 1).sum() == pytest.approx((delayed.ch == 1).sum(), rel=0.02)
+
+
+def test_a_delay_and_a_threshold_are_set_by_themselves_and_everything_else_stays(lit):
+    tagger, plain = lit["tagger"], next(iter(lit["tagger"].record(0.2)))
+    before = tagger.snapshot()
+    tagger.set_delay_s(1, 4e-9)
+    delayed = next(iter(tagger.record(0.2)))
+    assert tagger.snapshot() == before | {"D1_delay_ps": 4000}
+    centre = [np.angle(np.exp(2j * np.pi * b.t_ps[b.ch == 1] / 10_000).mean()) / (2 * np.pi) * 10_000 for b in (plain, delayed)]
+    assert (centre[1] - centre[0]) % 10_000 == pytest.approx(4000, abs=5)
+
+    tagger.set_threshold_v(1, -1.5)
+    tagger.set_delay_s(1, 0.0)
+    assert tagger.snapshot() == before | {"D1_threshold_v": -1.5}
+    assert clicks(lit, 0.2)[0] == 0
+    assert (tagger.wanted["threshold:1"], tagger.accepted["threshold:1"], tagger.accepted["delay:1"]) == (-1.5, -1.5, 0.0)
+    for ask in (lambda: tagger.set_threshold_v(1, 2.5), lambda: tagger.set_delay_s(1, -1e-9), lambda: tagger.set_delay_s(9, 0.0)):
+        with pytest.raises(LimitError):
+            ask()
+    tagger.start()
+    with pytest.raises(ParameterError, match="a recording is in progress"):
+        tagger.set_delay_s(1, 4e-9)
+    tagger.abandon()
+
+
+def test_the_trigger_level_of_one_detector_silences_it_and_no_other(lit):
+    snspd = lit["snspd"]
+    lit["awg_a"].output(1, False)
+    one, other = snspd.counts(0.1).n
+    snspd.set_threshold_v(1, 0.6)
+    assert (snspd.threshold_v(1), snspd.threshold_v(2)) == (pytest.approx(0.6), pytest.approx(0.1))
+    assert snspd.counts(0.01).n[0] == 0
+    assert one > 0
+    with pytest.raises(DeviceFault, match="TriggerLevel cannot be"):
+        snspd.set_threshold_v(1, 3.0)
+    with pytest.raises(LimitError, match="no detector 3"):
+        snspd.set_threshold_v(3, 0.1)
+    snspd.set_threshold_v(1, 0.1)
+    assert snspd.counts(0.1).n.tolist() == pytest.approx([one, other], rel=0.1, abs=20)
 
 
 def test_light_off_leaves_the_darks(lit):

@@ -116,6 +116,18 @@ def test_more_bias_gives_more_counts_and_more_tags(bench):
     assert counted[1] / counted[2] == pytest.approx(0.5, abs=0.02)
 
 
+def test_a_threshold_above_the_pulses_silences_its_detector(bench):
+    run(CountRates(duration_s=0.02, period_s=0.02), bench)
+    before = bench["spd"].threshold_v(1)
+    bench["spd"].set_threshold_v(1, -0.7)
+    assert bench["spd"].threshold_v(1) == pytest.approx(-0.7)
+    assert bench["spd"].counts(0.02).n[0] == 0
+    bench["spd"].set_threshold_v(1, before)
+    assert bench["spd"].counts(0.02).n[0] > 0
+    with pytest.raises(LimitError, match="no detector 3"):
+        bench["spd"].set_threshold_v(3, -0.1)
+
+
 def test_light_that_is_attenuated_by_ten_decibels_gives_a_tenth_of_the_tags(bench):
     run(CountRates(duration_s=0.02, period_s=0.02), bench)
     bench["voa_in"].attenuation_db += 10.0

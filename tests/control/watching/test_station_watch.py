@@ -103,6 +103,19 @@ def test_wanted_accepted_and_measured_are_told_apart(watch, instruments, lit):
     assert quantity(watch.look(), "laser", "Power").wanted is None
 
 
+def test_thresholds_and_delays_can_be_set_within_their_limits(watch, instruments):
+    state = watch.look()
+    level, delay, trigger = quantity(state, "tagger", "Threshold D1"), quantity(state, "tagger", "Delay sync"), quantity(state, "snspd", "Threshold 2")
+    assert (level.member, level.measured, level.low, level.high) == ("set_threshold_v:1", -0.4, -2.0, 2.0)
+    assert (delay.member, delay.unit, delay.measured, delay.low, delay.high) == ("set_delay_s:3", "s", 0.0, 0.0, 1e-3)
+    assert (trigger.member, trigger.low, trigger.high) == ("set_threshold_v:2", None, None)
+
+    instruments["tagger"].set_delay_s(3, 5e-9)
+    delay = quantity(watch.look(), "tagger", "Delay sync")
+    assert (delay.wanted, delay.accepted, delay.measured) == pytest.approx((5e-9, 5e-9, 5e-9))
+    instruments["tagger"].set_delay_s(3, 0.0)
+
+
 def test_the_light_is_followed_from_the_laser_to_the_detectors(watch, instruments, lit):
     instruments["voa_a"].attenuation_db = 1.0
     found = {one.name: one for one in watch.look().elements}
@@ -286,6 +299,8 @@ def test_nothing_is_read_while_nobody_looks(instruments, monkeypatch):
     [
         ("BiasController", {"mode": "AUTO", "bias_v": 1.0, "tap_w": 1e-6, "stable": True}, ["Bias", "Mode", "Stable", "Power at its tap"]),
         ("PolarisationController", {"angle_0_deg": 10.0, "angle_1_deg": None, "velocity_percent": 50}, ["Paddle 0", "Paddle 1"]),
+        ("PhotonDetector", {"enabled": True, "bias_1_a": 1e-6, "threshold_1_v": 0.1}, ["Switched on", "Bias 1", "Threshold 1"]),
+        ("TagSource", {"clock": "external", "threshold_v": -0.4}, ["Clock", "Threshold, all inputs"]),
         ("PhotonDetector", {"enabled": True, "bias_1_v": 30.0, "temperature_1_degc": -40.0}, ["Switched on", "Bias 1", "Temperature 1"]),
     ],
 )
