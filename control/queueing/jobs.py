@@ -52,7 +52,8 @@ class Entry:
     """One thing that the queue has to do.
 
     procedure: what, with its parameters.  extra: what the queue itself is to do about it, by name and as text.
-    who: process that wants it.  followed: somebody waits for it, so it neither waits for a held queue nor holds it.
+    who: process that wants it.  run_id: of the run that it is, or is about.
+    followed: somebody waits for it, so it neither waits for a held queue nor holds it.
     completes: it is part of one that is done already, so it begins though the queue is held.
     pausing: somebody wants it to stand still.
     cause: why somebody ended it.  why: it did not come to its end, or stands still.  error: what it raised, for the one who wants it.
@@ -70,6 +71,7 @@ class Entry:
     state: RunState = RunState.QUEUED
     percent: float = 0.0
     path: Path | None = None
+    run_id: str = ""
     error: BaseException | None = None
     cause: str = ""
     why: str = ""
@@ -158,14 +160,13 @@ class Entry:
 class Job(Entry):
     """One procedure to be run on the bench.
 
-    folder: where its run file goes.  run_id: of that file.  emitted: what it has said lately, `said` words in all.
+    folder: where its run file goes.  emitted: what it has said lately, `said` words in all.
     suspended: why a rule of the station does.  notes: for its run file.
     broken: its procedure could not be shut down.
     """
 
     folder: Path = field(default_factory=Path)
     seed: int | None = None
-    run_id: str = ""
     stop_early: bool = False
     suspended: str = ""
     broken: bool = False

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...core.errors import HeliographError, ParameterError, RunAborted
 from ...instruments.guard import turns
-from ..owner.publishing import Severity, Topics
+from ..owner.publishing import Topics
 from .execution import Abort, Execution, Progress
 from .jobs import MOST_EMITTED, Entry, Job, RunState
+from .news import tell_begin, tell_state
 from .order import Queue
 
 if TYPE_CHECKING:
@@ -137,14 +138,15 @@ class Runner:
         except BaseException as error:  # noqa: BLE001  kept for the one who wants it
             self._conclude(job, error)
         else:
+            job.why = "stopped early" if job.stop_early else ""
             job.enter(RunState.DONE)
         finally:
             self._thread = None
             self.queue.end(job, following)
-            self._tell_end(job)
+            tell_state(self._topics, job)
 
     def _has_begun(self, job: Job, writer: RunWriter) -> None:
-        self._topics.event("info", "queue", f"{job.name} {job.number} began", run=job.run_id)
+        tell_begin(self._topics, job)
         self.begun(job, writer)
 
     def _conclude(self, job: Job, error: BaseException) -> None:
@@ -153,11 +155,6 @@ class Runner:
         job.why = (job.cause if ended else "") or str(error) or type(error).__name__
         failed = job.broken or (isinstance(error, Exception) and not job.cause)
         job.enter(RunState.FAILED if failed else RunState.ABORTED)
-
-    def _tell_end(self, job: Job) -> None:
-        severity: Severity = "error" if job.state is RunState.FAILED else "warning" if job.state is RunState.ABORTED else "info"
-        text = f"{job.name} {job.number} {job.state}"
-        self._topics.event(severity, "queue", f"{text}: {job.why}" if job.state is not RunState.DONE else text, run=job.run_id)
 
     def _told(self, job: Job, progress: Progress) -> Progress:
         def told(topic: str, value: Any) -> None:

@@ -25,9 +25,10 @@ from pymeasure.experiment import BooleanParameter, IntegerParameter, ListParamet
 from ...acquisition.procedures.base import CheckedProcedure
 from ...core.answers import answer
 from ...core.errors import BenchError, HeliographError, ParameterError, RunAborted
-from ..owner.publishing import Severity, Topics
+from ..owner.publishing import Topics
 from ..topics import BY_ROUNDS, KeyProgress, LearningProgress
 from .jobs import Entry, Lane, RunState
+from .news import run_of, tell_begin, tell_state
 from .order import Queue
 from .rounds import END, joined, keep_back_for_workers
 
@@ -181,7 +182,9 @@ class Workers:
         procedure = TASKS[name](**texts)
         procedure.check()
         task = Task(self._queue.number(), procedure, **settings)
-        task.path = Path(texts["run"]) if "run" in texts else None
+        if "run" in texts:
+            task.path = Path(texts["run"])
+            task.run_id = run_of(task.path)
         return task
 
     def again(self, task: Task, texts: Mapping[str, str]) -> Task:
@@ -253,7 +256,7 @@ class Workers:
         """Keep a task that ended between two rounds until it is to go on; at once, if that was said meanwhile."""
         task.again, task.why, task.earlier = True, "", task.told
         self._queue.set_aside(task)
-        self._topics.event("info", "queue", f"{task.name} {task.number} {task.state}")
+        tell_state(self._topics, task)
         self._read_again()
 
     def _read_again(self) -> None:
@@ -266,8 +269,7 @@ class Workers:
             log.exception("the stores could not be read again")
 
     def _tell_end(self, task: Task) -> None:
-        severity: Severity = "error" if task.state is RunState.FAILED else "warning" if task.cause else "info"
-        self._topics.event(severity, "queue", f"{task.name} {task.number} {task.state}" + (f": {task.why}" if task.why else ""))
+        tell_state(self._topics, task)
         if task.told is not None and task.told.state == "paused":
             self._topics.publish("learning", replace(task.told, state="aborted" if task.cause else "done", why=task.why))
 
@@ -308,6 +310,7 @@ class Workers:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=complaints, start_new_session=True)
             try:
                 task.enter(RunState.RUNNING)
+                tell_begin(self._topics, task, again=task.again)
                 self._queue.publish()
                 self._await(task, process)
             finally:

@@ -171,6 +171,7 @@ def begun(task: Task) -> str:
 
 
 def test_a_paused_training_leaves_the_lane_to_others_and_goes_on_before_what_waits(queue, workers, task):
+    box = queue.topics.subscribe(["event"])
     workers.pause(task, True)
     wait_for(lambda: task.state is RunState.PAUSED)
     other = Task(queue.number(), Learn(code=ENDS_IN_ORDER))
@@ -187,6 +188,9 @@ def test_a_paused_training_leaves_the_lane_to_others_and_goes_on_before_what_wai
 
     assert (other.state, other.why, waiting.state) == (RunState.DONE, "stopped early", RunState.QUEUED)
     wait_for(lambda: begun(task) == "first again ")
+    names = f"Learn {task.number}", f"Learn {other.number}"
+    told = [one.body.text for one in box.take()]
+    assert told == [f"{names[0]} paused", f"{names[1]} began", f"{names[1]} done: stopped early", f"{names[0]} goes on"]
 
 
 def test_a_paused_training_can_be_ended_with_what_it_found_or_given_up(queue, workers, task):

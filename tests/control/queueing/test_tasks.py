@@ -21,6 +21,7 @@ from heliograph.control.owner.follow_up import FollowUp, StoreReader
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.queueing import tasks
 from heliograph.control.queueing.jobs import Entry, Job, RunState
+from heliograph.control.queueing.news import run_of
 from heliograph.control.queueing.order import Queue
 from heliograph.control.queueing.tasks import Distil, Learn, Task, Workers, WorkerTask
 from heliograph.control.topics import KeyProgress, LearningProgress, QueueState
@@ -361,3 +362,22 @@ def test_the_station_of_the_owner_is_told_to_workers(workers, queue, monkeypatch
     over(job)
     assert said.read_text() == f"--store {tmp_path / 'store'} --tell {tmp_path / 'station.toml'} --json"
     assert Path(tasks.COMMAND[0]).exists()
+
+
+def test_the_journal_has_beginning_and_end_of_every_task_and_the_run_that_it_is_about(workers, queue, tmp_path):
+    box, run = queue.topics.subscribe(["event"]), "20261120T185418Z-f94fb1"
+    (tmp_path / f"{run}-p0.h5").touch()
+    made = workers.made("Distil", {"run": str(tmp_path / f"{run}-p0.h5")})
+    good, bad = put(queue, run_id=made.run_id), put(queue, "import sys; sys.exit(3)")
+    over(good, bad)
+    events = list[tuple[str, str, str]]()
+    wait_for(lambda: bool(events.extend((one.body.severity, one.body.text, one.body.run) for one in box.take()) or len(events) >= 4))
+    names = f"Pretend {good.number}", f"Pretend {bad.number}"
+    assert events[:3] == [("info", f"{names[0]} began", run), ("info", f"{names[0]} done", run), ("info", f"{names[1]} began", "")]
+    assert events[3][0] == "error"
+    assert events[3][1].startswith(f"Pretend {bad.number} failed: Pretend: its process ended with code 3")
+
+
+def test_a_run_file_that_somebody_has_renamed_is_of_no_run(tmp_path):
+    assert run_of(tmp_path / "20261120T185418Z-f94fb1-p0.salvaged.h5") == "20261120T185418Z-f94fb1"
+    assert run_of(tmp_path / "monday.h5") == ""

@@ -1,0 +1,30 @@
+"""What the journal is told of everything in the queue: when it began, when it stood still, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from ..owner.publishing import Topics
+from .jobs import Entry, RunState
+
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_LOUD: dict[RunState, Literal["warning", "error"]] = {RunState.FAILED: "error", RunState.ABORTED: "warning"}
+
+
+def run_of(path: Path) -> str:
+    """Return the id of the run that a run file is of, as its name tells; empty for a name that somebody has given it."""
+    found = _RUN.match(path.name)
+    return found[0] if found is not None else ""
+
+
+def tell_begin(topics: Topics, entry: Entry, *, again: bool = False) -> None:
+    """Tell that an entry is begun.  again: it had begun before, and goes on."""
+    topics.event("info", "queue", f"{entry.name} {entry.number} {'goes on' if again else 'began'}", run=entry.run_id)
+
+
+def tell_state(topics: Topics, entry: Entry) -> None:
+    """Tell the state that an entry has come to: its end, or a pause; and why, where something is to be said of that."""
+    text = f"{entry.name} {entry.number} {entry.state}"
+    topics.event(_LOUD.get(entry.state, "info"), "queue", f"{text}: {entry.why}" if entry.why else text, run=entry.run_id)
