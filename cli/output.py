@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from ..core.credentials import hidden_of, hide_in, no_secrets
 from ..core.errors import ConfigError, HeliographError, StorageError
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ def _known(error: OSError) -> HeliographError | None:
 
 
 def _bug(out: Output, error: Exception) -> None:
+    hide_in(error, hidden_of(no_secrets))
     traceback.print_exception(error, file=sys.stderr)
     out.fail(
         {"type": type(error).__name__, "message": str(error), "where": "", "remedy": "This is a fault of Heliograph: please report it with the traceback."}

@@ -14,6 +14,7 @@ from PySide6.QtCore import QLocale, QTimer
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
 
+from ..core.credentials import hidden_of, hide_in, no_secrets
 from ..core.errors import BenchError, DependencyMissing, HeliographError
 from . import launching, layout
 from .desk import Desk
@@ -85,6 +86,8 @@ def _hear_exceptions(desk: Desk) -> None:
         if issubclass(kind, KeyboardInterrupt | SystemExit):
             sys.__excepthook__(kind, error, trace)
             return
+        # Whatever it was about, it must not tell what the window was started with.
+        hide_in(error, hidden_of(no_secrets))
         log.error("not caught", exc_info=(kind, error, trace))
         desk.notice(BenchError(f"the window met an error of its own ({kind.__name__}: {error})", where="window", remedy="The rest goes on; please report it."))
 

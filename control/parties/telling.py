@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,9 +254,13 @@ def qpu_jobs(project: Project) -> QpuJobs:
 @contextmanager
 def telling_jobs(station: Path, project: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Tell of the jobs of a project whenever its ledger changes, for the length of a `with` block."""
-    over = threading.Event()
+    # Both this thread and the watcher would import them otherwise, each waiting for what the other has begun.
+    from ...protocols.qpu.ledger import FILE
+    from ...protocols.qpu.projects import Project
+
+    ledger, opened, over = project / FILE, partial(Project, project), threading.Event()
     with telling(station, warn) as teller:
-        watcher = threading.Thread(target=_watch_jobs, args=(teller, project, over, warn), name="tell of jobs", daemon=True)
+        watcher = threading.Thread(target=_watch_jobs, args=(teller, ledger, opened, over, warn), name="tell of jobs", daemon=True)
         watcher.start()
         try:
             yield
@@ -270,11 +275,8 @@ def tell_jobs(station: Path, project: Project, warn: Callable[[str], None]) -> N
         teller.tell("qpu", qpu_jobs(project), soon=False)
 
 
-def _watch_jobs(teller: Teller, project: Path, over: threading.Event, warn: Callable[[str], None]) -> None:
-    from ...protocols.qpu.ledger import FILE
-    from ...protocols.qpu.projects import Project
-
-    ledger, seen, last = project / FILE, -1, False
+def _watch_jobs(teller: Teller, ledger: Path, opened: Callable[[], Project], over: threading.Event, warn: Callable[[str], None]) -> None:
+    seen, last = -1, False
     while not last:
         last = over.wait(_LOOK_S)
         # The folder may have to be made first, by whoever submits.
@@ -283,7 +285,7 @@ def _watch_jobs(teller: Teller, project: Path, over: threading.Event, warn: Call
             continue
         seen = size
         try:
-            teller.tell("qpu", qpu_jobs(Project(project)), soon=False)
+            teller.tell("qpu", qpu_jobs(opened()), soon=False)
         except HeliographError as error:
             warn(f"no window is told of the jobs: {error.message}")
             return

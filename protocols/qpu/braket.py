@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.credentials import Secrets, no_secrets
 from ...core.errors import QpuConfigError, QpuQueueTimeout, QpuUnsupported
 from .bit_order import from_measured_qubits, from_used_clbits
 from .circuits import ReadWork, read_works
@@ -22,7 +23,7 @@ from .local import generators, over_clbits, sample_codes, scattered
 from .projects import JobFile, Part
 from .retries import Patience, retried
 from .simplify import simplified
-from .vendors import Secrets, no_secrets, vendor, vendor_errors
+from .vendors import vendor, vendor_errors
 
 BASIS = ("h", "x", "y", "z", "s", "sdg", "t", "tdg", "rx", "ry", "rz", "cx", "cz", "swap", "ccx", "measure", "reset", "if_else")
 """What Braket's interpreter knows of Qiskit's gates under a name of its own; everything else is expressed by these."""
@@ -71,7 +72,7 @@ class BraketBackend(ProviderBackend):
         """Return a device at AWS. session: Braket's client, made from boto's own chain where it is not given."""
         name = f"braket:{arn}"
         aws = vendor("braket.aws", "amazon-braket-sdk")
-        with vendor_errors(name):
+        with vendor_errors(name, secrets=_saved_keys):
             client = session or aws.AwsSession()
 
         def found() -> BraketBackend:
@@ -279,6 +280,13 @@ def _split(shots: int, most: int | None) -> list[int]:
         return [shots]
     tasks = -(-shots // most)
     return [shots // tasks + (n < shots % tasks) for n in range(tasks)]
+
+
+def _saved_keys() -> tuple[str, ...]:
+    """Return the keys of every profile in boto's files; nobody is asked."""
+    profiles = vendor("botocore.session", "botocore").Session().full_config["profiles"].values()
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    return tuple(value for profile in profiles for name in names if isinstance(value := profile.get(name), str))
 
 
 def _secrets_of(session: Any) -> Secrets:

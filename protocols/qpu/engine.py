@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.credentials import Secrets, hidden_of, no_secrets, without_in
 from ...core.errors import QpuBudgetExceeded, QpuConfigError, QpuError, QpuJobFailed, QpuUnavailable, QpuUnsupported
 from . import budget
 from .circuits import ReadWork, read_works
@@ -27,7 +28,7 @@ from .records import versions
 from .retries import Patience, retried
 from .samples import Samples
 from .settings import Settings
-from .vendors import Secrets, no_secrets, unclear, vendor_errors
+from .vendors import unclear, vendor_errors
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -135,6 +136,10 @@ class ProviderBackend(ABC):
     def secrets(self) -> Secrets:
         """Return what must be in no text."""
         return no_secrets
+
+    def clean(self, told: Any) -> Any:
+        """Return what a provider told without the credentials that it may have quoted."""
+        return without_in(told, hidden_of(self.secrets()))
 
     # The interface.
 
@@ -282,7 +287,7 @@ class ProviderBackend(ABC):
     def _sent(self, plan: Plan, index: int, uuid: str, tags: Sequence[str]) -> dict[int, str]:
         try:
             with vendor_errors(self.name, uuid=uuid, secrets=self.secrets()):
-                found = {index: self.send(plan, index, uuid, tags)}
+                found = {index: self.clean(self.send(plan, index, uuid, tags))}
         except QpuError as error:
             return self._not_sent(error, index, uuid)
         self.note("submitted", uuid=uuid, provider_ids={str(index): found[index]})
@@ -332,7 +337,7 @@ class ProviderBackend(ABC):
     def _found(self, uuid: str, since_ns: int) -> dict[int, str]:
         def search() -> dict[int, str]:
             with vendor_errors(self.name, uuid=uuid, secrets=self.secrets()):
-                return self.search(uuid, since_ns)
+                return {part: self.clean(name) for part, name in self.search(uuid, since_ns).items()}
 
         return retried(search, self.patience)
 

@@ -5,13 +5,16 @@ What differs is where a job lives: a fake's ends with the process, so its sample
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.credentials import Secrets
 from ...core.errors import QpuConfigError, QpuError
 from .bit_order import from_bit_array
 from .circuits import ReadWork
@@ -20,7 +23,7 @@ from .fakes import compiled_for, fake_device
 from .interface import Cost, JobStatus, Limits
 from .projects import JobFile, Part
 from .retries import Patience, retried
-from .vendors import Secrets, vendor, vendor_errors
+from .vendors import vendor, vendor_errors
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -77,7 +80,7 @@ class IBMRuntimeBackend(ProviderBackend):
         name = f"ibm:{device}"
 
         def connected() -> Any:
-            with vendor_errors(name):
+            with vendor_errors(name, secrets=_saved_tokens):
                 return service or vendor("qiskit_ibm_runtime", "qiskit-ibm-runtime").QiskitRuntimeService()
 
         def found() -> IBMRuntimeBackend:
@@ -195,6 +198,12 @@ def _sampler_class() -> Any:
 
 def _part_of(tags: Sequence[str]) -> int:
     return next((int(tag.removeprefix(_PART)) for tag in tags if tag.startswith(_PART)), 0)
+
+
+def _saved_tokens() -> list[str]:
+    """Return the tokens of the accounts that IBM's client saved; it may be logging in with any of them."""
+    saved = json.loads((Path.home() / ".qiskit" / "qiskit-ibm.json").read_text())
+    return [token for account in saved.values() if isinstance(token := account.get("token"), str)]
 
 
 def _secrets_of(service: Any) -> Secrets:

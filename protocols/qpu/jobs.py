@@ -124,7 +124,8 @@ class ProviderJob:
     def _asked(self, part: int) -> tuple[JobStatus, str]:
         if part not in self._ids:
             return JobStatus.FAILED, NEVER_SENT
-        return self._ask(lambda: self._backend.state(self._ids[part]))
+        state, reason = self._ask(lambda: self._backend.state(self._ids[part]))
+        return state, self._backend.clean(reason)
 
     def _ask(self, call: Callable[[], Found]) -> Found:
         def asked() -> Found:
@@ -204,7 +205,9 @@ class ProviderJob:
 
     def _on_record(self, project: Project, found: dict[int, Bits], whole: bool) -> dict[int, Record]:
         new = [work for work in found if work not in self._sha256]
-        calibration = project.write_calibration(self.uuid, told) if new and (told := self._told(self._backend.calibration)) is not None else None
+        calibration = (
+            project.write_calibration(self.uuid, told) if new and (told := self._backend.clean(self._told(self._backend.calibration))) is not None else None
+        )
         kept = {work: self._record(work, bits, calibration) for work, bits in found.items()}
         for work in new:
             project.write_record(self.uuid, work, kept[work])

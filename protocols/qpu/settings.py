@@ -80,7 +80,9 @@ def _checked(kind: type[Settings | Budget], raw: dict[str, Any], where: str) -> 
     for name, value in raw.items():
         expected: tuple[type, ...] = (str,) if "str" in known[name] else (int, float) if "float" in known[name] else (int,)
         if not isinstance(value, expected) or isinstance(value, bool):
-            raise QpuConfigError(f"{name} is {value!r}", where=where, remedy=f"Give it as {known[name]}.")
+            # A text is not quoted: it may be a credential that was put here by mistake.
+            told = repr(value) if isinstance(value, int | float) else f"of the kind {type(value).__name__}"
+            raise QpuConfigError(f"{name} is {told}", where=where, remedy=f"Give it as {known[name]}.")
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
             raise QpuConfigError(f"{name} is {value!r}", where=where, remedy="Give a number from 0 up.")
         _limited(name, value, where)

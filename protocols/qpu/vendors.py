@@ -5,17 +5,15 @@ Errors are told by the names of their classes, so that nothing of a vendor is im
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-from urllib.parse import quote
 
+from ...core.credentials import Hidden, Secrets, hidden_of, hide_in, no_secrets, unsaid, without
 from ...core.errors import HeliographError, QpuAuthError, QpuCancelled, QpuConfigError, QpuError, QpuJobFailed, QpuQueueTimeout, QpuRateLimited, QpuUnavailable
 
-_SECRET_NAMES = ("QISKIT_IBM_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 AUTH = frozenset({"AccountNotFoundError", "IBMNotAuthorizedError", "NoCredentialsError", "PartialCredentialsError", "AccessDeniedException",
@@ -28,13 +26,6 @@ DOWN = frozenset({"InternalServiceException", "EndpointConnectionError", "Connec
 FAILED = frozenset({"RuntimeJobFailureError", "RuntimeJobMaxTimeoutError"})
 _OFF = frozenset({"DeviceOfflineException", "DeviceRetiredException"})
 
-Secrets = Callable[[], Iterable[str]]
-
-
-def no_secrets() -> tuple[str, ...]:
-    """Return no credentials beyond those of the environment."""
-    return ()
-
 
 def vendor(module: str, package: str) -> Any:
     """Import a module of a vendor's library. Raises QpuConfigError naming the package to install."""
@@ -46,21 +37,27 @@ def vendor(module: str, package: str) -> Any:
 
 @contextmanager
 def vendor_errors(where: str, *, uuid: str = "", secrets: Secrets = no_secrets) -> Iterator[None]:
-    """Turn whatever a vendor's library raises inside the block into an error of ours with the vendor's as its cause."""
+    """Turn whatever a vendor's library raises inside the block into an error of ours with the vendor's as its cause.
+
+    Neither it, nor a warning or a line of the log that is written meanwhile, shows a credential.
+    """
     try:
-        yield
-    except HeliographError:
+        with unsaid(secrets):
+            yield
+    except HeliographError as error:
+        # It may quote what was answered.
+        hide_in(error, hidden_of(secrets))
         raise
     # Vendors raise what they like; nothing of it may leave this package under its own name.
     except Exception as error:
-        hidden = _hidden(secrets)
-        _hide_in(error, hidden)
+        hidden = hidden_of(secrets)
+        hide_in(error, hidden)
         raise in_our_words(error, where, uuid, hidden) from error
 
 
-def in_our_words(error: BaseException, where: str, uuid: str = "", hidden: Iterable[str] = ()) -> QpuError:
+def in_our_words(error: BaseException, where: str, uuid: str = "", hidden: Hidden = ()) -> QpuError:
     """Return the error of ours for one of a vendor's. hidden: what must not stand in it."""
-    text, remedy = masked(_without(f"{vendor_name(error)}: {error}", hidden)), "Read the provider's message."
+    text, remedy = masked(without(f"{vendor_name(error)}: {error}", hidden)), "Read the provider's message."
     names, status = names_of(error), status_of(error)
     if "InvalidAccountError" in names:
         return QpuAuthError(f"the account was refused, or no network ({text})", where=where, remedy="Check the network first, then the saved account or token.")
@@ -142,55 +139,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield one
         # IBM's client drops the status by raising `from None`; the context still has it. Other contexts may be failures from long before.
         one = one.__cause__ or (one.__context__ if one.__suppress_context__ else None)
-
-
-def _hidden(secrets: Secrets) -> tuple[str, ...]:
-    """Return every credential that is known, as it is and as addresses write it, the longest first."""
-    found = {os.environ.get(name) for name in _SECRET_NAMES}
-    # Credentials that cannot be told must not take the place of the error in which they are looked for.
-    with suppress(Exception):
-        found |= set(secrets())
-    plain = {one for one in found if one}
-    return tuple(sorted({form for one in plain for form in (one, quote(one), quote(one, safe=""))}, key=len, reverse=True))
-
-
-def _hide_in(error: BaseException, hidden: Iterable[str]) -> None:
-    """Take credentials out of an error and of all that a traceback shows with it."""
-    seen: dict[int, BaseException] = {}
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen[id(one)] = one
-        waiting += [one.__cause__, one.__context__, *(inner for inner in one.args if isinstance(inner, BaseException))]
-    for one in reversed(seen.values()):
-        _clean(one, hidden)
-
-
-def _clean(error: BaseException, hidden: Iterable[str]) -> None:
-    args = tuple(_cleaned(argument, hidden) for argument in error.args)
-    if args != error.args:
-        error.args = args
-    # Some print what is in their fields, and an OSError has fields that are not in its dictionary.
-    for name in (*vars(error), "strerror", "filename", "filename2"):
-        value = getattr(error, name, None)
-        if isinstance(value, str | bytes) and _cleaned(value, hidden) != value:
-            with suppress(Exception):
-                setattr(error, name, _cleaned(value, hidden))
-
-
-def _cleaned(value: Any, hidden: Iterable[str]) -> Any:
-    """Return a value; its text without the credentials where it shows one."""
-    shown = str(value)
-    clean = _without(shown, hidden)
-    return value if clean == shown and _without(repr(value), hidden) == repr(value) else clean
-
-
-def _without(text: str, hidden: Iterable[str]) -> str:
-    for secret in hidden:
-        text = text.replace(secret, "***")
-    return text
 
 
 def masked(text: str) -> str:

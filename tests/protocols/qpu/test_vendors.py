@@ -121,3 +121,10 @@ def test_secrets_that_cannot_be_told_do_not_take_the_place_of_the_error():
 
     with pytest.raises(QpuError, match="first"), vendor_errors("braket:x", secrets=secrets):
         raise ValueError("first")
+
+
+def test_an_error_of_ours_that_quotes_an_answer_does_not_tell_either():
+    with pytest.raises(QpuError) as caught, vendor_errors("ibm:x", secrets=lambda: [TOKEN]):
+        raise QpuError(f"an unknown state {TOKEN}", where=TOKEN)
+
+    assert str(caught.value) == "***: an unknown state ***"
