@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ...core.errors import ParameterError
 from ..topics import MOST_EVENTS, Event
@@ -68,14 +69,20 @@ class Journal:
 
     def acknowledge(self, number: int) -> Event:
         """Note that somebody has seen an event; return it. Raises ParameterError for one that is not at hand."""
+        return self._change(number, acknowledged=True)
+
+    def amend(self, number: int, text: str) -> Event:
+        """Say an event in another way, because more has come to light; return it. Raises ParameterError for one that is not at hand."""
+        return self._change(number, text=text)
+
+    def _change(self, number: int, **changes: Any) -> Event:
         with self._turn:
             for at, event in enumerate(self._events):
                 if event.number == number:
-                    seen = replace(event, acknowledged=True)
-                    self._events[at] = seen
-                    if not event.acknowledged:
-                        self._write(seen)
-                    return seen
+                    changed = self._events[at] = replace(event, **changes)
+                    if changed != event:
+                        self._write(changed)
+                    return changed
         raise ParameterError(f"there is no event {number}", where="journal", remedy="It may be older than what is kept at hand.")
 
     @property

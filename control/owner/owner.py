@@ -26,6 +26,7 @@ from ..queueing.runner import Job, Runner
 from .controllers import Controllers
 from .journal import FOLDER, Journal
 from .publishing import Topics
+from .safe_events import SafeEvents
 from .watchdog_plan import plan
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Owner:
         self.runner: Runner
         self.journal = Journal(folder / FOLDER if shared else None, station.info.name)
         self.topics = Topics(self.journal.keep)
+        self._safe_events = SafeEvents(self.topics, self.journal)
         self.queue = Queue(self.topics)
         self.controllers = Controllers(station.path, shared=shared)
         self.workers: Workers
@@ -326,8 +328,7 @@ class Owner:
 
     def _say_safe(self, severity: Any, cause: str, reports: list[SafeReport]) -> None:
         self._reports = reports
-        states = ", ".join(f"{report.name} {report.state}" for report in reports)
-        self.topics.event(severity, "bench", f"{cause}; made safe: {states}")
+        self._safe_events.tell(severity, cause, reports)
         self._publish()
 
     def _heard(self, event: Event) -> None:

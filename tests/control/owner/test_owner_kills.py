@@ -23,6 +23,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.lab import find
+from heliograph.control.owner.journal import events_of
 from heliograph.core.errors import ArmRefused, BenchError, HeliographError, RunAborted, Tripped
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks import truth
@@ -342,7 +343,8 @@ def test_safe_works_where_the_owner_hangs(served):
 
 @pytest.mark.parametrize("times", COUNTS)
 def test_a_bench_whose_controlling_client_is_killed_is_safe_within_two_seconds(served, owner, times):
-    before = set((served.station.parent / "runs").glob("*.h5"))
+    folder = served.station.parent / "runs"
+    before, known = set(folder.glob("*.h5")), len(ends_of_controllers(folder))
     with victims(served) as start:
         kill_at_random(served, start, times, 2)
     served.check_dark_for(0.5)
@@ -359,6 +361,14 @@ def test_a_bench_whose_controlling_client_is_killed_is_safe_within_two_seconds(s
         with Run.open(path) as run:
             assert run.stop["reason"] == "aborted"
             assert any("is gone" in text for *_, text in run.events)
+    wait_for(lambda: sum("without a word" in text for text in ends_of_controllers(folder)[known:]) == times)
+    assert len(ends_of_controllers(folder)) == known + times
+
+
+def ends_of_controllers(folder):
+    """Return what the journal says of controllers that went."""
+    events = [event for path in (folder / "journal").glob("*.jsonl") for event in events_of(path)]
+    return [event.text for event in events if event.source == "bench" and "is gone" in event.text]
 
 
 def test_a_client_that_is_killed_while_it_arms_leaves_no_light_behind(served, owner):
