@@ -91,7 +91,7 @@ class FormChoice(QWidget):
 
     def _keep(self) -> None:
         if self.form is not None and self._edited is None:
-            self._kept[self.form.procedure.name] = self.form.texts()
+            self._kept[self.form.procedure.name] = self.form.drafts()
 
     def _turn(self, name: str | None = None) -> None:
         """Show the form of what is chosen, or of this one, which is chosen first."""

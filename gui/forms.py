@@ -1,20 +1,26 @@
-"""Forms made of what the owner says a procedure needs: PyMeasure's input widgets, with names, mnemonics, units and limits for every field."""
+"""Forms made of what the owner says a procedure needs: PyMeasure's input widgets, with names, mnemonics, units and limits for every field.
+
+Nothing is silently turned into something else: what is no value of a field stays there, marked, and nothing comes out of the form.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from textwrap import fill
 from typing import Any
 
 from pymeasure.display.widgets import InputsWidget
 from pymeasure.experiment import BooleanParameter, FloatParameter, IntegerParameter, ListParameter, Parameter, Procedure
-from PySide6.QtCore import QEvent, QLocale, QObject, Signal
+from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from ..control.topics import ParameterForm, ProcedureForm
+from ..core.errors import HeliographError, ParameterError
 from . import theme, words
 from .badges import plain, tip
+from .number_input import NumberInput, shown
 
 _PREFIX = "asked_"
 """Before the names of parameters: PyMeasure makes them attributes of a widget, which has a `size` and a `width` of its own."""
@@ -35,10 +41,9 @@ def parameter(asked: ParameterForm) -> Parameter:
     high = _WIDEST if asked.high is None else asked.high
     unit = asked.unit or None
     if asked.kind == "float":
-        return FloatParameter(asked.label, units=unit, minimum=low, maximum=high, default=_number(asked.default, low, high))
+        return FloatParameter(asked.label, units=unit, minimum=low, maximum=high, ui_class=NumberInput)
     if asked.kind == "integer":
-        bounds = (max(int(low), -(2**31)), min(int(high), 2**31 - 1))
-        return IntegerParameter(asked.label, units=unit, minimum=bounds[0], maximum=bounds[1], default=int(_number(asked.default, *bounds)))
+        return IntegerParameter(asked.label, units=unit, minimum=int(low), maximum=int(high), ui_class=NumberInput)
     if asked.kind == "boolean":
         return BooleanParameter(asked.label, default=_true(asked.default))
     if asked.kind == "choice" and asked.choices:
@@ -47,16 +52,11 @@ def parameter(asked: ParameterForm) -> Parameter:
     return Parameter(asked.label, default=asked.default)
 
 
-def _number(text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    return min(max(value, low), high)
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
 
 def _true(text: str) -> bool:
-    return text.strip().lower() in ("true", "yes", "on", "1")
+    return text.strip().lower() in _TRUE
 
 
 def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
@@ -76,7 +76,8 @@ def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
 class Form(QWidget):
     """The parameters of one procedure.
 
-    values: texts by name instead of the defaults.  changed: the operator has changed something.  The accessible name of a field is the parameter's label.
+    values: texts by name instead of the defaults.  changed: the operator has changed something.
+    The accessible name of a field is the parameter's label.
     """
 
     changed = Signal()
@@ -87,14 +88,15 @@ class Form(QWidget):
         self.setAccessibleName(f"Parameters of {procedure.title or procedure.name}")
         self._inputs = InputsWidget(procedure_class(procedure), inputs=[_PREFIX + one.name for one in procedure.parameters], parent=self)
         self._complaints: dict[str, QLabel] = {}
+        self._unfit: dict[str, tuple[str, str]] = {}
         self._guard = WheelGuard(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._inputs)
-        marked = mnemonics([f"{one.label}:" for one in procedure.parameters])
+        marked = mnemonics([f"{one.label} ({one.unit}):" if one.unit else f"{one.label}:" for one in procedure.parameters])
         for one, label in zip(procedure.parameters, marked, strict=True):
             self._dress(one, label)
-        self.set_texts(values or {})
+        self.set_texts({one.name: one.default for one in procedure.parameters if one.kind in ("float", "integer")} | dict(values or {}))
 
     def field(self, name: str) -> QWidget:
         """Return the input of a parameter."""
@@ -109,8 +111,9 @@ class Form(QWidget):
         field.setMinimumHeight(24)
         field.setLocale(QLocale.c())
         field.installEventFilter(self._guard)
-        if isinstance(field, QAbstractSpinBox) and (inside := field.findChild(QLineEdit)) is not None:
-            inside.setTextMargins(4, 0, 4, 0)
+        if isinstance(field, NumberInput):
+            field.source = words.spoken(self.procedure.name)
+            field.refused.connect(lambda why: self.complain(asked.name, why))
         title = self._inputs.labels.get(_PREFIX + asked.name)
         if title is not None:
             title.setTextFormat(plain().textFormat())
@@ -120,23 +123,63 @@ class Form(QWidget):
         elif isinstance(field, QCheckBox):
             # Qt breaks the texts of labels alone.
             field.setText(fill(label.rstrip(":"), _LINE))
-        changed = _change_of(field)
-        if changed is not None:
+        for changed in _changes_of(field):
             changed.connect(lambda *_: self._edited(asked.name))
 
     def _edited(self, name: str) -> None:
+        self._unfit.pop(name, None)
         self.complain(name, "")
         self.changed.emit()
 
     def texts(self) -> dict[str, str]:
-        """Return every parameter as text, as `enqueue` takes it."""
-        return {one.name: _text(self.field(one.name), one) for one in self.procedure.parameters}
+        """Return every parameter as text, as `enqueue` takes it. Raises ParameterError or LimitError for what is none."""
+        return {one.name: self._text(one) for one in self.procedure.parameters}
+
+    def check(self) -> bool:
+        """Say whether everything is as it has to be; what is not is marked, says why, and has the focus."""
+        wrong = []
+        for one in self.procedure.parameters:
+            try:
+                self._text(one)
+            except HeliographError as error:
+                self.complain(one.name, error.message)
+                wrong.append(self.field(one.name))
+        if wrong:
+            wrong[0].setFocus(Qt.FocusReason.OtherFocusReason)
+            _scroll_to(wrong[0])
+        return not wrong
+
+    def _text(self, asked: ParameterForm) -> str:
+        if asked.name in self._unfit:
+            raise ParameterError(self._unfit[asked.name][0], where=asked.label)
+        value = self.field(asked.name).value()  # type: ignore[attr-defined]
+        return repr(float(value)) if asked.kind == "float" else str(value)
+
+    def drafts(self) -> dict[str, str]:
+        """Return what stands in every field, taken or not, as `set_texts` takes it."""
+        fields = {one.name: self.field(one.name) for one in self.procedure.parameters}
+        found = {name: field.text() if isinstance(field, QLineEdit) else str(field.value()) for name, field in fields.items()}  # type: ignore[attr-defined]
+        return found | {name: text for name, (_, text) in self._unfit.items()}
 
     def set_texts(self, values: Mapping[str, str]) -> None:
-        """Fill fields; a text that is none of a field's kind leaves it as it is."""
+        """Fill fields. What is no value of a number stays in its field; what is none of a list or a check box is told beside it until another one is chosen."""
         for one in self.procedure.parameters:
             if one.name in values:
-                _fill(self.field(one.name), one, str(values[one.name]))
+                text = str(values[one.name])
+                problem = _fill(self.field(one.name), one, text)
+                self.complain(one.name, problem)
+                if problem:
+                    self._unfit[one.name] = problem, text
+
+    def refuse(self, error: HeliographError) -> bool:
+        """Show a refusal of the owner under the fields that it names; say whether there is one."""
+        told = set(re.split(r"[\s,=:]+", error.where))
+        named = [one.name for one in self.procedure.parameters if one.name in told]
+        for name in named:
+            self.complain(name, error.message)
+        if named:
+            _scroll_to(self.field(named[0]))
+        return bool(named)
 
     def complain(self, name: str, problem: str) -> None:
         """Show under a field why its value is not taken; an empty text takes that away."""
@@ -150,6 +193,8 @@ class Form(QWidget):
             label.setText(problem)
             label.setVisible(bool(problem))
             self.retheme()
+        if isinstance(field, NumberInput):
+            field.mark(problem)
         field.setAccessibleDescription(f"Not taken: {problem}" if problem else _describe(asked))
 
     def retheme(self) -> None:
@@ -164,39 +209,40 @@ def _describe(asked: ParameterForm) -> str:
     """Return range, unit and name of a parameter."""
     unit = f" {asked.unit}" if asked.unit else ""
     if asked.low is not None and asked.high is not None:
-        return f"{words.number(asked.low)} to {words.number(asked.high)}{unit} ({asked.name})"
+        return f"{words.exact(asked.low)} to {words.exact(asked.high)}{unit} ({asked.name})"
     return f"in {asked.unit} ({asked.name})" if asked.unit else asked.name
 
 
-def _change_of(field: QWidget) -> Any:
-    if isinstance(field, QAbstractSpinBox):
-        return getattr(field, "valueChanged", None)
+def _changes_of(field: QWidget) -> tuple[Any, ...]:
     if isinstance(field, QComboBox):
-        return field.currentIndexChanged
+        # What was chosen already can be chosen, too.
+        return field.currentIndexChanged, field.activated
     if isinstance(field, QCheckBox):
-        return field.toggled
-    return field.textChanged if isinstance(field, QLineEdit) else None
+        return (field.toggled,)
+    return (field.textChanged,) if isinstance(field, QLineEdit) else ()
 
 
-def _text(field: Any, asked: ParameterForm) -> str:
-    if isinstance(field, QAbstractSpinBox):
-        field.interpretText()
-    value = field.value()
-    return repr(float(value)) if asked.kind == "float" else str(value)
+def _fill(field: Any, asked: ParameterForm, text: str) -> str:
+    """Put a text into a field; return why it is none of its values, if so."""
+    if isinstance(field, QLineEdit):
+        field.setText(shown(text) if isinstance(field, NumberInput) else text)
+    elif asked.kind == "boolean":
+        field.setValue(_true(text))
+        return "" if text.strip().lower() in (*_TRUE, *_FALSE) else f"it was {text!r}, which is neither True nor False: set it"
+    elif text in asked.choices:
+        field.setValue(text)
+    else:
+        return f"it was {text!r}, which is not offered here: choose another one"
+    return ""
 
 
-def _fill(field: Any, asked: ParameterForm, text: str) -> None:
-    try:
-        if asked.kind == "float":
-            field.setValue(float(text))
-        elif asked.kind == "integer":
-            field.setValue(int(float(text)))
-        elif asked.kind == "boolean":
-            field.setValue(_true(text))
-        else:
-            field.setValue(text)
-    except ValueError:
-        return
+def _scroll_to(field: QWidget) -> None:
+    """Bring a field into sight."""
+    above = field.parentWidget()
+    while above is not None:
+        if isinstance(above, QScrollArea):
+            above.ensureWidgetVisible(field)
+        above = above.parentWidget()
 
 
 class WheelGuard(QObject):

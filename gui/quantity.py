@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import get_args
 
@@ -26,25 +27,53 @@ UNITS: dict[str, tuple[str, ...]] = {
 """Units that are offered, by the SI unit of the value; every prefix is taken."""
 _PREFIXED = ("W", "V", "A", "s", "Hz", "m")
 _PREFIXES = ("T", "G", "M", "k", "", "m", "u", "n", "p", "f")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_ALSO = {"s": ("min", "h")}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITHOUT_UNIT = ("", "counts", "bit", "bits", "steps", "deg")
+_MOST_DIGITS = 18
 
 
-def parse(text: str, unit: str, *, low: float | None = None, high: float | None = None, source: str = "station", where: str = "") -> float:
+def parse(
+    text: str, unit: str, *, low: float | None = None, high: float | None = None, source: str = "station", where: str = "", unit_beside: bool = False
+) -> float:
     """Return the SI value of what was typed, such as "10 mW" or "-30 dBm".
 
     unit: SI unit of the value, "" for a bare number.  low, high: limits, SI.  source: of the limits.
+    unit_beside: the unit stands beside the field, so that a number without one counts in it.
     Raises ParameterError for what is no such quantity, LimitError for one out of range; both say what would be taken.
     """
-    value = _bare(text, unit, where) if unit in _WITHOUT_UNIT or unit not in get_args(units.Dimension) else _with_unit(text, unit, where)
+    if unit in _WITHOUT_UNIT or unit not in get_args(units.Dimension) or (unit_beside and _unit_of(text) in ("", unit)):
+        value = _bare(text, unit, where)
+    else:
+        value = _with_unit(text, unit, where)
     typed = _NUMBER.match(text.strip())
     if not value and typed is not None and re.search("[1-9]", re.split("[eE]", typed[0])[0]):
         raise ParameterError(f"{text.strip()!r} is too small to be told from 0", where=where, remedy="Type 0 where 0 is meant.")
-    if high is not None and value > high:
-        raise LimitError(f"limit {_limit(high, text, unit)} ({source})", where=where, remedy="Nothing was sent.")
-    if low is not None and value < low:
-        raise LimitError(f"least {_limit(low, text, unit)} ({source})", where=where, remedy="Nothing was sent.")
+    shown = (lambda limit: f"{words.exact(limit)} {unit}".rstrip()) if unit_beside else lambda limit: _limit(limit, text, unit)
+    _check_limits(value, low, high, shown, source, where)
     return value
+
+
+def parse_whole(text: str, unit: str = "", *, low: float | None = None, high: float | None = None, source: str = "station", where: str = "") -> int:
+    """Return the whole number that was typed, such as "25" or "1e2", never another one. Arguments and errors as those of `parse`."""
+    number = text.strip().removesuffix(unit).strip() if unit else text.strip()
+    try:
+        value = Decimal(number) if _NUMBER.fullmatch(number) else None
+    except InvalidOperation:
+        value = None
+    if value is None or value != value.to_integral_value():
+        raise ParameterError(_no(text, "whole number", unit), where=where, remedy="Use digits, as in 25.")
+    _check_limits(value, low, high, lambda limit: f"{words.exact(limit)} {unit}".rstrip(), source, where)
+    if value and value.adjusted() >= _MOST_DIGITS:
+        raise ParameterError(f"{text.strip()!r} is too large", where=where, remedy=f"Use at most {_MOST_DIGITS} digits.")
+    return int(value) if value else 0
+
+
+def _check_limits(value: float | Decimal, low: float | None, high: float | None, shown: Callable[[float], str], source: str, where: str) -> None:
+    if high is not None and value > high:
+        raise LimitError(f"limit {shown(high)} ({source})", where=where, remedy="Nothing was sent.")
+    if low is not None and value < low:
+        raise LimitError(f"least {shown(low)} ({source})", where=where, remedy="Nothing was sent.")
 
 
 def _limit(value: float, text: str, unit: str) -> str:
@@ -57,19 +86,28 @@ def _unit_of(text: str) -> str:
     return _NUMBER.sub("", text.strip(), count=1).strip()
 
 
+def _no(text: str, what: str, unit: str) -> str:
+    """Return that a text is none of what is wanted."""
+    if not text.strip():
+        return f"a {what} is missing"
+    if "," in text:
+        return f"{text.strip()!r} has a comma: use a point"
+    return f"{text.strip()!r} is no {what}{f' in {unit}' if unit else ''}"
+
+
 def _bare(text: str, unit: str, where: str) -> float:
     number = text.strip().removesuffix(unit).strip() if unit else text.strip()
     if _NUMBER.fullmatch(number) is None or not isfinite(float(number)):
-        raise ParameterError(f"{text.strip()!r} is no number", where=where, remedy="Use digits and a point, as in 1.5.")
+        raise ParameterError(_no(text, "number", unit), where=where, remedy="Use digits and a point, as in 1.5.")
     return float(number)
 
 
 def _with_unit(text: str, unit: str, where: str) -> float:
     stripped = text.strip().replace("µ", "u").replace("μ", "u")
     found = _NUMBER.match(stripped)
-    choices = UNITS[unit]
-    if found is None:
-        raise ParameterError(f"{text.strip()!r} is no quantity", where=where, remedy=f"Type a number and a unit, as in 1.5 {choices[0]}; a point, not a comma.")
+    choices = (*UNITS[unit], *_ALSO.get(unit, ()))
+    if found is None or "," in text:
+        raise ParameterError(_no(text, "quantity", unit), where=where, remedy=f"Type a number and a unit, as in 1.5 {choices[0]}; a point, not a comma.")
     typed = stripped[found.end() :].strip()
     if not typed:
         raise ParameterError(f"unit missing: {', '.join(choices)}", where=where)
@@ -84,7 +122,7 @@ def _with_unit(text: str, unit: str, where: str) -> float:
 
 def _taken(unit: str) -> tuple[str, ...]:
     """Return every unit that is taken for a value."""
-    return (*UNITS[unit], *(prefix + unit for prefix in _PREFIXES if unit in _PREFIXED))
+    return (*UNITS[unit], *_ALSO.get(unit, ()), *(prefix + unit for prefix in _PREFIXES if unit in _PREFIXED))
 
 
 def typed(value: float | None, unit: str) -> str:
@@ -134,8 +172,8 @@ class QuantityEdit(QLineEdit):
         self.problem = ""
         self.setMinimumHeight(24)
         self.setPlaceholderText(f"in {', '.join(UNITS[unit][:2])}" if unit in UNITS else "")
-        self.textEdited.connect(lambda _text: self._mark(""))
-        self._mark("")
+        self.textEdited.connect(lambda _text: self.mark(""))
+        self.mark("")
 
     def value(self) -> float:
         """Return what is typed, SI. Raises ParameterError or LimitError."""
@@ -146,20 +184,22 @@ class QuantityEdit(QLineEdit):
         try:
             value = self.value()
         except (ParameterError, LimitError) as error:
-            self._mark(error.message)
+            self.mark(error.message)
             self.refused.emit(error.message)
         else:
-            self._mark("")
+            self.mark("")
             self.entered.emit(value)
 
-    def _mark(self, problem: str) -> None:
+    def mark(self, problem: str) -> None:
+        """Mark the field as refused, and say why; an empty text takes that away."""
         self.problem = problem
-        told = problem or self._range()
+        told = problem or self.about()
         self.setAccessibleDescription(f"Not sent: {problem}" if problem else told)
         self.setToolTip(tip(told))
         self.retheme()
 
-    def _range(self) -> str:
+    def about(self) -> str:
+        """Return what is taken, in words."""
         if self.low is None and self.high is None:
             return ""
         shown = [words.UNKNOWN if one is None else words.quantity(one, self.unit) for one in (self.low, self.high)]
@@ -169,7 +209,7 @@ class QuantityEdit(QLineEdit):
         """Take other limits."""
         if (low, high) != (self.low, self.high):
             self.low, self.high = low, high
-            self._mark(self.problem)
+            self.mark(self.problem)
 
     def retheme(self) -> None:
         """Take the colours of another theme."""
@@ -186,7 +226,7 @@ class QuantityEdit(QLineEdit):
             text, cursor = step(self.text(), self.cursorPosition(), event.key() == Qt.Key.Key_Up)
             self.setText(text)
             self.setCursorPosition(cursor)
-            self._mark("")
+            self.mark("")
         else:
             super().keyPressEvent(event)
 

@@ -1,4 +1,6 @@
-"""PyMeasure's own window for scalar scripts of yours, which need no bench: as it is, but it opens no port, has names for screen readers, and waits at its end.
+"""PyMeasure's own window for scalar scripts of yours, which need no bench.
+
+As it is, but it opens no port, has names for screen readers, refuses what is no number instead of making one of it, and waits at its end.
 
 A script ends with `sys.exit(simple.run(Sweep, Path("sweeps")))`, where `Sweep` is a Procedure.
 """
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from pymeasure.display.windows import ManagedWindow
-from pymeasure.experiment import Procedure
+from pymeasure.experiment import FloatParameter, IntegerParameter, Procedure
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
 
-from ..core.errors import ParameterError, StorageError
+from ..core.errors import HeliographError, ParameterError, StorageError
 from .forms import WheelGuard, mnemonics
+from .number_input import NumberInput
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +44,16 @@ class SimpleWindow(ManagedWindow):
         except OSError as error:
             raise StorageError(f"the folder cannot be made ({error.strerror})", where=str(folder), remedy="Choose another one.") from error
         names = list(procedure().parameter_objects()) if inputs is None else list(inputs)
+        for name in names:
+            asked: Any = getattr(procedure, name, None)
+            if isinstance(asked, FloatParameter | IntegerParameter) and asked.ui_class is None:
+                asked.ui_class = NumberInput
         super().__init__(procedure_class=procedure, inputs=names, displays=names, x_axis=x or columns[0], y_axis=y or columns[1])
         # With pyzmq and cloudpickle installed, every run would otherwise listen on all interfaces.
         self.manager.port = None
         self.directory = str(folder)
         self.setWindowTitle(f"{procedure.__name__} - Heliograph")
+        self._asked = names
         self._name(names)
 
     def _name(self, names: Sequence[str]) -> None:
@@ -61,7 +69,7 @@ class SimpleWindow(ManagedWindow):
                 field.installEventFilter(guard)
             label: QLabel | None = inside.labels.get(name)
             if label is not None:
-                label.setText(marked[name])
+                label.setText(marked[name].removesuffix(":") + f" ({field.unit}):" if isinstance(field, NumberInput) and field.unit else marked[name])
                 label.setBuddy(field)
         for button, text in ((self.queue_button, "&Queue"), (self.abort_button, "&Abort")):
             button.setText(text)
@@ -69,6 +77,21 @@ class SimpleWindow(ManagedWindow):
         self.browser.setAccessibleName("Runs")
         self.tabs.setAccessibleName("Results")
         self.plot_widget.plot_frame.plot_widget.setAccessibleName(f"{self.x_axis} and {self.y_axis}")
+
+    def queue(self, procedure: Procedure | None = None) -> None:
+        """Put what the fields say into the queue; a field whose text is none of its values has the focus and says why, and nothing is queued."""
+        fields = [getattr(self.inputs, name) for name in self._asked]
+        try:
+            for field in fields:
+                if isinstance(field, NumberInput):
+                    field.value()
+        except HeliographError as error:
+            field.mark(error.message)
+            field.setFocus()
+            self.statusBar().showMessage(str(error))
+            return
+        self.statusBar().clearMessage()
+        super().queue(procedure)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Abort what runs, and wait until its `shutdown` has been called."""

@@ -74,6 +74,14 @@ def count(value: float) -> str:
     return _grouped(f"{value:.0f}") if isfinite(value) else UNKNOWN
 
 
+def exact(value: float) -> str:
+    """Return a number with the digits that it has, and no more: 25, 1 000, 0.1, 1e-6."""
+    text = f"{value:.12g}"
+    if "e" in text:
+        return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    return _grouped(text) if isfinite(value) else UNKNOWN
+
+
 def quantity(value: Any, unit: str = "", digits: int = 3) -> str:
     """Return a value of any kind with its unit: "12.3 mW", "-3.01 dB", "on", "-" for what is not known."""
     if value is None:

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
+from ...core.errors import HeliographError
 from .. import words
 from ..badges import Badge, Value, plain
 from ..desk import Desk
@@ -141,10 +142,16 @@ class StartPanel(QWidget):
 
     def enqueue(self) -> None:
         """Put the procedure into the queue as the form says."""
-        if self.form is None or not self.start.isEnabled():
+        if self.form is None or not self.start.isEnabled() or not self.form.check():
             return
         body = {"procedure": self.form.procedure.name, "parameters": self.form.texts(), "purpose": self.purpose.text().strip(), "operator": operator(self.desk)}
-        self.desk.ask("enqueue", {**body, "seed": None}, then=self._queued)
+        self.desk.ask("enqueue", {**body, "seed": None}, then=self._queued, failed=self._refused)
+
+    def _refused(self, error: HeliographError) -> None:
+        """Tell why, also below the field that is to blame."""
+        if self.form is not None:
+            self.form.refuse(error)
+        self.desk.notice(error)
 
     def _queued(self, job: int) -> None:
         self._asked = job

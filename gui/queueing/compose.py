@@ -110,7 +110,7 @@ class Composer(QWidget):
         """Put the procedure into the queue as the form says; while a job is edited, save that."""
         if self._row is not None:
             self.change()
-        elif self.form is not None and self.add.isEnabled():
+        elif self.form is not None and self.add.isEnabled() and self.form.check():
             body = {"procedure": self.form.procedure.name, "parameters": self.form.texts(), "purpose": self.purpose.text().strip()}
             self._edits.add({**body, "operator": operator(self.desk), "seed": None}, failed=self._refused)
 
@@ -126,7 +126,7 @@ class Composer(QWidget):
 
     def change(self) -> None:
         """Save what was changed in a job that waits."""
-        if self._row is not None and self.form is not None and self.save.isEnabled():
+        if self._row is not None and self.form is not None and self.save.isEnabled() and self.form.check():
             self._edits.edit(self._row, self.form.texts(), self.leave, self._refused)
 
     def leave(self) -> None:
@@ -138,10 +138,7 @@ class Composer(QWidget):
     def _refused(self, error: HeliographError) -> None:
         """Tell why, also below the field that is to blame."""
         if self.form is not None:
-            told = error.where.replace(",", " ").split()
-            for one in self.form.procedure.parameters:
-                if one.name in told:
-                    self.form.complain(one.name, error.message)
+            self.form.refuse(error)
         self.desk.notice(error)
 
     def show_queue(self, now: QueueState) -> None:

@@ -70,6 +70,19 @@ def test_every_input_has_the_name_of_its_parameter(window: SimpleWindow) -> None
     assert {"Points", "Pause", "Queue", "Abort", "Runs", "Results"} <= named
 
 
+def test_what_is_no_number_is_not_queued(window: SimpleWindow, qtbot: Any, tmp_path: Path) -> None:
+    field = window.inputs.points
+    for text in ("25.5", "1e4", "two", ""):
+        field.setText(text)
+
+        qtbot.mouseClick(window.queue_button, Qt.MouseButton.LeftButton)
+
+        assert field.text() == text
+        assert field.accessibleDescription().startswith("Not sent: ")
+        assert window.statusBar().currentMessage()
+    assert not list((tmp_path / "sweeps").iterdir())
+
+
 def test_closing_aborts_and_waits_for_the_shutdown(window: SimpleWindow, qtbot: Any) -> None:
     window.inputs.points.setValue(1000)
     window.inputs.pause.setValue(0.02)
