@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +20,7 @@ from .bench import TellOption
 from .output import JsonOption, Output, command
 
 if TYPE_CHECKING:
+    from ..protocols.qpu.caps import CapChange
     from ..protocols.qpu.engine import ProviderBackend
     from ..protocols.qpu.jobs import ProviderJob
     from ..protocols.qpu.projects import Project
@@ -33,6 +38,15 @@ RESUME = "qpu resume"
 CLOUDS = ("ibm:", "braket:arn:")
 NO_JOB = "Whether a job was sent is in the ledger: heliograph qpu jobs."
 _COME_BACK = re.compile(rf"heliograph {RESUME} ([0-9a-f]{{32}})")
+
+
+class Limit(StrEnum):
+    """What the budget of a project limits."""
+
+    usd = "usd"
+    qpu_seconds = "qpu_seconds"
+    shots = "shots"
+    jobs = "jobs"
 
 
 @app.command("list")
@@ -139,6 +153,63 @@ def jobs(project: ProjectOption = HOME, tell: TellOption = None, json_output: Js
         remaining = budget.left(home.settings.budget, budget.spent(found))
         out.say("Left for clouds: " + ", ".join(f"{name} {value:g}" for name, value in remaining.items()))
         out.result({"jobs": rows, "unanswered": lost, "budget_left": remaining})
+
+
+@app.command("cap")
+def cap(
+    limit: Annotated[Limit | None, typer.Argument(metavar="LIMIT", help="Which cap: usd, qpu_seconds, shots or jobs; without it all are listed.")] = None,
+    most: Annotated[float | None, typer.Argument(metavar="MOST", min=0, help="The new cap, in USD, seconds, shots or jobs.")] = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason of the change, for the ledger.")] = "",
+    was: Annotated[float | None, typer.Option("--was", min=0, help="Change it only if this is the cap now; 0 where nothing is said.")] = None,
+    who: Annotated[str, typer.Option("--who", hidden=True, help="Who asked for it, where that is another process.")] = "",
+    project: ProjectOption = HOME,
+    tell: TellOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Show what cloud jobs of a project may take together, and who changed it; or change one cap, with a reason.
+
+    A cap is never set below what is spent or reserved. The change is in the ledger and in the project's qpu.toml, and holds from the next job on.
+    """
+    with command(json_output) as out:
+        from ..protocols.qpu.projects import Project
+
+        if (limit is None) != (most is None):
+            raise typer.BadParameter("name the cap and its new value, such as `usd 10`")
+        home = Project(project) if limit is not None else opened(project)
+        changed = None if limit is None or most is None else _changed(out, home, limit, most, why, was, who)
+        if tell is not None:
+            from ..control.parties.telling import tell_jobs
+
+            tell_jobs(tell, home, out.warn)
+        _show_caps(out, home, changed)
+
+
+def _changed(out: Output, home: Project, limit: Limit, most: float, why: str, was: float | None, who: str) -> CapChange:
+    from ..instruments.guard.watchdog import who as who_of
+    from ..protocols.qpu.caps import UNITS, change_cap
+
+    changed = change_cap(home, limit.value, most, who=who or who_of(os.getpid(), os.getuid()), why=why, was=was)
+    unit = UNITS[changed.limit]
+    out.say(f"The cap is {changed.new:g} {unit} now; it was {changed.old:g} {unit}.")
+    if limit is Limit.usd and changed.new > 0:
+        out.note("With a cap in USD, jobs are refused whose price the provider does not tell, as IBM's.")
+    return changed
+
+
+def _show_caps(out: Output, home: Project, changed: CapChange | None) -> None:
+    from ..protocols.qpu.caps import caps, changes
+
+    now, made = caps(home), changes(home)
+    out.table("Caps of cloud jobs", ["limit", "spent or reserved", "cap", "unit"], [(one.limit, one.spent, one.most or 0, one.unit) for one in now])
+    if made:
+        heads = ["when", "limit", "from", "to", "who", "why"]
+        out.table("Changes", heads, [(_clock(one.t_ns), one.limit, one.old, one.new, one.who, one.why) for one in made])
+    last = {one.limit: one.new for one in made}
+    for one in now:
+        if last.get(one.limit, one.most or 0.0) != (one.most or 0.0):
+            out.note(f"The cap of {one.limit} was changed by hand since: {home.folder / 'qpu.toml'}")
+    rows = {"caps": [asdict(one) for one in now], "changes": [asdict(one) for one in made]}
+    out.result({"project": home.folder, "changed": None if changed is None else asdict(changed), **rows})
 
 
 @app.command("resume")
@@ -310,6 +381,10 @@ def _waited(out: Output, job: ProviderJob, timeout: float | None) -> list[Sample
         samples = job.result(timeout)
         bar.step()
     return samples
+
+
+def _clock(t_ns: int) -> str:
+    return datetime.fromtimestamp(t_ns / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _place(position: int | None) -> str:

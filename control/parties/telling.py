@@ -20,7 +20,7 @@ import numpy as np
 from ...core.errors import HeliographError
 from ...instruments.station import Station
 from ..link import Link
-from ..topics import BlockFigures, ClientFigures, KeyProgress, LearningProgress, QpuJobs, QpuJobState
+from ..topics import BlockFigures, ClientFigures, KeyProgress, LearningProgress, QpuJobs, QpuJobState, QpuLimit
 from ..watching.store_states import store_states
 from .expected_key import error_limits, expected_key
 from .node import pair_of
@@ -243,12 +243,14 @@ class LearningTelling:
 
 
 def qpu_jobs(project: Project) -> QpuJobs:
-    """Return the jobs of a project as its ledger tells them: states, shots, positions as they were last told, cost so far and cap (USD)."""
-    from ...protocols.qpu import budget
+    """Return the jobs of a project as its ledger tells them: states, shots, positions as they were last told, cost so far and caps."""
+    from ...protocols.qpu.caps import caps
 
-    found = list(project.ledger.jobs().values())
+    found = project.ledger.jobs().values()
     states = tuple(_job_state(job) for job in sorted(found, key=lambda job: int(job.intent["t_ns"])))
-    return QpuJobs(str(project.folder.resolve()), states, budget.spent(found).usd, project.settings.budget.max_usd)
+    limits = tuple(QpuLimit(one.limit, one.unit, one.spent, one.most) for one in caps(project))
+    usd = next(one for one in limits if one.name == "usd")
+    return QpuJobs(str(project.folder.resolve()), states, usd.spent, usd.cap, limits=limits)
 
 
 @contextmanager

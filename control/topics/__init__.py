@@ -23,7 +23,7 @@ from .keys import BlockFigures, Debit, KeyProgress, StoreState, StoreStates
 from .light import Coincidences, CountRates, ScanRows, SlotHistogram
 from .queueing import ParameterForm, ProcedureForm, QueueRow, QueueState
 from .run_files import ReplayState, RunDetails, RunSummary
-from .workers import BY_ROUNDS, ClientFigures, LearningProgress, QpuJobs, QpuJobState
+from .workers import BY_ROUNDS, ClientFigures, LearningProgress, QpuJobs, QpuJobState, QpuLimit
 
 __all__ = [
     "BY_ROUNDS",
@@ -54,6 +54,7 @@ __all__ = [
     "ProcedureForm",
     "QpuJobState",
     "QpuJobs",
+    "QpuLimit",
     "Quantity",
     "QueueRow",
     "QueueState",

@@ -61,11 +61,22 @@ class QpuJobState:
 
 
 @dataclass(frozen=True, slots=True)
+class QpuLimit:
+    """One limit of a project's budget.  name: as its settings have it.  spent: or reserved, in `unit`.  cap: None where nothing is said, which is 0."""
+
+    name: str
+    unit: str
+    spent: float
+    cap: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class QpuJobs:
-    """Jobs of a project.  cap: of its budget in `currency`, None without one."""
+    """Jobs of a project.  cap: of its budget in `currency`, None without one.  limits: all of the budget, that one included."""
 
     project: str
     jobs: tuple[QpuJobState, ...]
     spent: float
     cap: float | None
     currency: str = "USD"
+    limits: tuple[QpuLimit, ...] = ()

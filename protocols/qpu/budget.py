@@ -54,5 +54,5 @@ def check(budget: Budget, used: Spent, cost: Cost, where: str) -> None:
     if over:
         listed = ", ".join(f"{name}: {asked[name]:g} asked, {remaining[name]:g} left" for name in over)
         raise QpuBudgetExceeded(
-            f"the budget does not cover it ({listed}); nothing was sent", asked, remaining, where=where, remedy=f"Raise [budget] in {FILE}."
+            f"the budget does not cover it ({listed}); nothing was sent", asked, remaining, where=where, remedy=f"Raise [budget] in {FILE}: heliograph qpu cap."
         )

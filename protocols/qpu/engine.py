@@ -27,7 +27,7 @@ from .projects import JobFile, Part, Project, SentWork
 from .records import versions
 from .retries import Patience, retried
 from .samples import Samples
-from .settings import Settings
+from .settings import Budget, Settings, load_settings
 from .vendors import unclear, vendor_errors
 
 if TYPE_CHECKING:
@@ -277,12 +277,16 @@ class ProviderBackend(ABC):
         with self.project.ledger.held() as book:
             if self.cloud:
                 try:
-                    budget.check(self.settings.budget, budget.spent(self.project.ledger.jobs().values()), cost, self.name)
+                    budget.check(self._budget(self.project), budget.spent(self.project.ledger.jobs().values()), cost, self.name)
                 except QpuBudgetExceeded as error:
                     note(book, "refused", **fields, reason=error.message)
                     raise
             self.project.write_job(uuid, file)
             note(book, "intent", **fields)
+
+    def _budget(self, project: Project) -> Budget:
+        """Return what the project allows now, while its ledger is held: its cap may have been changed since it was opened. Raises QpuConfigError."""
+        return load_settings(project.folder).budget if self.settings is project.settings else self.settings.budget
 
     def _sent(self, plan: Plan, index: int, uuid: str, tags: Sequence[str]) -> dict[int, str]:
         try:

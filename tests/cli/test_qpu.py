@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import shlex
 import socket
 import subprocess
@@ -389,3 +390,37 @@ def test_a_job_without_an_answer_is_shown_and_settled_by_the_operator_alone(heli
     assert heliograph("qpu", "resume", other, "--cancel", "--json").json["state"] == "CANCELLED"
     ledger = Path("qpu", "qpu-ledger.jsonl")
     assert ledger.read_text().count("qpu_lost") == 0
+
+
+def test_a_cap_is_raised_on_purpose_and_who_did_so_is_told(heliograph, circuit, cloud):
+    run = ("qpu", "run", circuit, "--param", "a=1.2", "--shots", 30, "--backend", "ibm:ibm_disk", "--json")
+    assert heliograph("qpu", "cap", "--json").json["error"]["type"] == "StorageError"
+    refused = heliograph(*run)
+    for limit, most in (("jobs", 1), ("shots", 30), ("qpu_seconds", 60)):
+        made = heliograph("qpu", "cap", limit, most, "--why", "first layer", "--was", 0, "--json")
+        assert made.code == 0
+    sent = heliograph(*run)
+    below = heliograph("qpu", "cap", "jobs", 0, "--why", "enough", "--json")
+    stale = heliograph("qpu", "cap", "jobs", 2, "--why", "more", "--was", 7, "--json")
+    found = heliograph("qpu", "cap", "--json").json
+    shown = heliograph("qpu", "cap")
+
+    assert refused.json["error"]["remedy"] == "Raise [budget] in qpu.toml: heliograph qpu cap."
+    assert sent.code == 0
+    assert (below.code, "1 jobs are spent" in below.json["error"]["message"]) == (3, True)
+    assert "is 1 jobs now, not 7 jobs" in stale.json["error"]["message"]
+    assert [(one["limit"], one["most"]) for one in found["caps"]] == [("usd", None), ("qpu_seconds", 60.0), ("shots", 30), ("jobs", 1)]
+    assert [(one["limit"], one["old"], one["new"], one["why"]) for one in found["changes"]][-1] == ("qpu_seconds", 0.0, 60.0, "first layer")
+    assert f"(process {os.getpid()})" in found["changes"][0]["who"]
+    assert "first layer" in shown.out
+    assert heliograph("qpu", "cap", "usd").code == 2
+    assert heliograph("qpu", "cap", "usd", 3, "--json").json["error"]["message"] == "there is no reason"
+
+
+def test_a_cap_that_was_changed_by_hand_since_says_so(heliograph, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raised = heliograph("qpu", "cap", "usd", 10, "--why", "first layer")
+    Path("qpu", "qpu.toml").write_text("[budget]\nmax_usd = 12\n")
+
+    assert "jobs are refused whose price the provider does not tell" in raised.err
+    assert "The cap of usd was changed by hand since: qpu/qpu.toml" in heliograph("qpu", "cap").err
