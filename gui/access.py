@@ -13,6 +13,8 @@ MOST_CHILDREN = 400
 
 def texts(root: QWidget) -> list[str]:
     """Return the names, values and descriptions below a widget in order, without what is hidden, and without repetitions that follow each other."""
+    # As for a screen reader: cells of a table that was filled anew are not found while Qt believes that nobody listens.
+    QAccessible.setActive(True)
     found: list[str] = []
     for text in _walk(QAccessible.queryAccessibleInterface(root)):
         if text and (not found or found[-1] != text):

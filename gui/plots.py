@@ -108,6 +108,8 @@ class Chart(QWidget):
         layout.addWidget(self.view)
         table = QShortcut(QKeySequence("Ctrl+T"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         table.activated.connect(self.show_table)
+        # Also a chart without data says so.
+        _untold.add(self)
         # A subclass that has more to colour is not made yet.
         Chart.retheme(self)
 

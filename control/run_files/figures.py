@@ -44,9 +44,13 @@ MOST_BLOCKS = 500
 WINDOW_S = 5
 """Whole seconds of the run over which arrivals and coincidences are shown."""
 _RATE_WINDOW_S = 0.15
+RANGE_S = 60
+"""Whole seconds of the run of which the least and the largest rate are told."""
 _LEAST_CLICKS = 2000
 _NOT_SCANS = ("pauses",)
 Gates = dict[str, tuple[float, float]]
+Range = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Least and largest rate of each channel (1/s)."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class Figures:
         self._asked: Gates | None = dict(self.gates) or None
         self._window: deque[_Second] = deque()
         self._recent: deque[tuple[float, NDArray[np.int64], int]] = deque()
+        self._ranges: dict[int, Range] = {}
         self.t_s, self._tags, self._gaps, self._missed, self._events = 0.0, 0, 0, 0, 0
         self._table, self._columns = self._scan_of(opening)
         self._rows = ThinnedRows(len(self._columns), MOST_ROWS)
@@ -217,6 +222,29 @@ class Figures:
             self._recent.append((lasted_s, counts, tags))
         while len(self._recent) > 1 and math.fsum(one[0] for one in self._recent) - self._recent[0][0] >= _RATE_WINDOW_S:
             self._recent.popleft()
+        if lasted_s > 0.0:
+            self._widen(self._rates()[0])
+
+    def _rates(self) -> tuple[NDArray[np.float64], float]:
+        """Return the rates of the channels and of all tags over the last part of a second; NaN before the first."""
+        lasted_s = math.fsum(one[0] for one in self._recent) or 1.0
+        counted = np.sum([one[1] for one in self._recent], axis=0) if self._recent else np.full(len(self.names), np.nan)
+        return counted / lasted_s, sum(one[2] for one in self._recent) / lasted_s
+
+    def _widen(self, rates: NDArray[np.float64]) -> None:
+        """Take rates into the range of their second of the run."""
+        second = int(self.t_s)
+        low, high = self._ranges.pop(second, (rates, rates))
+        self._ranges[second] = np.fmin(low, rates), np.fmax(high, rates)
+        while second - next(iter(self._ranges)) >= RANGE_S:
+            self._ranges.pop(next(iter(self._ranges)))
+
+    def _range(self) -> Range | tuple[None, None]:
+        """Return the least and the largest rate of each channel in the last minute."""
+        if not self._ranges:
+            return None, None
+        low, high = zip(*self._ranges.values(), strict=True)
+        return np.min(low, axis=0), np.max(high, axis=0)
 
     # Publishing
 
@@ -241,15 +269,14 @@ class Figures:
         """Return the rates of every channel, over the last part of a second; None for a run that counts nothing."""
         if not self.names:
             return None
-        lasted_s = math.fsum(one[0] for one in self._recent)
-        counted = np.sum([one[1] for one in self._recent], axis=0) if self._recent else np.full(len(self.names), np.nan)
-        rates, tags = counted / (lasted_s or 1.0), sum(one[2] for one in self._recent) / (lasted_s or 1.0)
+        rates, tags = self._rates()
         dark, limit = np.full(len(self.names), np.nan), np.full(len(self.names), np.nan)
         for k, name in enumerate(self.names):
             if name in ("D1", "D2"):
                 dark[k] = self._station.optics.site.dark_hz[int(name[1]) - 1]
                 limit[k] = self._rate_limit_hz
-        return CountRates(self.opening.run_id, self.source, self.t_s, self.names, rates, dark, limit, self._tags, tags, self._gaps, self._missed)
+        told = self.opening.run_id, self.source, self.t_s, self.names, rates, dark, limit
+        return CountRates(*told, self._tags, tags, self._gaps, self._missed, *self._range())
 
     @property
     def _rate_limit_hz(self) -> float:

@@ -12,7 +12,11 @@ from .common import Scalar, Source
 
 @dataclass(frozen=True, slots=True)
 class CountRates:
-    """Rates of every channel.  t_s: time in the run.  rates_hz, dark_hz, limit_hz: float64 (n,), NaN where unknown.  tags: recorded so far, with gaps."""
+    """Rates of every channel.
+
+    t_s: time in the run.  rates_hz, dark_hz, limit_hz: float64 (n,), NaN where unknown.  tags: recorded so far, with gaps.
+    low_hz, high_hz: float64 (n,), least and largest rate in the last 60 s of the run, of all that were found and not only those sent; None before the first.
+    """
 
     run: str
     source: Source
@@ -25,6 +29,8 @@ class CountRates:
     tags_hz: float = 0.0
     gaps: int = 0
     missed: int = 0
+    low_hz: NDArray[np.float64] | None = None
+    high_hz: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,11 +160,10 @@ class RateStrip(QWidget):
     def _told(self) -> str:
         if self._history is None or self._now is None:
             return "no data yet"
-        parts = []
-        for at, name in enumerate(self._now.names):
-            minute = self._history.range_of(at, 60.0)
-            if minute is not None:
-                last, low, high = (words.scaled(one, "Hz") for one in (float(self._now.rates_hz[at]), *minute))
+        now, parts = self._now, []
+        if now.low_hz is not None and now.high_hz is not None:
+            for name, *rates in zip(now.names, now.rates_hz.tolist(), now.low_hz.tolist(), now.high_hz.tolist(), strict=True):
+                last, low, high = (words.scaled(one, "Hz") for one in rates)
                 parts.append(f"{name} {last}, 60 s range {low} to {high}")
         return "; ".join(parts) or "no data yet"
 

@@ -124,9 +124,8 @@ def queue_state(**changes: Any) -> topics.QueueState:
 
 def count_rates(**changes: Any) -> topics.CountRates:
     names = ("D1", "D2")
-    made = topics.CountRates(
-        RUN, "live", 12.5, names, np.array([82_000.0, 1_250.0]), np.array([110.0, 96.0]), np.array([2e6, 2e6]), tags=1_040_000, tags_hz=83_250.0
-    )
+    rates, dark, limit, low, high = np.array([[82_000.0, 1_250.0], [110.0, 96.0], [2e6, 2e6], [81_000.0, 1_200.0], [83_000.0, 1_300.0]])
+    made = topics.CountRates(RUN, "live", 12.5, names, rates, dark, limit, tags=1_040_000, tags_hz=83_250.0, low_hz=low, high_hz=high)
     return _with(made, changes)
 
 

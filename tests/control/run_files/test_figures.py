@@ -53,6 +53,22 @@ def test_rates_of_counts_come_from_their_own_periods(tmp_path):
     assert not {"histogram", "coincidences", "key"} & {topic for topic, _ in heard}
 
 
+def test_the_range_is_of_the_last_minute_of_the_run_and_of_every_rate(tmp_path):
+    run = begun(tmp_path, "CountRates")
+    figures, heard = watched(run, clock=lambda: 0.0)
+    assert heard.last("counts").low_hz is None
+    for k, n in enumerate([9000, 100, 500, *[300] * 55, 200, 800]):
+        run.counts("snspd", Counts(k, np.array([n, 7]), 1.0))
+    run.close()
+
+    # Nothing was sent meanwhile; what is older than a minute is left out.
+    told = heard.last("counts")
+    assert (told.low_hz.tolist(), told.high_hz.tolist()) == ([100.0, 7.0], [9000.0, 7.0])
+    figures.counts("snspd", Counts(60, np.array([400, 7]), 1.0))
+    figures.publish_all()
+    assert heard.last("counts").high_hz.tolist() == [800.0, 7.0]
+
+
 def test_a_scan_shows_its_table_with_units_and_the_drive_first(tmp_path):
     with begun(tmp_path, "PhaseScan") as run:
         _, heard = watched(run)

@@ -129,8 +129,8 @@ def test_a_replay_plays_pauses_seeks_and_says_how_far_it_is(tmp_path):
     try:
         one.pause(True)
         one.seek(1.55)
-        _until(lambda: one.state.t_s == 1.55)
-        assert found["scan"].rows.shape == (15, 3)
+        _until(lambda: found["scan"].rows.shape == (15, 3))
+        assert one.state.t_s == 1.55
         assert one.state.paused
         one.at_speed(100.0)
         one.pause(False)
