@@ -1,4 +1,4 @@
-"""What would keep somebody from using a window by keyboard or by ear: names, buddies, the order of Tab, sizes, cut texts, contrast."""
+"""What would keep somebody from using a window by keyboard or by ear: names, buddies, the order of Tab, letters, sizes, cut texts, contrast."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMainWindow,
+    QMenuBar,
     QPlainTextEdit,
     QScrollBar,
     QStackedWidget,
@@ -24,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from . import theme
+from .letters import letter
 
 INTERACTIVE = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QTabBar)
 LEAST_PX = 24
@@ -43,6 +45,7 @@ def audit(root: QWidget) -> list[str]:
         *_low(interactive),
         *_clipped(shown),
         *_buddies(shown),
+        *ambiguous(shown),
         *_order(root, interactive),
         *contrast_findings(theme.current()),
     ]
@@ -115,18 +118,34 @@ def _buddies(shown: Sequence[QWidget]) -> list[str]:
     return [f"{_name(one)}: a mnemonic without a buddy" for one in labels if "&" in one.text().replace("&&", "") and one.buddy() is None]
 
 
+def ambiguous(shown: Sequence[QWidget]) -> list[str]:
+    """Return the letters that lead to two places, menus included: Qt goes to neither at once."""
+    places: dict[str, list[str]] = {}
+    for one in shown:
+        texts = [action.text() for action in one.actions() if action.isVisible()] if isinstance(one, QMenuBar) else []
+        if isinstance(one, QTabBar):
+            texts = [one.tabText(at) for at in range(one.count())]
+        elif isinstance(one, QAbstractButton) or (isinstance(one, QLabel) and one.buddy() is not None):
+            texts = [one.text()]
+        for text in texts:
+            if letter(text):
+                places.setdefault(letter(text), []).append(repr(text))
+    return [f"Alt+{key} leads to {' and '.join(found)}" for key, found in sorted(places.items()) if len(found) > 1]
+
+
 def _order(root: QWidget, interactive: Sequence[QWidget]) -> list[str]:
     """Return the controls that Tab does not come to, or comes to twice on its way round."""
     wanted = {id(one) for one in interactive if one.isEnabled() and one.focusPolicy() & Qt.FocusPolicy.TabFocus}
     seen: list[int] = []
     window = root.window()
-    now = window.nextInFocusChain()
+    # Backwards: what the binding keeps of each `nextInFocusChain` makes it give up items of live layouts when a form dies.
+    now = window.previousInFocusChain()
     for _ in range(20_000):
         if now is window or now is None:
             break
         if id(now) in wanted:
             seen.append(id(now))
-        now = now.nextInFocusChain()
+        now = now.previousInFocusChain()
     named = {id(one): _name(one) for one in interactive}
     missed = [f"{named[one]}: left out by Tab" for one in sorted(wanted - set(seen), key=named.__getitem__)]
     return missed + [f"{named[one]}: visited twice by Tab" for one in sorted(set(seen), key=named.__getitem__) if seen.count(one) > 1]

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from ..control.topics import ProcedureForm
-from . import words
+from . import letters, words
 from .badges import plain, tip
 from .forms import Form
 
@@ -19,13 +19,14 @@ class FormChoice(QWidget):
     """The form of the procedure that is chosen. What was typed into a form is kept for when its procedure is chosen again.
 
     nothing: said where no procedure is offered.  proposed: what a form begins with into which nothing was typed yet, by the name of its procedure.
-    changed: another form stands here.
+    taken: letters of the page around it, which fields of the form do not take.  changed: another form stands here.
     """
 
     changed = Signal()
 
-    def __init__(self, nothing: str, proposed: Callable[[str], Mapping[str, str]] = lambda _name: {}) -> None:
+    def __init__(self, nothing: str, proposed: Callable[[str], Mapping[str, str]] = lambda _name: {}, *, taken: str = "") -> None:
         super().__init__()
+        self._taken = f"{letters.WINDOW}C{taken}"
         self._nothing, self._proposed = nothing, proposed
         self._forms: dict[str, ProcedureForm] = {}
         self._kept: dict[str, Mapping[str, str]] = {}
@@ -39,7 +40,7 @@ class FormChoice(QWidget):
         self.choice.currentIndexChanged.connect(lambda _: self._turn())
         head = QFormLayout()
         head.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        head.addRow(plain("P&rocedure", buddy=self.choice), self.choice)
+        head.addRow(plain("Pro&cedure", buddy=self.choice), self.choice)
         self._place = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -111,6 +112,6 @@ class FormChoice(QWidget):
         self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
         if chosen is not None:
             begun = self._edited if self._edited is not None else self._kept.get(chosen.name) or self._proposed(chosen.name)
-            self.form = Form(chosen, begun)
+            self.form = Form(chosen, begun, taken=self._taken)
             self._place.addWidget(self.form)
         self.changed.emit()

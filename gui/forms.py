@@ -76,13 +76,13 @@ def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
 class Form(QWidget):
     """The parameters of one procedure.
 
-    values: texts by name instead of the defaults.  changed: the operator has changed something.
+    values: texts by name instead of the defaults.  taken: letters that lead elsewhere.  changed: the operator has changed something.
     The accessible name of a field is the parameter's label.
     """
 
     changed = Signal()
 
-    def __init__(self, procedure: ProcedureForm, values: Mapping[str, str] | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, procedure: ProcedureForm, values: Mapping[str, str] | None = None, parent: QWidget | None = None, *, taken: str = "") -> None:
         super().__init__(parent)
         self.procedure = procedure
         self.setAccessibleName(f"Parameters of {procedure.title or procedure.name}")
@@ -93,7 +93,7 @@ class Form(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._inputs)
-        marked = mnemonics([f"{one.label} ({one.unit}):" if one.unit else f"{one.label}:" for one in procedure.parameters])
+        marked = mnemonics([f"{one.label} ({one.unit}):" if one.unit else f"{one.label}:" for one in procedure.parameters], taken)
         for one, label in zip(procedure.parameters, marked, strict=True):
             self._dress(one, label)
         self.set_texts({one.name: one.default for one in procedure.parameters if one.kind in ("float", "integer")} | dict(values or {}))

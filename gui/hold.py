@@ -13,7 +13,7 @@ _KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 class HoldButton(QPushButton):
     """Emits `held` after one second; letting go earlier, leaving it or losing the focus does nothing.
 
-    text: with its mnemonic.  name: accessible; what a hold does.
+    text: with its mnemonic, which brings the focus to it and never acts.  name: accessible; what a hold does.
     """
 
     held = Signal()
@@ -92,6 +92,13 @@ class HoldButton(QPushButton):
             super().keyReleaseEvent(event)
         elif not event.isAutoRepeat():
             self._end()
+
+    def event(self, event: QEvent) -> bool:
+        """Take the focus where its letter is pressed; Qt would press and release it, which does nothing."""
+        if event.type() == QEvent.Type.Shortcut:
+            self.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            return True
+        return super().event(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         """Give up."""

@@ -72,7 +72,7 @@ class Notices(QFrame):
         self._sign = _Sign()
         self._sign.setFixedWidth(self.fontMetrics().height() + 8)
         self._list: Table | None = None
-        more, close = QPushButton("E&arlier notices"), QPushButton("&Dismiss")
+        more, close = QPushButton("Earlier notices"), QPushButton("&Dismiss")
         more.setAccessibleName("Show earlier notices")
         close.setAccessibleName("Dismiss the notice")
         more.clicked.connect(self.show_earlier)

@@ -183,7 +183,7 @@ class SafePanel(QFrame):
         self._waits = False
         self._told: Any = None
         self._was_safe = False
-        close = QPushButton("&Put away")
+        close = QPushButton("Put awa&y")
         close.setAccessibleName("Put the safe panel away")
         close.setAutoDefault(False)
         close.clicked.connect(self.hide)

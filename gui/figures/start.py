@@ -23,6 +23,8 @@ from .areas import scrolled
 
 _FIRST = "CountRates"
 """What is offered first, where it is there: it needs nothing else to be known."""
+_LETTERS = "OSLT"
+"""Of purpose, start, stop and abort."""
 _STOP = "Ends it at its next point, or after this round; what was found is kept."
 
 
@@ -32,6 +34,7 @@ class StartPanel(QWidget):
     offered: which of the owner's procedures are started here.  followed: which rows of the queue are shown and ended here.
     pausing: they can also be paused.
     proposed: parameters that a form should begin with, by the name of its procedure.
+    taken: letters of the page around it, which fields of the form do not take.
     """
 
     def __init__(
@@ -43,18 +46,20 @@ class StartPanel(QWidget):
         start: str = "Start",
         pausing: bool = False,
         proposed: Callable[[str], dict[str, str]] = lambda _name: {},
+        taken: str = "",
     ) -> None:
         super().__init__()
         self.desk, self._offered, self._followed = desk, offered, followed
         self._row: QueueRow | None = None
         self._asked: int | None = None
         self.held = plain(wrap=True)
-        self.chooser, self.purpose = FormChoice("Nothing can be started while no bench is open.", proposed), QLineEdit()
+        taken += f"{_LETTERS}UG" if pausing else _LETTERS
+        self.chooser, self.purpose = FormChoice("Nothing can be started while no bench is open.", proposed, taken=taken), QLineEdit()
         self.choice = self.chooser.choice
         self.purpose.setAccessibleName("Purpose")
         self.purpose.setPlaceholderText("why, in a few words")
-        self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop &early"), HoldButton("A&bort", "Abort the run")
-        self.pause = QPushButton("&Pause") if pausing else None
+        self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop ear&ly"), HoldButton("Abor&t", "Abort the run")
+        self.pause = QPushButton("Pa&use") if pausing else None
         self.state, self.which, self.bar, self.left = Badge("Run", "idle"), Value("Job", "nothing runs"), QProgressBar(), Value("Time left")
         self.which.setWordWrap(True)
         self._lay_out()
@@ -76,7 +81,7 @@ class StartPanel(QWidget):
         self.bar.setAccessibleName("Progress of the run")
         why = QFormLayout()
         why.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        why.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
+        why.addRow(plain("Purp&ose", buddy=self.purpose), self.purpose)
         acts = QGridLayout()
         if self.pause is None:
             acts.addWidget(self.start, 0, 0, 1, 2)
@@ -208,7 +213,7 @@ class StartPanel(QWidget):
         offer(self.abort, why or ("" if self._row is not None and not self._row.over else "nothing is running"), "Hold for one second, by mouse or with Space.")
         if self.pause is not None:
             paused = state == "paused"
-            self.pause.setText("&Go on" if paused else "&Pause")
+            self.pause.setText("&Go on" if paused else "Pa&use")
             self.pause.setAccessibleName("Go on" if paused else "Pause")
             about = "Goes on (Ctrl+Shift+P)." if paused else "Pauses at the next checkpoint, or after this round (Ctrl+Shift+P)."
             offer(self.pause, why or ("" if able else "nothing is running that can be paused"), about)

@@ -29,8 +29,8 @@ class Filters(FilterBar):
             self.severity.addItem(name)
         offer_values(self.source, ())
         fields: tuple[tuple[str, str, QLineEdit | QComboBox, str], ...] = (
-            ("Se&verity", "Severity of the events", self.severity, ""),
-            ("S&ource", "Source of the events", self.source, ""),
+            ("&Severity", "Severity of the events", self.severity, ""),
+            ("Sou&rce", "Source of the events", self.source, ""),
             ("Te&xt", "Text of the events", self.text, "words, Ctrl+F"),
             ("R&un", "Run of the events", self.run, "part of its id"),
         )

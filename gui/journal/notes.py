@@ -15,7 +15,7 @@ class NoteField(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
-        self.text, self.run, self.add = QLineEdit(), QLineEdit(), QPushButton("&Add the note")
+        self.text, self.run, self.add = QLineEdit(), QLineEdit(), QPushButton("Add &the note")
         self.text.setAccessibleName("Note")
         self.text.setPlaceholderText("what you saw or did; it goes into the log and into the file of the run that is on")
         self.text.setMaxLength(2000)
@@ -26,9 +26,9 @@ class NoteField(QWidget):
         self.add.setAccessibleName("Add the note")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(plain("No&te", buddy=self.text))
+        layout.addWidget(plain("N&ote", buddy=self.text))
         layout.addWidget(self.text, 4)
-        layout.addWidget(plain("a&bout run", buddy=self.run))
+        layout.addWidget(plain("about run", buddy=self.run))
         layout.addWidget(self.run, 1)
         layout.addWidget(self.add)
         self.text.textChanged.connect(lambda _: self.enable())

@@ -37,7 +37,7 @@ class Acquire(Page):
         self.history = History()
         self.bars, self.strip, self.arrivals = RateBars(), RateStrip(), Arrivals()
         self.scan, self.matrix, self.throughput = Scan(), CoincidenceMatrix(), Throughput()
-        self.start = StartPanel(desk, _measures, lambda row: row.lane == "bench")
+        self.start = StartPanel(desk, _measures, lambda row: row.lane == "bench", taken="Z")
         self._of_topic: dict[str, tuple[QWidget, ...]] = {
             "counts": (self.bars, self.strip.chart, *self.throughput.values()),
             "histogram": (self.arrivals.chart,),

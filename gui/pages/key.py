@@ -61,7 +61,7 @@ class Key(Page):
         self.stage, self.tables = Stage(), BlockTables()
         self.qber, self.gain, self.rate = QberChart(), GainChart(), KeyRateChart()
         self.stores, self.debits = Stores(), Debits()
-        self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, proposed=self._proposed)
+        self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, proposed=self._proposed, taken="FRX")
         self._refit = Refit(self, desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
         self._drawn: Any = None
@@ -99,7 +99,7 @@ class Key(Page):
 
     def _with_choice(self) -> QWidget:
         line = QHBoxLayout()
-        line.addWidget(plain("Pa&ir", buddy=self.pair))
+        line.addWidget(plain("Pai&r", buddy=self.pair))
         line.addWidget(self.pair, 1)
         return _stacked(line, self.qber)
 

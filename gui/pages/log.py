@@ -37,7 +37,7 @@ class Log(Page):
         self.follow = QCheckBox("&Follow the latest")
         self.acknowledge = QPushButton("Ackno&wledge")
         self.copy, self.go = QPushButton("&Copy"), QPushButton("&Go to the run")
-        self.only = QPushButton("On&ly this run")
+        self.only = QPushButton("Only th&is run")
         self._seen = desk.events_seen
         self._read = False
         self._lay_out()

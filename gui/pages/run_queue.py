@@ -33,7 +33,7 @@ class Queue(Page):
         self.composer = Composer(desk, self.edits)
         self.acts = Acts(desk, self.edits, self._edit)
         self.table, self.job = QueueTable(self._go_to_run), Facts("Job")
-        self.ended = QCheckBox("Show what has e&nded")
+        self.ended = QCheckBox("Sho&w what has ended")
         self.ended.setAccessibleName("Show what has ended")
         self.ended.setChecked(True)
         self.ended.setMinimumHeight(24)

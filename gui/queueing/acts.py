@@ -35,13 +35,13 @@ class Acts(QWidget):
         self.held = Value("Held", "")
         self.held.setWordWrap(True)
         self.held.hide()
-        self.up, self.down = self._button("Move &up", lambda: self.shift(-1)), self._button("Move &down", lambda: self.shift(1))
-        self.alter, self.again = self._button("&Edit…", self.change), self._button("Du&plicate", self.repeat)
-        self.remove = self._button("Remo&ve", self.take_out)
-        self.pause, self.stop = self._button("Pause", self.pause_or_resume), self._button("Stop earl&y", self.stop_early)
+        self.up, self.down = self._button("Move up", lambda: self.shift(-1)), self._button("Move down", lambda: self.shift(1))
+        self.alter, self.again = self._button("Edit…", self.change), self._button("Duplicate", self.repeat)
+        self.remove = self._button("Re&move", self.take_out)
+        self.pause, self.stop = self._button("Pause", self.pause_or_resume), self._button("Stop ea&rly", self.stop_early)
         self.abort = HoldButton("Abort (hold)", "Abort the job")
-        self.after = self._button("S&top after this", self.hold_or_go_on)
-        self.policy = QCheckBox("&Go on after a failure")
+        self.after = self._button("Stop a&fter this", self.hold_or_go_on)
+        self.policy = QCheckBox("Go on after a fa&ilure")
         self.abort.held.connect(self.end_now)
         self.policy.clicked.connect(lambda on: self.desk.ask("policy", {"go_on_after_failure": bool(on)}, then=lambda _: None, failed=self._policy_refused))
         self._lay_out()
@@ -108,7 +108,7 @@ class Acts(QWidget):
         self._offer_edits(view)
         self._offer_ends(view)
         held = bool(self._queue.held)
-        self.after.setText("&Go on with the queue" if held else "S&top after this")
+        self.after.setText("&Go on with the queue" if held else "Stop a&fter this")
         self.after.setAccessibleName("Go on with the queue" if held else "Stop after this")
         offer(self.after, view, "Begins again what waits (Ctrl+Shift+L)." if held else "What is on ends as it would; nothing more is begun (Ctrl+Shift+L).")
         offer(self.policy, view, "Whether the queue goes on after a run has failed; else it is held.")
@@ -123,7 +123,7 @@ class Acts(QWidget):
         offer(self.alter, waits, "Changes the parameters in the form (F2).")
         offer(self.remove, waits, "Takes it out of the queue (Del); Ctrl+Z puts it back.")
         over = row is not None and row.over
-        self.again.setText("Re&peat" if over else "Du&plicate")
+        self.again.setText("Repeat" if over else "Duplicate")
         self.again.setAccessibleName("Repeat the job" if over else "Duplicate the job")
         offer(self.again, chosen, "Puts it at the end of the queue once more, with the same parameters (Ctrl+D).")
 
@@ -133,14 +133,14 @@ class Acts(QWidget):
         bench = none or ("" if row is not None and row.can_stand_still else "it is done in one piece, and can only be aborted")
         named = f" {row.procedure}, job {row.job}" if row is not None else ""
         paused = row is not None and row.state == "paused"
-        self.pause.setText("&Resume" if paused else "P&ause")
+        self.pause.setText("Res&ume" if paused else "Pa&use")
         self.pause.setAccessibleName("Resume the run" if paused else "Pause the run")
         self.stop.setAccessibleName("Stop early")
         measures = bench or ("" if row is None or row.measures else f"the run is {row.state}")
         about = f"Goes on with{named}" if paused else f"Pauses{named} at its next checkpoint, or after this round"
         offer(self.pause, measures, f"{about} (Ctrl+Shift+P).")
         offer(self.stop, measures, f"Ends{named} at its next point, or after this round; what was found is kept.")
-        self.abort.setText(f"A&bort job {row.job} (hold)" if row is not None else "A&bort (hold)")
+        self.abort.setText(f"Abor&t job {row.job} (hold)" if row is not None else "Abor&t (hold)")
         offer(self.abort, none, f"Hold for one second, by mouse or with Space: shuts down{named}, closes its file and says why. Ctrl+Shift+A, held, too.")
 
     # Acts

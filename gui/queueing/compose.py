@@ -22,6 +22,8 @@ from . import rows
 from .edits import Edits
 
 _FIRST = "CountRates"
+_TAKEN = "OQSLUGRTFIMW"
+"""Letters of this form and of the buttons beside it."""
 _ADD = "Puts this at the end of the queue (Ctrl+Enter)."
 
 
@@ -33,7 +35,7 @@ class Composer(QWidget):
         self.desk, self._edits = desk, edits
         self._wished: tuple[str, Mapping[str, str]] | None = None
         self._row: QueueRow | None = None
-        self.chooser, self.purpose = FormChoice("Nothing can be queued while no bench is open."), QLineEdit()
+        self.chooser, self.purpose = FormChoice("Nothing can be queued while no bench is open.", taken=_TAKEN), QLineEdit()
         self.choice = self.chooser.choice
         self.length = Value("Takes about")
         self.editing = Value("Form", "A new job")
@@ -60,7 +62,7 @@ class Composer(QWidget):
         above.setContentsMargins(0, 0, 0, 0)
         tail = QFormLayout()
         tail.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        tail.addRow(plain("P&urpose", buddy=self.purpose), self.purpose)
+        tail.addRow(plain("Purp&ose", buddy=self.purpose), self.purpose)
         tail.addRow(plain("Takes about"), self.length)
         above.addWidget(self.editing)
         above.addWidget(self.chooser)

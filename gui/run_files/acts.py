@@ -13,13 +13,13 @@ from ..flow import Flow
 from ..offering import offer
 
 _BUTTONS = {
-    "compare": ("&Compare", "Compare two runs"),
-    "repeat": ("R&epeat", "Repeat the run"),
-    "change": ("Repeat with c&hanges…", "Repeat the run with changes"),
-    "csv": ("Export CS&V…", "Export as CSV"),
-    "png": ("Export P&NG…", "Export as PNG"),
-    "salvage": ("&Salvage", "Salvage the run"),
-    "log": ("Events in the &log", "Show the events in the log"),
+    "compare": ("Compare", "Compare two runs"),
+    "repeat": ("Repeat", "Repeat the run"),
+    "change": ("Repeat &with changes…", "Repeat the run with changes"),
+    "csv": ("E&xport CSV…", "Export as CSV"),
+    "png": ("Export PNG…", "Export as PNG"),
+    "salvage": ("Salva&ge", "Salvage the run"),
+    "log": ("Events in the log", "Show the events in the log"),
 }
 _TORN = ("unfinished", "damaged", "crash")
 

@@ -93,14 +93,14 @@ class RunList(QWidget):
             offer_values(field, ())
         fields: tuple[tuple[str, str, QLineEdit | QComboBox, str], ...] = (
             ("Sea&rch", "Search the runs", self.text, "words, Ctrl+F"),
-            ("Da&y", "Day of the runs", self.day, "YYYY-MM-DD"),
-            ("&Procedure", "Procedure of the runs", self.procedure, ""),
+            ("Day", "Day of the runs", self.day, "YYYY-MM-DD"),
+            ("Pr&ocedure", "Procedure of the runs", self.procedure, ""),
             ("S&tate", "State of the runs", self.state, ""),
-            ("&Bench", "Bench of the runs", self.bench, ""),
+            ("Ben&ch", "Bench of the runs", self.bench, ""),
         )
         self.filters = FilterBar("runs", fields, {self.day: 16})
         self.filters.changed.connect(self._fill)
-        self.again, self.shown = QPushButton("Rea&d again"), self.filters.shown
+        self.again, self.shown = QPushButton("Read aga&in"), self.filters.shown
         self.again.setAccessibleName("Read the runs again")
         self.again.setToolTip("Reads the folder again: the runs of the day that is given, else the newest.")
         self.filters.add(self.again)

@@ -30,7 +30,7 @@ class ReplayBar(QWidget):
         self.now: ReplayState | None = None
         self._asked = False
         self.state, self.which = Badge("Replay", "idle", titled=True), Value("Run of the replay", "no run is chosen")
-        self.play, self.back = QPushButton("&Play"), QPushButton("Back to li&ve")
+        self.play, self.back = QPushButton("Play"), QPushButton("Back to live")
         self.slider, self.position, self.speed = QSlider(Qt.Orientation.Horizontal), Value("Time in the replay"), QComboBox()
         self.acquire, self.key = QPushButton("Show on Ac&quire"), QPushButton("Show on &Key")
         self._guard = WheelGuard(self)
@@ -62,7 +62,7 @@ class ReplayBar(QWidget):
         self.key.setAccessibleName("Show on Key")
         for control in (self.play, self.back, self.speed, self.acquire, self.key):
             control.setMinimumHeight(24)
-        for part in (self.play, self.back, plain("Spee&d", buddy=self.speed), self.speed, self.acquire, self.key):
+        for part in (self.play, self.back, plain("Speed", buddy=self.speed), self.speed, self.acquire, self.key):
             flow.addWidget(part)
         line = QHBoxLayout()
         line.addWidget(self.slider, 1)
@@ -116,7 +116,7 @@ class ReplayBar(QWidget):
             self.which.show_text(f"REPLAY {now.run}")
         on = now is not None and not (now.paused or now.over or now.why)
         again = now is not None and now.over
-        self.play.setText("&Pause" if on else "&Play again" if again else "&Play")
+        self.play.setText("Pa&use" if on else "Play again" if again else "Play")
         self.play.setAccessibleName("Pause the replay" if on else "Play the run again" if again else "Play the run")
         offer(self.play, "" if now is not None else whole, "Plays the run file in the widgets of this page, of Acquire and of Key (Ctrl+Shift+R).")
         offer(self.back, "" if self._asked else "nothing is replayed", "Ends the replay: every page shows the bench again.")

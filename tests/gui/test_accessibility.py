@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, QRect
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
-from heliograph.gui import access, audit
+from heliograph.gui import access, audit, letters
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -97,6 +97,25 @@ def test_every_panel_can_be_read_when_it_is_brought_to_the_front(window: Window,
         found += [f"{dock.windowTitle()}: {one}" for one in audit.audit(window)]
     page.default_layout()
     assert not found, "\n".join(found)
+
+
+def test_a_letter_leads_to_one_place_on_every_page_whatever_stands_above_it(window: Window) -> None:
+    window.desk.notice("something was refused")
+    window.safe_panel.asked(["laser", "voa_in"])
+    window.first_light.show()
+    found = []
+    for name in PAGES:
+        page: Any = page_of(window, name)
+        if name == "queue":
+            page.composer.begin(payloads.queue_row(job=8, state="queued", procedure="PhaseScan"))
+        found += [f"{name}: {one}" for one in audit.ambiguous([one for one in window.findChildren(QWidget) if one.isVisible()])]
+        if name == "queue":
+            page.composer.leave()
+    for above in (window.notices, window.safe_panel, window.first_light):
+        above.hide()
+
+    assert found == []
+    assert "".join(letters.letter(action.text()) for action in window.menuBar().actions()) == letters.MENUS
 
 
 def test_what_must_not_be_missed_is_announced(window: Window) -> None:

@@ -136,11 +136,7 @@ def test_every_menu_opens_by_alt_and_its_letter(window: Window) -> None:
         letter = action.text()[action.text().index("&") + 1].upper()
         menu = action.menu()
         assert isinstance(menu, QMenu)
-        # Where a control of the page has the letter, too, the first press goes there.
-        for _ in range(3):
-            if not menu.isVisible():
-                person.key(Qt.Key[f"Key_{letter}"], alt=True)
-                QTest.qWait(20)
+        person.key(Qt.Key[f"Key_{letter}"], alt=True)
         assert menu.isVisible(), action.text()
         person.key(Qt.Key.Key_Escape)
         person.until(lambda menu=menu: not menu.isVisible(), "its end")  # type: ignore[misc]

@@ -324,7 +324,7 @@ def test_the_run_is_paused_resumed_and_stopped(page, owner, desk, turn, choose, 
 
 def test_abort_is_held_and_says_which_job(page, desk, qtbot):
     button = control(page, "Abort the job")
-    assert button.text() == "A&bort job 7 (hold)"
+    assert button.text() == "Abor&t job 7 (hold)"
 
     press(qtbot, page, "Abort the job")
     assert not desk.answers.of("abort")

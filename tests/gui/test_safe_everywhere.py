@@ -62,11 +62,7 @@ def frame_s(window: Window, watchdog: Watchdog, press: Callable[[], object]) -> 
 def lay_over(person: Person, window: Window, what: str) -> None:
     """Open something in front of the page, by keys."""
     if what == "a menu":
-        # Where a control of the page has the letter, too, the first press goes there.
-        for _ in range(3):
-            if not isinstance(QApplication.activePopupWidget(), QMenu):
-                person.key(Qt.Key.Key_V, alt=True)
-                QTest.qWait(20)
+        person.key(Qt.Key.Key_V, alt=True)
         person.until(lambda: isinstance(QApplication.activePopupWidget(), QMenu), "the menu")
     elif what == "a dialog":
         person.key(Qt.Key.Key_O, control=True)
