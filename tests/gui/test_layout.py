@@ -52,7 +52,14 @@ def test_the_audit_finds_what_is_wrong(qtbot: Any, appearance: str) -> None:
 
     found = "\n".join(audit(window))
 
-    for part in ("no accessible name", "not reached by Tab", "QPushButton '&OK': 16x", "px in 40 px", "mnemonic without a buddy", "Alt+V leads to 'Sa&ve' and 'Remo&ve'"):
+    for part in (
+        "no accessible name",
+        "not reached by Tab",
+        "QPushButton '&OK': 16x",
+        "px in 40 px",
+        "mnemonic without a buddy",
+        "Alt+V leads to 'Sa&ve' and 'Remo&ve'",
+    ):
         assert part in found
 
 
