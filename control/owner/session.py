@@ -62,6 +62,7 @@ class Session:
             "events": lambda body: self._owner.journal.since(int(body.get("since", 0))),
             "publish": self._forward,
             "reread": lambda _: self._reread(),
+            "qpu_cap": lambda body: self._controlled(lambda: self._owner.jobs.change_cap(body, self.who)),
             "gates": lambda body: self._controlled(lambda: self._owner.live.set_gates(body)),
             **{topic: partial(self._of_files, topic) for topic in REQUESTS},
             **QueueCommands(owner, self.pid, self.who, self._take_control).requests(),
@@ -89,8 +90,8 @@ class Session:
         return Message(message.topic, reply, message.id)
 
     def aside(self, topic: str) -> bool:
-        """Say whether requests about a topic are answered beside the others: those about run files, which may take long."""
-        return topic in REQUESTS
+        """Say whether requests about a topic are answered beside the others: those about run files and ledgers, which may take long."""
+        return topic in REQUESTS or topic == "qpu_cap"
 
     def gone(self) -> None:
         """End the client's streams and runs; if it was the controller, the bench becomes safe unless it may be left alone."""

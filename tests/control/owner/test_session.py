@@ -17,7 +17,7 @@ from heliograph.control.link import Message
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.owner.session import MOST_NOTES, MOST_STREAMS, Session
 from heliograph.control.topics import EVENT, REPLAY, CountRates
-from heliograph.core.errors import ParameterError, RunFileError
+from heliograph.core.errors import InstrumentLocked, ParameterError, RunFileError
 
 from ..live_runs import recorded
 from ..owned import wait_for
@@ -39,8 +39,25 @@ def test_requests_about_files_are_answered_beside_those_about_instruments(tmp_pa
     session = Session(owner, client)
     assert session.aside("runs")
     assert session.aside("replay")
+    assert session.aside("qpu_cap")
     assert not session.aside("set")
     assert not session.aside("safe")
+
+
+def test_a_cap_is_changed_for_the_controller_only(tmp_path):
+    def held(_session):
+        raise InstrumentLocked("control is held by somebody", where="bench")
+
+    asked = list[Any]()
+    jobs = SimpleNamespace(change_cap=lambda body, who: asked.append((body, who)))
+    owner: Any = SimpleNamespace(folder=tmp_path, jobs=jobs, take_control=held)
+    client: Any = SimpleNamespace(pid=1, who="a test")
+    session = Session(owner, client)
+    assert isinstance(session.answer(Message("qpu_cap", {"limit": "usd"}, 1)).body, InstrumentLocked)
+    assert asked == []
+    owner.take_control = lambda _session: None
+    session.answer(Message("qpu_cap", {"limit": "usd"}, 2))
+    assert asked == [({"limit": "usd"}, "a test")]
 
 
 @pytest.mark.parametrize("asked", [False, True])
