@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
@@ -22,12 +21,21 @@ from .hold import HoldButton
 from .rescue import is_silent, told_safety
 from .safe import SafeButton
 
-_ETA_FACTOR = 0.2
-
 
 def bench_row(queue: QueueState | None) -> QueueRow | None:
     """Return the run that is on the bench now, None without one."""
     return next((row for row in queue.rows if row.lane == "bench" and row.on), None) if queue is not None else None
+
+
+def task_row(queue: QueueState) -> QueueRow | None:
+    """Return the task that is done beside the bench now, None without one."""
+    return min((row for row in queue.rows if row.lane == "worker" and row.on), key=lambda row: row.state == "paused", default=None)
+
+
+def how_far(row: QueueRow) -> str:
+    """Return what is done, how far it is, and how long it still takes."""
+    left = f"{words.duration(row.eta_s)} left" if row.eta_s is not None else "time left unknown"
+    return f"{row.procedure} {words.percent(row.progress, 2)}, {left}"
 
 
 def operator() -> str:
@@ -45,8 +53,6 @@ class Strip(QFrame):
     def __init__(self, desk: Desk, press: Callable[[], None]) -> None:
         super().__init__()
         self._desk = desk
-        self._eta: float | None = None
-        self._eta_job = -1
         self._asked: int | None = None
         self._waiting_for = ""
         self.interval_ms = 100
@@ -69,7 +75,7 @@ class Strip(QFrame):
         self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
         self.safe = SafeButton(press)
         inside = QWidget()
-        flow = Flow(inside, 10)
+        self._flow = flow = Flow(inside, 10)
         for widget in self.items():
             flow.addWidget(widget)
         for widget in (self.owner, self.abort, self.go_on, self.pace, self.view_only, self.take_over, self.hand_over, self.keep, self.watchdog):
@@ -139,6 +145,8 @@ class Strip(QFrame):
             self.key.show_stores(stores)
         self._ages()
         self._standing()
+        # What grew has its room before it is drawn.
+        self._flow.activate()
 
     def _station(self, station: StationState) -> None:
         self.mode.set_state(station.mode.lower(), station.name)
@@ -161,8 +169,9 @@ class Strip(QFrame):
         self._asked = asked if isinstance(asked, int) else None
 
     def _queue(self, queue: QueueState) -> None:
-        row = bench_row(queue)
-        self.abort.setVisible(row is not None)
+        run, task = bench_row(queue), task_row(queue)
+        self.abort.setVisible(run is not None)
+        row = run or task
         if row is None:
             wait = len(waiting(queue))
             told = f"{wait} in the queue" if wait else "no run"
@@ -172,17 +181,8 @@ class Strip(QFrame):
                 self.run.set_state("idle", told)
             return
         after = f"; then the queue is held: {queue.held}" if queue.held else ""
-        self.run.set_state(row.state, f"{row.procedure} {words.percent(row.progress, 2)}, {self._left(row)}{after}")
-
-    def _left(self, row: QueueRow) -> str:
-        """Return how long a run still takes, smoothed."""
-        left = row.eta_s if row.eta_s is not None else words.remaining_s(row.progress, time.time() - row.began if row.began else 0.0)
-        if left is None:
-            self._eta = None
-            return "time left unknown"
-        known = self._eta if self._eta_job == row.job else None
-        self._eta, self._eta_job = left if known is None else known + _ETA_FACTOR * (left - known), row.job
-        return f"{words.duration(self._eta)} left"
+        beside = "" if task is None else f"; beside it {how_far(task)}" if run is not None else ", beside the bench"
+        self.run.set_state(row.state, f"{how_far(row)}{beside}{after}")
 
     def _ages(self) -> None:
         age = self._desk.age_s()

@@ -176,13 +176,6 @@ def safety(state: str, cause: str = "") -> str:
     return f"Safety: {state.lower()}, cause {cause}" if cause else f"Safety: {state.lower()}"
 
 
-def remaining_s(progress: float, elapsed_s: float, declared_s: float | None = None) -> float | None:
-    """Return how long a run still takes, None where nobody can say yet: before 2 % and 2 s."""
-    if declared_s is not None:
-        return max(0.0, declared_s - elapsed_s)
-    return elapsed_s * (1 - progress) / progress if progress >= 0.02 and elapsed_s >= 2 else None
-
-
 def spoken(name: str) -> str:
     """Return the name of a procedure as people say it: "Phase scan"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()

@@ -1,4 +1,7 @@
-"""How long a run still takes: what its procedure declares, else what its progress tells, smoothed."""
+"""How long a run still takes: what its progress tells, and until that says something what its procedure declares; smoothed.
+
+What is declared is time of the bench, which on a simulated one is not that of the wall; progress is known by the wall's clock on either.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from ...core.units import parse
 
 LEAST_PROGRESS = 0.02
 LEAST_S = 2.0
+LEAST_DECLARED_S = 0.5
+"""Sooner for a procedure that declares its duration: its progress is even."""
 SMOOTHING = 0.2
 """Share of what is new that enters the estimate at a tick."""
 _REPEATS = {"sweeps", "passes"}
@@ -63,16 +68,19 @@ def _seconds(value: Any) -> float | None:
     return None
 
 
-def remaining_s(declared: float | None, elapsed_s: float, progress: float) -> float | None:
-    """Return the seconds that are left; None where nobody can know.
+def is_known(declared: float | None, elapsed_s: float, progress: float) -> bool:
+    """Say whether progress tells how long a run takes.  Arguments as those of `remaining_s`."""
+    return progress >= LEAST_PROGRESS and elapsed_s >= (LEAST_S if declared is None else LEAST_DECLARED_S)
 
-    declared: seconds in all, None where nobody said.  progress: 0 to 1.  A run that takes longer than declared is judged by its progress.
+
+def remaining_s(declared: float | None, elapsed_s: float, progress: float) -> float | None:
+    """Return the seconds of the wall's clock that are left; None where nobody can know.
+
+    declared: seconds in all, None where nobody said.  progress: 0 to 1.
     """
-    if declared is not None and elapsed_s <= declared:
-        return declared - elapsed_s
-    if progress >= LEAST_PROGRESS and elapsed_s >= LEAST_S:
+    if is_known(declared, elapsed_s, progress):
         return elapsed_s * (1.0 - min(progress, 1.0)) / min(progress, 1.0)
-    return None
+    return declared - elapsed_s if declared is not None and elapsed_s <= declared else None
 
 
 @dataclass(slots=True)
@@ -82,6 +90,7 @@ class Estimate:
     declared: float | None = None
     left_s: float | None = None
     _elapsed_s: float = 0.0
+    _known: bool = False
 
     def __post_init__(self) -> None:
         self.left_s = self.declared
@@ -89,8 +98,9 @@ class Estimate:
     def tick(self, elapsed_s: float, progress: float) -> None:
         """Take in how the run stands: a fifth of what is new counts."""
         new, passed_s = remaining_s(self.declared, elapsed_s, progress), elapsed_s - self._elapsed_s
+        before, self._known = self._known, is_known(self.declared, elapsed_s, progress)
         self._elapsed_s = elapsed_s
-        if new is None or self.left_s is None:
+        if new is None or self.left_s is None or before != self._known:
             self.left_s = new
         else:
             old = self.left_s - passed_s

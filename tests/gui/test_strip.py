@@ -110,12 +110,32 @@ def test_abort_needs_its_keys_held(window: Any, qtbot: Any) -> None:
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_A, both)
 
 
-def test_time_left_is_smoothed(window: Any) -> None:
+def test_time_left_is_what_the_owner_says_as_everywhere(window: Any) -> None:
     strip: Strip = window.strip
-    for eta in (100.0, 50.0):
+    for eta, told in ((100.0, "1 min 40 s left"), (5.0, "5.0 s left"), (None, "time left unknown")):
         tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(eta_s=eta),)))
+        assert strip.run.accessibleName().endswith(told)
 
-    assert "1 min 30 s left" in strip.run.accessibleName()
+
+def test_what_the_strip_says_of_the_run_has_its_room_before_it_is_drawn(window: Any) -> None:
+    window.resize(1280, 800)
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), queue=payloads.queue_state(rows=()), stores=payloads.store_states())
+    QApplication.processEvents()
+
+    tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(procedure="KeyExchange", progress=0.04, eta_s=97.0),)))
+
+    assert window.strip.run.width() >= window.strip.run.sizeHint().width()
+
+
+def test_a_task_beside_the_bench_is_told_with_its_progress(window: Any) -> None:
+    distil = payloads.queue_row(job=8, lane="worker", procedure="Distil", progress=0.1, eta_s=20.0)
+    ended = payloads.queue_row(job=7, state="done")
+    tell(window, queue=payloads.queue_state(rows=(ended, distil)))
+    assert window.strip.run.accessibleName() == "Run: running, Distil 10 %, 20 s left, beside the bench"
+    assert not window.strip.abort.isVisible(), "that ends what is on the bench"
+
+    tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(job=9), distil)))
+    assert window.strip.run.accessibleName() == "Run: running, PhaseScan 25 %, 45 s left; beside it Distil 10 %, 20 s left"
 
 
 @pytest.mark.parametrize("name", list(theme.THEMES))

@@ -17,7 +17,6 @@ def test_numbers_are_said_as_the_specification_says_them() -> None:
     assert words.age(75) == "1 min 15 s, stale"
     assert words.safety("TRIPPED", "VOA A lost") == "Safety: tripped, cause VOA A lost"
     assert words.uncertain(1.234, 0.042, "%") == "1.23(4) %"
-    assert words.remaining_s(0.25, 60) == 180
 
 
 @pytest.mark.parametrize(
@@ -47,12 +46,6 @@ def test_lengths_of_time_never_say_sixty(seconds: float) -> None:
 
     assert " 60 s" not in f" {text}"
     assert "60 min" not in text
-
-
-def test_before_two_percent_and_two_seconds_nobody_knows_how_long_it_takes() -> None:
-    assert words.remaining_s(0.019, 60) is None
-    assert words.remaining_s(0.5, 1.9) is None
-    assert words.remaining_s(0.0, 10, declared_s=30) == 20
 
 
 def test_values_of_any_kind_are_shown() -> None:

@@ -23,9 +23,20 @@ def test_too_early_nobody_knows(elapsed_s, progress):
     assert remaining_s(None, elapsed_s, progress) is None
 
 
-def test_what_is_declared_counts_until_it_is_over():
-    assert remaining_s(100.0, 60.0, 0.25) == 40.0
+def test_what_is_declared_counts_until_progress_tells():
+    assert remaining_s(100.0, 0.4, 0.25) == 99.6
+    assert remaining_s(100.0, 60.0, 0.019) == 40.0
+    assert remaining_s(50.0, 60.0, 0.0) is None
     assert remaining_s(50.0, 60.0, 0.25) == 180.0
+
+
+def test_a_simulated_run_is_estimated_by_the_clock_of_the_wall():
+    one = Estimate(120.0)
+    for tick in range(1, 31):
+        # Two minutes of the bench's clock, at sixteen times its pace.
+        one.tick(0.1 * tick, 0.1 * tick / 7.5)
+
+    assert one.left_s == pytest.approx(4.5, rel=0.05)
 
 
 class Estimating(CountRates):
