@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ..core.errors import HeliographError, RunFileError, StorageError
 from ..core.statement import Provenance
 from ._room import storage_error
+from ._run_opening import opened
 from ._run_schema import SCHEMA, digest
 from .calibration import Fringe
 from .onlookers import Opening
@@ -81,16 +83,16 @@ class Run(Mapping[str, NDArray[Any]]):
         Raises RunFileError if there is none, if it is of another kind, or damaged.
         """
         path = Path(path)
-        file = _opened(path)
+        file = opened(path)
         try:
             if file.attrs.get("schema") != SCHEMA:
                 raise RunFileError("this is no run file", where=str(path), remedy="Give the .h5 file of a Heliograph run.")
             run = cls(file, path)
             if run.complete and file.attrs.get("digest") != digest(file):
                 raise RunFileError("the run file was altered: its digest does not fit", where=str(path), remedy="Restore it from a copy.")
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, RuntimeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, RuntimeError, RecursionError, MemoryError) as error:
             file.close()
-            raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
+            raise RunFileError("the run file is damaged", where=str(path), remedy="Restore it from a copy, or acquire again.") from error
         except HeliographError:
             file.close()
             raise
@@ -98,7 +100,10 @@ class Run(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         place = self._places[name]
-        values: NDArray[Any] = self._file[place][: self._rows[place.rpartition("/")[0]]]
+        try:
+            values: NDArray[Any] = self._file[place][: self._rows[place.rpartition("/")[0]]]
+        except (OSError, MemoryError) as error:
+            raise RunFileError(f"{name} cannot be read", where=str(self.path), remedy="The file is damaged: restore it from a copy.") from error
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -311,15 +316,15 @@ def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     Raises RunFileError if there is no such file, or if it is of another kind.
     """
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             if file.attrs.get("schema") != SCHEMA:
                 raise RunFileError("this is no run file", where=str(path), remedy="Give the .h5 file of a Heliograph run.")
             start, stop = json.loads(file.attrs["start"]), json.loads(file.attrs["stop"]) if "stop" in file.attrs else None
             if not isinstance(start, dict) or not isinstance(stop, dict | None):
                 raise TypeError("a document is no object")
             return {**start, "run_id": str(file.attrs["run_id"])}, stop
-    except (KeyError, TypeError, ValueError, OSError, RuntimeError, RecursionError) as error:
-        raise RunFileError("the run file is damaged", where=str(path), remedy="Try to salvage it, or acquire again.") from error
+    except (KeyError, TypeError, ValueError, OSError, RuntimeError, RecursionError, MemoryError) as error:
+        raise RunFileError("the run file is damaged", where=str(path), remedy="Restore it from a copy, or acquire again.") from error
 
 
 def _until(gaps: NDArray[Any], after: Any) -> NDArray[Any]:
@@ -357,8 +362,11 @@ def intact_batches(group: h5py.Group, *, strict: bool, where: str) -> list[Any]:
     return whole
 
 
-def _checksum(group: h5py.Group, part: slice) -> int:
-    return zlib.crc32(group["ch"][part].tobytes(), zlib.crc32(group["t"][part].tobytes()))
+def _checksum(group: h5py.Group, part: slice) -> int | None:
+    """Return the check sum of a batch, None where it cannot be read: in a file that was cut short."""
+    with contextlib.suppress(OSError):
+        return zlib.crc32(group["ch"][part].tobytes(), zlib.crc32(group["t"][part].tobytes()))
+    return None
 
 
 def salvage(path: Path) -> Path:
@@ -400,19 +408,6 @@ def _copy(run: Run, copy: h5py.File) -> None:
         kept[name] = int(sum(row["n"] for row in rows))
     copy.attrs["stop"] = json.dumps({"reason": "crash", "summary": {}, "tags": kept}, sort_keys=True)
     copy.attrs["digest"] = digest(copy)
-
-
-def _opened(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise RunFileError("there is no such run file", where=str(path), remedy="Check the name.")
-    try:
-        return h5py.File(path, "r")
-    except OSError:
-        # A file whose writer lives or was killed opens this way only.
-        try:
-            return h5py.File(path, "r", swmr=True)
-        except OSError as error:
-            raise RunFileError("this is no run file, or it is damaged", where=str(path), remedy="Give the .h5 file of a Heliograph run.") from error
 
 
 def _columns(file: h5py.File) -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,70 @@
+"""Opening run files that may be whole, still written, killed, cut short or hostile: none of them keeps the reader waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from pathlib import Path
+
+import h5py
+
+from ..core.errors import RunFileError
+
+_ATTEMPTS = 20
+"""How often a piece of metadata is read that a living writer may just be changing. HDF5 waits twice as long each time: twenty attempts take a millisecond."""
+
+
+def opened(path: Path) -> h5py.File:
+    """Open a run file for reading, also one whose writer lives or was killed.
+
+    Raises RunFileError if there is none, if it is no HDF5 file, or if it refers to other files.
+    """
+    if not path.is_file():
+        raise RunFileError("there is no such run file", where=str(path), remedy="Check the name.")
+    try:
+        try:
+            file = h5py.File(path, "r")
+        except OSError:
+            # A file whose writer lives or was killed opens this way only.
+            file = _while_written(path)
+    except (OSError, RuntimeError) as error:
+        raise RunFileError("this is no run file, or it is damaged", where=str(path), remedy="Give the .h5 file of a Heliograph run.") from error
+    try:
+        _refuse_other_files(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _while_written(path: Path) -> h5py.File:
+    """Open as one reader beside one writer.
+
+    By itself HDF5 would try a hundred times, and so sleep for years over a file that was cut short; h5py has no name for the setting.
+    """
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    with contextlib.suppress(OSError, AttributeError):
+        attempts = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts
+        attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
+        attempts(access.id, _ATTEMPTS)
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, fapl=access))
+
+
+def _refuse_other_files(file: h5py.File, path: Path) -> None:
+    """A run file holds its data itself: one that points elsewhere would make its reader open whatever its maker likes, such as a pipe that never ends."""
+    elsewhere: list[str] = []
+
+    def look(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            elsewhere.append(name)
+        elif isinstance(link, h5py.HardLink) and isinstance(one := file[name], h5py.Dataset) and (one.external or one.is_virtual):
+            elsewhere.append(name)
+
+    try:
+        file.visititems_links(look)
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise RunFileError("the run file is damaged", where=str(path), remedy="Restore it from a copy, or acquire again.") from error
+    if elsewhere:
+        raise RunFileError(f"{elsewhere[0]} lies in another file", where=str(path), remedy="Run files hold their own data; do not use this one.")
