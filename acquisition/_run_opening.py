@@ -57,9 +57,9 @@ def _refuse_other_files(file: h5py.File, path: Path) -> None:
     elsewhere: list[str] = []
 
     def look(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            elsewhere.append(name)
-        elif isinstance(link, h5py.HardLink) and isinstance(one := file[name], h5py.Dataset) and (one.external or one.is_virtual):
+        if isinstance(link, h5py.ExternalLink) or (
+            isinstance(link, h5py.HardLink) and isinstance(one := file[name], h5py.Dataset) and (one.external or one.is_virtual)
+        ):
             elsewhere.append(name)
 
     try:

