@@ -22,7 +22,7 @@
     |  +- Tripped                       4  a rule made the bench safe; somebody has to reset it
     |  +- InsecureLight                 4  the light shows signs of an attack; no key comes of it
     +- InstrumentError                  4
-    |  +- Timeout  Disconnected  BadReply  ValueOutOfRange  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault
+    |  +- Timeout  Disconnected  BadReply  ValueOutOfRange  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault  Released
     |     +- ChecksumError  StaleReply          (both are BadReply)
     +- DataLoss                         4  something was measured and did not arrive
     |  +- Overflow  StreamMismatch  NotMonotonic  ClockLost
@@ -246,6 +246,10 @@ class NotHomed(InstrumentError):
 
 class DeviceFault(InstrumentError):
     """The instrument reports a fault of its own."""
+
+
+class Released(InstrumentError):
+    """The instrument was let go for service; nothing reaches it before it is taken back."""
 
 
 class DataLoss(HeliographError):

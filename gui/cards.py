@@ -19,6 +19,7 @@ from .card_rows import SET_S, Reading, Switch, header, limited, request, set_poi
 from .desk import Desk
 from .flow import Flow
 from .guarded import guarded
+from .offering import offer
 from .quantity import QuantityField
 
 ACTS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -56,21 +57,26 @@ class Card(QWidget):
         self._head = header()
         self._head.hide()
         self.buttons: list[QPushButton] = []
+        self.doing = Badge(f"{self.name}, act", "pending")
+        self.doing.hide()
+        self._here: tuple[bool, bool] | None = None
         self._arrange(state.role)
         desk.control_changed.connect(self._allow)
         self.show_state(state, 0.0)
 
     def _arrange(self, role: str) -> None:
         head = Flow()
-        for widget in (self.title, self.badge, self.simulated):
+        for widget in (self.title, self.badge, self.simulated, self.doing):
             head.addWidget(widget)
         self.identity.setWordWrap(True)
         foot = Flow()
         foot.addWidget(self.age)
         for text, what, member in ACTS.get(role, ()):
-            foot.addWidget(self._button(text, f"{what} {self.name}", partial(self._act, member)))
-        self.safe = self._button("Make safe", f"Make {self.name} safe", lambda: self._act("to_safe"))
+            foot.addWidget(self._button(text, f"{what} {self.name}", partial(self._act, member, text)))
+        self.safe = self._button("Make safe", f"Make {self.name} safe", lambda: self._act("to_safe", "Make safe"))
+        self.service = self._button("", "", self._serve)
         foot.addWidget(self.safe)
+        foot.addWidget(self.service)
         inside = QVBoxLayout(self)
         inside.setContentsMargins(12, 10, 12, 10)
         inside.setSpacing(6)
@@ -113,7 +119,9 @@ class Card(QWidget):
             row.show_quantity(one)
             if isinstance(row, QuantityField) and row.label.text() != limited(one):
                 row.label.setText(limited(one))
-        self.age.show_text(f"read {words.duration(late_s)} ago{', stale' if old else ''}" if now.read_t else "never read")
+        read = f"read {words.duration(late_s)} ago{', stale' if old else ''}" if now.read_t else "never read"
+        self.age.show_text("let go, not read" if now.state == "released" else read)
+        grown |= self._show_service(now)
         if old != self._old or (old and rebuilt):
             self._old = old
             for value in (value for row in self.rows.values() for value in row.findChildren(Value)):
@@ -146,11 +154,26 @@ class Card(QWidget):
         """Let only the window that controls the bench change something; the way to the safe state is open to everybody."""
         may, why = self.desk.controls, self.desk.view_only_why
         for widget in self.controls():
-            if widget is self.safe:
+            if widget in (self.safe, self.service):
                 continue
             widget.setEnabled(may)
             if not may:
                 widget.setToolTip(tip(why))
+
+    def _show_service(self, now: InstrumentState) -> bool:
+        """Offer to let the instrument go, or to take it back, and nothing else while it is away; say whether that changed."""
+        away, here = now.state == "released", self._here
+        self._here = away, now.can_home
+        if self._here != here:
+            self.service.setText("Take back" if away else "Release for service")
+            self.service.setAccessibleName(f"Take {self.name} back from service" if away else f"Release {self.name} for service")
+            for button in self.buttons:
+                button.setVisible(button is self.service or not (away or (button.text() == "Home" and not now.can_home)))
+        state = (self.desk.latest("safety") or {}).get("state", "SAFE")
+        unsafe = "" if away or state == "SAFE" else f"the bench is {state.lower()}; make it safe first"
+        about = "Opens its line again; the same device must answer." if away else "Closes its line, so that it can be unplugged or used by other software."
+        offer(self.service, "" if self.desk.controls and not unsafe else unsafe or self.desk.view_only_why, about)
+        return self._here != here
 
     def controls(self) -> list[QWidget]:
         """Return what takes the focus, as it is read."""
@@ -186,12 +209,29 @@ class Card(QWidget):
         reads = "its attenuation is not known" if self._old or not isinstance(now, int | float) else f"it reads {words.quantity(now, 'dB')}"
         return f"Not sent: the bench is {safety['state'].lower()}, {reads}, and one step opens by {STEP_DB:g} dB at most. Use row 5 of Arming."
 
-    def _act(self, member: str) -> None:
-        self.desk.ask("call", {"name": self.name, "member": member, "args": [], "kwargs": {}}, then=self._done, timeout_s=SET_S)
+    def _act(self, member: str, text: str) -> None:
+        self._ask(text, "call", {"name": self.name, "member": member, "args": [], "kwargs": {}})
+
+    def _serve(self) -> None:
+        """Let the instrument go, or take it back."""
+        self._ask(self.service.text(), "take_back" if self._here is not None and self._here[0] else "release_instrument", {"name": self.name})
+
+    def _ask(self, what: str, topic: str, body: dict[str, Any]) -> None:
+        """Ask for something that takes a while; what it is stands on the card meanwhile."""
+        self.doing.set_state("pending", what)
+        self.doing.show()
+
+        def failed(error: HeliographError) -> None:
+            self.doing.hide()
+            self.desk.notice(error)
+
+        self.desk.ask(topic, body, then=self._done, failed=failed, timeout_s=SET_S)
 
     def _done(self, reply: Any) -> None:
-        if getattr(reply, "state", "") == "FAILED":
-            self.desk.notice(f"{self.name} could not be made safe: {reply.detail}. Use the red button, then look at the device itself.")
+        self.doing.hide()
+        for one in reply if isinstance(reply, list | tuple) else [reply]:
+            if getattr(one, "state", "") == "FAILED":
+                self.desk.notice(f"{one.name} could not be made safe: {one.detail}. Use the red button, then look at the device itself.")
 
     # Looks
 
@@ -270,15 +310,15 @@ class Cards(QScrollArea):
         self.setAccessibleName("Cards of the instruments")
 
     @guarded
-    def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float) -> None:
-        """Show every instrument as it is now.  late_s: how long ago the owner told."""
+    def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float, told_t: float = 0.0) -> None:
+        """Show every instrument as it is now.  late_s: how long ago the owner told.  told_t: when that was, by the owner's clock."""
         names = [one.name for one in instruments]
         changed = names != list(self.grid.cards)
         if changed:
             self._rebuild(instruments)
-        newest, old = max((one.read_t for one in instruments), default=0.0), unread.unread(instruments)
+        ages, old = unread.ages(instruments, told_t), unread.unread(instruments, told_t)
         for one in instruments:
-            changed |= self.grid.cards[one.name].show_state(one, late_s + max(0.0, newest - one.read_t), old=one.name in old)
+            changed |= self.grid.cards[one.name].show_state(one, late_s + ages.get(one.name, 0.0), old=one.name in old)
         if changed:
             self.grid.arrange(self.viewport().width())
 

@@ -10,7 +10,7 @@ from ..control.topics import CountRates, Element, InstrumentState, Quantity
 from . import unread, words
 
 LIGHT, NO_LIGHT, UNKNOWN_LIGHT = "light", "no light", "not known"
-WORST_FIRST = ("fault", "lost", "moving", "armed", "safe")
+WORST_FIRST = ("fault", "lost", "released", "moving", "armed", "safe")
 _KINDS = {"polarisation": "polarisation controller", "attenuator": "attenuator", "splitter": "beam splitter", "loop": "fibre loop", "meter": "power meter"}
 
 
@@ -59,7 +59,7 @@ def told(
     if ages:
         shown = (*shown[:1], unread.mark(max(ages)))
     spoken = _spoken(element, driven, values)
-    stale = f"stale, read {words.duration(max(ages))} before the others; " if ages else "stale, computed from old readings; " if behind else ""
+    stale = f"stale, read {words.duration(max(ages))} before this; " if ages else "stale, computed from old readings; " if behind else ""
     return Told(state, shown, stale + spoken, light, bool(ages) or behind)
 
 

@@ -37,7 +37,7 @@ VOCABULARY: dict[str, Look] = {
     "info": Look("disc", "text"), "warning": Look("triangle", "warning"), "error": Look("octagon", "failure"), "note": Look("square", "third"),
     "crash": Look("cross", "failure"), "damaged": Look("octagon", "failure"), "unfinished": Look("hourglass", "warning"),
     "idle": Look("ring", "text"), "view only": Look("ring", "warning"),
-    "present": Look("disc", "ok"), "absent": Look("ring", "warning"), "real": Look("square", "text"),
+    "released": Look("square", "warning"), "present": Look("disc", "ok"), "absent": Look("ring", "warning"), "real": Look("square", "text"),
 }  # fmt: skip
 
 

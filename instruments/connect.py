@@ -5,20 +5,24 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, cast
 
-from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError, UnknownInstrument
+from ..core.errors import ArmRefused, ClockLost, DeviceFault, InstrumentError, ParameterError, UnknownInstrument
 from . import catalogue, recording
-from .guard import safe
+from .guard import safe, turns
 from .guard.arbiter import Arbiter
 from .guard.locks import ResourceLock
+from .released import ReleasedInstrument
 from .role_adapter import RoleAdapter
 from .roles import SafeReport, Scalar, TagSource, WireCount
 from .station import Station
 
 log = logging.getLogger(__name__)
 
+_PATIENCE_S = 5.0
+"""How long an instrument that is to be let go may go on with what it does."""
 Resolver = Callable[[str], Mapping[str, str]]
 """Gives the addresses of an instrument by name: `resource` and, where it has them, `counts` and `datalink`."""
 
@@ -35,7 +39,9 @@ class Instruments(Mapping[str, Any]):
     def __init__(self, station: Station) -> None:
         self.station = station
         self._open: dict[str, RoleAdapter] = {}
-        self._locks: list[ResourceLock] = []
+        self._addresses: dict[str, dict[str, str]] = {}
+        self._locks: dict[str, ResourceLock] = {}
+        self._shared = False
         self.arbiter = Arbiter(station, self._open)
         atexit.register(self._at_exit)
 
@@ -64,21 +70,98 @@ class Instruments(Mapping[str, Any]):
 
     def add(self, name: str, addresses: Mapping[str, str]) -> None:
         """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity or another InstrumentError, its port closed again."""
-        configured = self.station.instruments[name]
-        held = {lock.resource for lock in self._locks}
+        configured, before = self.station.instruments[name], self._open.get(name)
+        self._addresses[name] = dict(addresses)
         for address in addresses.values():
             # The parts of one unit stand at one address, which is held once.
-            if address not in held:
-                self._locks.append(ResourceLock(name, address))
+            if address not in self._locks:
+                self._locks[address] = ResourceLock(name, address)
         recording.expect(name, configured.wire.role, addresses)
         instrument = catalogue.open_instrument(name, configured, addresses, station=self.station.path.name)
         try:
+            if before is not None:
+                instrument.remember(before.known_identity)
             instrument.check_identity()
         except BaseException:
             _close(instrument)
             raise
+        if self._shared:
+            instrument.share()
         instrument.arbiter = self.arbiter
         self._open[name] = instrument
+
+    def share(self) -> None:
+        """Let several threads use the instruments from now on, also those that are taken back later."""
+        self._shared = True
+        for instrument in self._open.values():
+            instrument.share()
+
+    # Service
+
+    def release(self, name: str) -> list[SafeReport]:
+        """Let go of an instrument for service: make it safe, close its line and free its lock, so that a person may use other software, or unplug it.
+
+        The parts of one unit go together.  Until `take_back` every word to it raises Released, and the bench cannot be armed.
+        Returns how making it safe went: one that does not answer is let go all the same.
+        Raises InterlockOpen unless the bench is safe, Busy while somebody speaks with it, ParameterError if it was released before.
+        """
+        if self[name].released:
+            raise ParameterError("it is released already", where=name, remedy="Take it back first.")
+        return self._let_go(self._unit(name))
+
+    def take_back(self, name: str) -> list[RoleAdapter]:
+        """Open an instrument again that was released, with the other parts of its unit: locked, identified, homed if need be, made safe and set up.
+
+        Raises InstrumentLocked while somebody else has it, WrongIdentity if another device answers than before, what opening and making safe raise; then it
+        stays released.
+        """
+        if not self[name].released:
+            raise ParameterError("it is not released", where=name, remedy="Nothing was changed.")
+        unit = self._unit(name)
+        before = {one: self._open[one] for one in unit}
+        try:
+            for one in unit:
+                self.add(one, self._addresses[one])
+            _home(self)
+            bad = safe.unconfirmed([self._open[one].to_safe() for one in unit])
+            if bad:
+                raise DeviceFault(f"not confirmed safe: {safe.summary(bad)}", where=name, remedy="Check it, then take it back again.")
+            for one in unit:
+                _set_up(self.station, self._open[one])
+        except BaseException:
+            for one in unit:
+                again, self._open[one] = self._open[one], before[one]
+                _close(again)
+            self._free(unit)
+            raise
+        self.arbiter.taken_back(*unit)
+        return [self._open[one] for one in unit]
+
+    def _unit(self, name: str) -> list[str]:
+        """Return the names of the instruments that stand at one address with an instrument, its own included."""
+        at = set(self._addresses[name].values())
+        return [one for one in self.station.instruments if at & set(self._addresses.get(one, {}).values())]
+
+    def _let_go(self, unit: list[str]) -> list[SafeReport]:
+        with ExitStack() as turns_of_all:
+            for one in unit:
+                turns_of_all.enter_context(turns.alone(self._open[one].driver, _PATIENCE_S, where=one))
+            self.arbiter.release(*unit)
+            reports = [self._open[one].to_safe() for one in unit]
+            for one in unit:
+                before = self._open[one]
+                self._open[one] = instead = ReleasedInstrument.of(before, self.station.instruments[one], self.station.path.name)
+                _close(before)
+                turns.retire(before.driver, instead)
+            self._free(unit)
+        return reports
+
+    def _free(self, unit: list[str]) -> None:
+        """Give the locks of a unit back."""
+        for address in {address for one in unit for address in self._addresses[one].values()}:
+            lock = self._locks.pop(address, None)
+            if lock is not None:
+                lock.release()
 
     def snapshot(self) -> dict[str, dict[str, Scalar]]:
         """Read identity and settings of every instrument, with `simulated` as the station says."""
@@ -108,7 +191,7 @@ class Instruments(Mapping[str, Any]):
                 _, instrument = self._open.popitem()
                 _close(instrument)
             while self._locks:
-                self._locks.pop().release()
+                self._locks.popitem()[1].release()
         return reports
 
     def _at_exit(self) -> None:
@@ -133,9 +216,8 @@ def connect(station: Station, resolver: Resolver | None = None, *, home: bool = 
         bad = safe.unconfirmed(instruments.make_safe())
         if bad:
             raise DeviceFault(f"not confirmed safe: {safe.summary(bad)}", where=str(station.path), remedy="Check these instruments.")
-        for tagger in (cast(TagSource, one) for one in instruments.values() if one.role == "TagSource"):
-            _check_clock(station, tagger)
-            tagger.configure_inputs()
+        for one in instruments.values():
+            _set_up(station, one)
     except BaseException as error:
         bad = safe.unconfirmed(instruments.close())
         if bad:
@@ -155,6 +237,14 @@ def _home(instruments: Instruments) -> None:
         one.home()
 
 
+def _set_up(station: Station, one: RoleAdapter) -> None:
+    """Set the inputs of a tagger up as the station says; nothing for others. Raises ClockLost, LimitError."""
+    if one.role == "TagSource":
+        tagger = cast(TagSource, one)
+        _check_clock(station, tagger)
+        tagger.configure_inputs()
+
+
 def _check_clock(station: Station, tagger: TagSource) -> None:
     """Raise ClockLost if a tagger counts on its own clock although the station has an external one: its times would drift against the pulses."""
     reference = station.clock.reference
@@ -167,6 +257,8 @@ def _check_clock(station: Station, tagger: TagSource) -> None:
 
 
 def _described(instrument: RoleAdapter) -> dict[str, Scalar]:
+    if instrument.released:
+        return {"simulated": instrument.simulated, "released": True}
     identity = instrument.identify()
     who: dict[str, Scalar] = {"vendor": identity.vendor, "model": identity.model, "serial": identity.serial, "firmware": identity.firmware}
     return {**who, "simulated": instrument.simulated, **instrument.snapshot()}

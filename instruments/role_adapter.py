@@ -30,6 +30,8 @@ class RoleAdapter:
     """
 
     arbiter: Guard = Unguarded()
+    released: ClassVar[bool] = False
+    """Whether it was let go for service, so that nothing reaches it (`released.ReleasedInstrument`)."""
     safe_step: ClassVar[int]
     """Place in the order in which a bench is made safe; smaller is earlier."""
 
@@ -127,6 +129,10 @@ class RoleAdapter:
         """Return who answered last, without asking; None before anybody did."""
         return self._identity
 
+    def remember(self, known: Identity | None) -> None:
+        """Note who answered before, so that `check_identity` finds nobody else."""
+        self._identity = known
+
     @property
     def wanted(self) -> dict[str, float]:
         """Return what was last asked of the device since it was made safe, by quantity as the arbiter knows it."""
@@ -183,6 +189,11 @@ class RoleAdapter:
 
     def home(self) -> None:
         """Find the device's position; nothing for what has no motor."""
+
+    @property
+    def can_home(self) -> bool:
+        """Say whether there is a motor that can be homed."""
+        return type(self).home is not RoleAdapter.home
 
     @property
     def operate_bias(self) -> float | None:

@@ -96,8 +96,7 @@ class Owner:
     def opened(self, instruments: Instruments, addresses: Mapping[str, Mapping[str, str]]) -> None:
         """Take over the connected instruments."""
         self.instruments, self._addresses = instruments, addresses
-        for one in instruments.values():
-            one.share()
+        instruments.share()
         self.runner = Runner(instruments, self.topics, self.queue)
         self._ends.callback(self._join)
         self._open_queue()
@@ -108,7 +107,7 @@ class Owner:
         with self._watching:
             if self._watchdog is not None:
                 self._watchdog.begin(plan(self.station, self._addresses))
-        self._publish()
+        self.tell()
         # Ends come in the opposite order: the bench is made safe before anything is waited for.
         self._ends.callback(self.end, CLOSING)
         self._start(self._watch_idle, "watch idle")
@@ -234,7 +233,7 @@ class Owner:
             if not wanted():
                 raise ArmRefused("who asked for light is gone", where=str(self.station.path), remedy="Ask again.")
         self.instruments.arm(since=generation)
-        self._publish()
+        self.tell()
 
     def renew_watchdog(self) -> None:
         """Start another watchdog where the last one is gone, and return once it watches; on a bench that has tripped, nothing happens before its reset."""
@@ -318,7 +317,7 @@ class Owner:
         """Leave TRIPPED, on the word of the controller. Raises Tripped if something is not confirmed safe."""
         self.instruments.arbiter.reset()
         self._cause = ""
-        self._publish()
+        self.tell()
 
     def _watchdog_lost(self, cause: str) -> None:
         log.error("%s; the bench is made safe", cause)
@@ -329,7 +328,7 @@ class Owner:
     def _say_safe(self, severity: Any, cause: str, reports: list[SafeReport]) -> None:
         self._reports = reports
         self._safe_events.tell(severity, cause, reports)
-        self._publish()
+        self.tell()
 
     def _heard(self, event: Event) -> None:
         """Pass on what the arbiter tells; a trip ends a run of another thread."""
@@ -338,7 +337,7 @@ class Owner:
             self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text, run=job.run_id if job is not None else "")
         elif event.state == "TRIPPED":
             self._end_run(self.instruments.arbiter.cause)
-        self._publish()
+        self.tell()
 
     # Control
 
@@ -346,7 +345,7 @@ class Owner:
         """Make a client the controller; raises InstrumentLocked, which names the process that is."""
         if self.controllers.take(session):
             self.topics.event("info", "bench", f"{session.who} controls the bench")
-            self._publish()
+            self.tell()
 
     def ask_for_control(self, session: Session) -> str | None:
         """Ask the controller to hand over; where there is none, take control. Return whose process was asked."""
@@ -355,7 +354,7 @@ class Owner:
             self.take_control(session)
             return None
         self.topics.event("warning", "bench", f"{session.who} asks {asked} for control of the bench")
-        self._publish()
+        self.tell()
         return asked
 
     def hand_over(self, session: Session, to: int | None) -> int:
@@ -366,7 +365,7 @@ class Owner:
                 entry.who = new.pid
         self.topics.event("info", "bench", f"{session.who} gave control of the bench to {new.who}")
         self.queue.publish()
-        self._publish()
+        self.tell()
         return new.pid
 
     def keep_control(self, session: Session) -> None:
@@ -374,7 +373,7 @@ class Owner:
         if self.controllers.asking is not None:
             self.controllers.refuse(session)
             self.topics.event("info", "bench", f"{session.who} keeps control of the bench")
-            self._publish()
+            self.tell()
 
     def release(self, session: Session) -> list[SafeReport]:
         """Let the controller leave in order: its runs end, the bench is made safe, others may control it. Nothing happens for another client."""
@@ -409,7 +408,7 @@ class Owner:
     def _give_up_control(self, session: Session) -> bool:
         if not self.controllers.give_up(session):
             return False
-        self._publish()
+        self.tell()
         return True
 
     # Telling
@@ -430,20 +429,22 @@ class Owner:
             "run": asdict(job.row()) if job else None,
             "reports": [asdict(report) for report in self._reports],
             "made_safe": arbiter.generation,
+            "released": list(arbiter.released),
         }
 
-    def _publish(self) -> None:
+    def tell(self) -> None:
+        """Publish how the bench is, and tell the watchdog."""
         # Who reads the state last must be who tells it last; whoever holds this lock waits for no other thread.
         with self._telling:
             told = self.status()
             self.topics.publish("safety", told)
             if self._watchdog is not None:
-                self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "holder", "run", "unattended")})
+                self._watchdog.tell({name: told[name] for name in ("state", "cause", "controller", "holder", "run", "unattended", "released")})
         self.watch.soon()
 
 
 def _is_safe(one: Any) -> bool:
     try:
-        return bool(one.is_safe())
+        return bool(one.released or one.is_safe())
     except HeliographError:
         return False

@@ -16,6 +16,7 @@ from ..run_files.desk import REQUESTS, RunDesk
 from ..run_files.figures import with_earlier
 from ..topics import REPLAY, TOPICS, Event, KeyProgress, LearningProgress, ReplayState, StoreStates
 from ..topics.payloads import checked
+from . import service
 
 if TYPE_CHECKING:
     from .owner import Owner
@@ -51,6 +52,8 @@ class Session:
             "watch": lambda _: self._controlled(self._owner.renew_watchdog),
             "arm": lambda _: self._controlled(lambda: self._owner.arm(lambda: not self._over)),
             "reset": lambda _: self._controlled(self._owner.reset),
+            "release_instrument": lambda body: self._controlled(lambda: service.release(self._owner, str(body["name"]))),
+            "take_back": lambda body: self._controlled(lambda: service.take_back(self._owner, str(body["name"]))),
             "safe": lambda _: self._owner.make_safe(f"asked for by {self.who}"),
             "status": lambda _: self._owner.status(),
             "subscribe": self._subscribe,

@@ -30,18 +30,19 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentState:
-    """One instrument.  state: one word, with `why` and since when (`error_t`).  read_t: when it was last read, 0 for never."""
+    """One instrument.  state: one word, with `why` and since when (`error_t`).  read_t: when it was last read, 0 for never.  can_home: it has a motor."""
 
     name: str
     role: str
     identity: str
     address: str
     simulated: bool
-    state: Literal["safe", "armed", "moving", "lost", "fault"]
+    state: Literal["safe", "armed", "moving", "lost", "fault", "released"]
     quantities: tuple[Quantity, ...] = ()
     why: str = ""
     error_t: float = 0.0
     read_t: float = 0.0
+    can_home: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ class CalibrationState:
 
 @dataclass(frozen=True, slots=True)
 class StationState:
-    """The bench as it stands.  order: names of missing or stale calibrations in the order in which to make them."""
+    """The bench as it stands.  order: names of missing or stale calibrations in the order in which to make them.
+
+    t: when that was told, by the clock of `read_t`, so that the age of every reading is known; 0 where nobody says.
+    """
 
     name: str
     path: str
@@ -98,3 +102,4 @@ class StationState:
     calibrations: tuple[CalibrationState, ...] = ()
     order: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
+    t: float = 0.0

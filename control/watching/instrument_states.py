@@ -14,6 +14,7 @@ from ..topics import InstrumentState, Quantity
 if TYPE_CHECKING:
     from ...instruments.station_models import InstrumentEntry
 
+RELEASED = "it is released for service"
 Bounds = tuple[float | None, float | None]
 _UNLIMITED: Bounds = (None, None)
 
@@ -23,7 +24,7 @@ class Seen:
     """What is known of one instrument.
 
     values: its settings as read last.  safe, moving: as read with them.  wanted, accepted: by quantity as the arbiter knows it.
-    error: why it was not read last; `lost` if it did not answer.  error_t, read_t: Unix seconds, 0 for never.
+    error: why it was not read last; `lost` if it did not answer, `released` if it was let go for service.  error_t, read_t: Unix seconds, 0 for never.
     """
 
     values: Mapping[str, Scalar] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Seen:
     accepted: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     lost: bool = False
+    released: bool = False
     error_t: float = 0.0
     read_t: float = 0.0
 
@@ -55,7 +57,9 @@ def instrument_state(name: str, entry: InstrumentEntry, identity: str, address: 
     )
 
 
-def _word(seen: Seen, faults: str) -> Literal["safe", "armed", "moving", "lost", "fault"]:
+def _word(seen: Seen, faults: str) -> Literal["safe", "armed", "moving", "lost", "fault", "released"]:
+    if seen.released:
+        return "released"
     if seen.lost:
         return "lost"
     if seen.error or faults:

@@ -72,10 +72,13 @@ def _watchdog(guards: Guards) -> Interlock:
 def _answering(instruments: Instruments, seen: Mapping[str, Seen]) -> Interlock:
     """Tell of those that do not answer at all, and of those whose answer makes no sense; one that was not read yet is not said to answer."""
     known = {name: seen.get(name, Seen()) for name in instruments}
-    wrong = [f"{name} {'lost' if one.lost else 'gives no good answer'}: {one.error}" for name, one in known.items() if one.error]
+    away = [name for name, one in known.items() if one.released]
+    told = [f"{', '.join(away)} {'is' if len(away) == 1 else 'are'} released for service"] if away else []
+    told += [f"{name} {'lost' if one.lost else 'gives no good answer'}: {one.error}" for name, one in known.items() if one.error and not one.released]
     read = sum(bool(one.values) for one in known.values())
-    told = f"{read} instruments answer" if read == len(known) else f"{read} of {len(known)} instruments answer, the others were not read yet"
-    return _row("Instruments answer", not wrong, "; ".join(wrong) or told, "Check its power and its cable; it is asked again by itself.")
+    well = f"{read} instruments answer" if read == len(known) else f"{read} of {len(known)} instruments answer, the others were not read yet"
+    clear = "Take it back, on its card." if len(told) == bool(away) else "Check its power and its cable; it is asked again by itself."
+    return _row("Instruments answer", not told, "; ".join(told) or well, clear)
 
 
 def _light(station: Station, now: Mapping[str, Reading], today: date) -> Iterator[Interlock]:
@@ -116,7 +119,7 @@ def _dark(instruments: Instruments, seen: Mapping[str, Seen]) -> Iterator[Interl
         power_w = seen[name].values.get("power_w") if name in seen else None
         silent = name in seen and bool(seen[name].error)
         read = f"{show(float(power_w), 'W')} are measured" if isinstance(power_w, int | float) else "it was not read yet"
-        told = "it does not answer, so nobody knows" if silent else read
+        told = f"{'it is released for service' if seen[name].released else 'it does not answer'}, so nobody knows" if silent else read
         dark = isinstance(power_w, int | float) and power_w <= DARK_W and not silent
         yield _row(f"Dark at {name}", dark or lit, f"{told} while the light is on" if lit else told, "Look for stray light; zero the meter.")
 

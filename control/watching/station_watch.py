@@ -20,7 +20,7 @@ from ..owner.publishing import Topics
 from ..topics import Interlock, Mode, StationState
 from . import calibration_states, interlock_rows
 from .calibration_states import CalibrationStates
-from .instrument_states import Seen, bounds, instrument_state
+from .instrument_states import RELEASED, Seen, bounds, instrument_state
 from .interlock_rows import Guards
 from .optical_path import elements
 
@@ -52,6 +52,7 @@ class StationWatch:
         self._calibrations = CalibrationStates(instruments.station, calibrations)
         self._seen: dict[str, Seen] = {}
         self._tried: dict[str, float] = {}
+        self._away: dict[str, float] = {}
         self._reading: dict[str, threading.Thread] = {}
         self._rows: dict[str, Interlock] = {}
         self._wrong = ""
@@ -107,6 +108,8 @@ class StationWatch:
         return state
 
     def _is_due(self, name: str, one: RoleAdapter) -> bool:
+        if one.released:
+            return False
         if name in self._reading and self._reading[name].is_alive():
             return False
         lost = name in self._seen and self._seen[name].lost
@@ -136,8 +139,8 @@ class StationWatch:
 
     def _state(self) -> StationState:
         station, instruments = self._instruments.station, self._instruments
-        seen = {name: replace(self._seen.get(name, Seen()), wanted=one.wanted, accepted=one.accepted) for name, one in instruments.items()}
-        rows = interlock_rows.interlock_rows(instruments, seen, self._guards(), date.today(), time.time(), self._rows)  # noqa: DTZ011
+        seen, now = {name: self._known(name, one) for name, one in instruments.items()}, time.time()
+        rows = interlock_rows.interlock_rows(instruments, seen, self._guards(), date.today(), now, self._rows)  # noqa: DTZ011
         self._rows = {row.name: row for row in rows}
         calibrations = self._calibrations.look()
         return StationState(
@@ -151,7 +154,16 @@ class StationWatch:
             calibrations,
             calibration_states.order(calibrations),
             tuple(station.pairs),
+            now,
         )
+
+    def _known(self, name: str, one: RoleAdapter) -> Seen:
+        """Return what is known of an instrument; nothing of one that was released, since it may be another one when it comes back."""
+        if not one.released:
+            self._away.pop(name, None)
+            return replace(self._seen.get(name, Seen()), wanted=one.wanted, accepted=one.accepted)
+        self._seen.pop(name, None)
+        return Seen(error=RELEASED, error_t=self._away.setdefault(name, time.time()), released=True)
 
 
 def _values(one: Any) -> dict[str, Scalar]:
@@ -181,4 +193,4 @@ def _mode(station: Station) -> Mode:
 def _instrument(station: Station, name: str, one: RoleAdapter, seen: Mapping[str, Seen]) -> Any:
     entry, known = station.instruments[name], one.known_identity
     identity = f"{known.vendor} {known.model}, {known.serial}".rstrip(", ") if known is not None else ""
-    return instrument_state(name, entry, identity, entry.wire.resource, seen[name])
+    return replace(instrument_state(name, entry, identity, entry.wire.resource, seen[name]), can_home=one.can_home)

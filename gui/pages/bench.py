@@ -84,7 +84,7 @@ class Bench(Page):
     def _draw_station(self, now: StationState) -> None:
         late_s = self.desk.age_s("station") or 0.0
         self.schematic.show_station(now, self._counts())
-        self.cards.show_instruments(now.instruments, late_s)
+        self.cards.show_instruments(now.instruments, late_s, now.t)
         self.interlocks.show_interlocks(now.interlocks)
         self.arming.show_station(now)
         self.calibrations.show_station(now)

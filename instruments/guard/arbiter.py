@@ -86,6 +86,7 @@ class Arbiter:
         self._looked = -math.inf
         self._recovering = False
         self._arming: _Arming | None = None
+        self._released: tuple[str, ...] = ()
         self.before_hazard: Callable[[], None] = lambda: None
 
     @property
@@ -150,6 +151,9 @@ class Arbiter:
             current = self._reading(name)
             if interlocks.is_way_down(current, quantity, value):
                 return Permit()
+            # A motor may be homed while another one is away, in the dark.
+            if current is not None and (kind != "home" or any(self._role(one) == "Laser" for one in self._released)):
+                self._refuse_released(InterlockOpen, name)
             # Without homing nothing could be confirmed safe again after a power cycle; in the dark it harms nobody.
             if self._state is BenchState.TRIPPED and (kind != "home" or interlocks.is_lit(self._now())):
                 raise self._refusal(name)
@@ -379,6 +383,35 @@ class Arbiter:
         entry = self._station.instruments.get(name)
         return entry.wire.role if entry else ""
 
+    # Released for service
+
+    @property
+    def released(self) -> tuple[str, ...]:
+        """Return the names of the instruments that are let go for service."""
+        return self._released
+
+    def release(self, *names: str) -> None:
+        """Note that instruments are let go: until they are taken back, nothing that needs a permit has one. Raises InterlockOpen unless the bench is safe."""
+        with self._lock, self._states:
+            if self._state is not BenchState.SAFE:
+                raise InterlockOpen(f"the bench is {self._state.lower()}", where=names[0], remedy="Make it safe before an instrument is let go.")
+            self._released = tuple(dict.fromkeys([*self._released, *names]))
+        for name in names:
+            self.parked(name)
+            self._lost.pop(name, None)
+        self._tell("info", names[0], f"{', '.join(names)} released for service; the bench cannot be armed until it is taken back")
+
+    def taken_back(self, *names: str) -> None:
+        """Note that instruments are here again."""
+        with self._lock, self._states:
+            self._released = tuple(one for one in self._released if one not in names)
+        self._tell("info", names[0], f"{', '.join(names)} taken back from service")
+
+    def _refuse_released(self, kind: type[InterlockOpen | ArmRefused], where: str) -> None:
+        if self._released:
+            told = f"{', '.join(self._released)} {'is' if len(self._released) == 1 else 'are'} released for service"
+            raise kind(told, where=where, remedy="Take it back first. Nothing was sent.")
+
     # Safe, tripped, armed
 
     def arm(self, *, since: int | None = None) -> None:
@@ -389,12 +422,14 @@ class Arbiter:
         """
         if self._state is BenchState.TRIPPED:
             raise self._refusal("")
+        self._refuse_released(ArmRefused, str(self._station.path))
         self.before_hazard()
         self._arming = _Arming(threading.get_ident(), self._generation if since is None else since)
         if not self._enter(BenchState.ARMING, only_from=_UNTRIPPED):
             raise self._refusal("")
         try:
             self._go_on_arming()
+            self._refuse_released(ArmRefused, str(self._station.path))
             arm(self._instruments.values())
             self.look()
             self._go_on_arming()
@@ -416,7 +451,7 @@ class Arbiter:
         """Bring everything into its safe state, within 2 s, and say for each how it went. A bench that tripped stays so; one trips whose laser is not off."""
         self._generation += 1
         with safe.uninterrupted():
-            reports = safe.make_safe(self._instruments.values())
+            reports = safe.make_safe(one for one in list(self._instruments.values()) if not one.released)
         self._read.clear()
         self._wavelengths_m.clear()
         self._silences.forget()

@@ -8,11 +8,14 @@ turn: a driver names such calls in `waits`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from pymeasure.instruments import Channel
+
+from ...core.errors import Busy
 
 _interrupted: dict[int, type[BaseException]] = {}
 
@@ -85,6 +88,27 @@ def busy(driver: Any) -> bool:
         return True
     turn.release()
     return False
+
+
+@contextmanager
+def alone(driver: Any, patience_s: float, *, where: str) -> Iterator[None]:
+    """Keep everybody else from a driver for a while; nothing for one that is not shared. Raises Busy if somebody has his turn for longer than that."""
+    if not isinstance(driver, OneAtATime):
+        yield
+        return
+    turn = object.__getattribute__(driver, "_turn")
+    if not turn.acquire(timeout=patience_s):
+        raise Busy(f"somebody has spoken with it for {patience_s:g} s", where=where, remedy="Wait until it is idle.")
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def retire(driver: Any, instead: object) -> None:
+    """Let whoever waits for his turn with a driver, or still has it, meet something else; nothing for one that is not shared."""
+    if isinstance(driver, OneAtATime):
+        object.__setattr__(driver, "_driver", instead)
 
 
 def _turn_of(driver: Any) -> Any:

@@ -294,9 +294,11 @@ class Watchdog:
     def _act(self, cause: str) -> None:
         """Kill the owner and make the bench safe."""
         kill(self.owner)
-        reports = rescue(self.station, self.plan["addresses"], dead=self.owner)
+        # What was released for service is in somebody else's hands.
+        mine = {name: where for name, where in self.plan["addresses"].items() if name not in self.told.get("released", ())}
+        reports = rescue(self.station, mine, dead=self.owner)
         if any(report.state == "FAILED" for report in reports):
-            reports = rescue(self.station, self.plan["addresses"], dead=self.owner)
+            reports = rescue(self.station, mine, dead=self.owner)
         told = {"by": "watchdog", "cause": cause, "reports": [asdict(report) for report in reports], "time": time.time(), "owner": self.owner}
         Path(self.plan["record"]).write_text(json.dumps(told))
         self._answer(told)

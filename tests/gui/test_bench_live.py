@@ -63,12 +63,44 @@ class Live:
         self.connection.close()
 
 
+@pytest.fixture(scope="module")
+def station(tmp_path_factory):
+    with owning(tmp_path_factory.mktemp("live")) as found:
+        yield found
+
+
 @pytest.fixture
-def live(qtbot, appearance, tmp_path):
-    with owning(tmp_path) as station:
-        made = Live(qtbot, station, QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
-        yield made
-        made.close()
+def live(qtbot, appearance, station, tmp_path):
+    made = Live(qtbot, station, QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
+    yield made
+    made.close()
+
+
+def test_an_instrument_is_let_go_taken_back_and_homed(qtbot, live):
+    page = live.page
+    live.until(lambda: len(page.cards.grid.cards) == 12 and live.desk.controls and control(page, "Release voa_b for service").isEnabled())
+
+    control(page, "Release voa_b for service").setFocus()
+    qtbot.keyClick(control(page, "Release voa_b for service"), Qt.Key.Key_Space)
+    live.until(lambda: live.state("voa_b") == "released")
+    station = live.desk.latest("station")
+    assert [one.cause for one in station.interlocks if not one.holds and "voa_b" in one.cause] == ["voa_b is released for service"]
+    assert page.schematic.canvas.buttons["B"].told.state == "released"
+    assert control(page, "voa_b, age: let go, not read").isVisible()
+
+    hold_down(qtbot, page, "Arm", HELD_MS)
+    live.until(page.arming.refusal.isVisible)
+    assert "ArmRefused: " in page.arming.refusal.text()
+    assert "voa_b is released for service. Take it back first." in page.arming.refusal.text()
+    assert live.state("laser") == "safe"
+
+    qtbot.keyClick(control(page, "Take voa_b back from service"), Qt.Key.Key_Space)
+    live.until(lambda: live.state("voa_b") == "safe")
+    live.until(page.cards.grid.cards["voa_b"].doing.isHidden)
+    press(qtbot, page, "Home voa_b")
+    assert control(page, "voa_b, act: pending, Home").isVisible()
+    live.until(page.cards.grid.cards["voa_b"].doing.isHidden)
+    live.until(lambda: live.state("voa_b") == "safe")
 
 
 def test_a_bench_is_armed_set_refused_and_made_safe(qtbot, live):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLineEdit
 
-from heliograph.core.errors import InterlockOpen
+from heliograph.core.errors import InterlockOpen, WrongIdentity
 from heliograph.gui import hold, quantity, theme
 from heliograph.gui.card_rows import request
 from heliograph.gui.cards import Cards
@@ -63,6 +64,75 @@ def test_values_that_were_not_read_lately_are_marked_as_old(cards):
     cards.show_instruments(now, 0.2)
 
     assert control(cards, "laser Power, measured: 9.90 mW").isVisible()
+
+
+def test_if_no_instrument_is_read_any_more_all_values_are_marked_by_their_own_age(cards):
+    now = tuple(replace(one, read_t=payloads.NOW - 5.0) if one.read_t else one for one in payloads.station_state().instruments)
+
+    cards.show_instruments(now, 0.2, payloads.NOW)
+
+    for name in ("laser Power, measured: 9.90 mW, stale", "voa_in Attenuation, measured: 24.0 dB, stale"):
+        assert control(cards, name).isVisible()
+    assert control(cards, "laser, age: read 5.2 s ago, stale").isVisible()
+
+    cards.show_instruments(tuple(replace(one, read_t=payloads.NOW - 1.0) for one in now), 0.2, payloads.NOW)
+    assert control(cards, "laser Power, measured: 9.90 mW").isVisible()
+
+
+def test_an_instrument_is_released_for_service_and_taken_back_with_its_card(qtbot, cards, desk):
+    desk.answers.replies["release_instrument"] = [SafeReport("voa_in", "FAILED", "no answer")]
+    press(qtbot, cards, "Release voa_in for service")
+    assert desk.answers.of("release_instrument") == [{"name": "voa_in"}]
+    assert "voa_in could not be made safe: no answer" in desk.notices[0], "it is let go all the same"
+
+    away: dict[str, Any] = {"state": "released", "why": "it is released for service", "quantities": (), "read_t": 0.0}
+    now = tuple(replace(one, **away) if one.name == "voa_in" else one for one in payloads.station_state().instruments)
+    cards.show_instruments(now, 0.2)
+    card = cards.grid.cards["voa_in"]
+    assert control(cards, "voa_in: released").isVisible()
+    assert control(cards, "voa_in, age: let go, not read").isVisible()
+    assert [one.accessibleName() for one in card.buttons if one.isVisible()] == ["Take voa_in back from service"]
+    button = control(cards, "Take voa_in back from service")
+    button.setFocus()
+    desk.answers.replies["take_back"] = WrongIdentity("another one answers", where="voa_in", remedy="Check which device is connected.")
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert desk.answers.of("take_back") == [{"name": "voa_in"}]
+    assert "another one answers" in desk.notices[-1]
+    assert card.doing.isHidden()
+
+    cards.show_instruments(payloads.station_state().instruments, 0.2)
+    assert control(cards, "Home voa_in").isVisible()
+
+
+def test_nothing_is_released_from_a_bench_that_is_lit_or_by_a_window_that_looks_on(cards, desk):
+    instruments = payloads.station_state().instruments
+    desk.inject("safety", payloads.safety(state="ARMED"))
+    cards.show_instruments(instruments, 0.2)
+    button = control(cards, "Release laser for service")
+    assert not button.isEnabled()
+    assert button.accessibleDescription() == "Not now: the bench is armed; make it safe first"
+
+    desk.inject("safety", payloads.safety(state="SAFE"))
+    desk.set_control(False, "ana controls the bench")
+    cards.show_instruments(instruments, 0.2)
+    assert button.accessibleDescription() == "Not now: ana controls the bench"
+    desk.set_control(True)
+    cards.show_instruments(instruments, 0.2)
+    assert button.isEnabled()
+
+
+def test_an_act_that_takes_a_while_stands_on_the_card_and_what_has_no_motor_is_not_homed(qtbot, cards, desk, monkeypatch):
+    asked = []
+    monkeypatch.setattr(desk, "ask", lambda topic, body=None, **how: asked.append((topic, body, how)))
+    press(qtbot, cards, "Home voa_in")
+    assert control(cards, "voa_in, act: pending, Home").isVisible()
+    topic, body, how = asked[0]
+    assert (topic, body["member"]) == ("call", "home")
+    how["then"](None)
+    assert cards.grid.cards["voa_in"].doing.isHidden()
+
+    cards.show_instruments(tuple(replace(one, can_home=False) for one in payloads.station_state().instruments), 0.2)
+    assert "Home" not in [one.text() for one in cards.grid.cards["voa_in"].buttons if one.isVisible()]
 
 
 def test_an_attenuator_is_not_opened_far_at_once_while_the_bench_is_armed(qtbot, cards, desk):

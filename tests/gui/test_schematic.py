@@ -252,7 +252,7 @@ def test_a_reading_that_is_old_says_so_and_so_does_what_rests_on_it(schematic):
 
     laser, after = schematic.canvas.buttons["laser"], schematic.canvas.buttons["tap"]
     assert laser.told.values[-1] == "stale 1 min"
-    assert laser.accessibleDescription().startswith("stale, read 1 min 15 s before the others")
+    assert laser.accessibleDescription().startswith("stale, read 1 min 15 s before this")
     assert after.told.old
     assert after.accessibleDescription().startswith("stale, computed from old readings")
 

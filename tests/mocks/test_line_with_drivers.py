@@ -128,6 +128,17 @@ def test_two_instruments_of_one_unit_share_its_port_and_its_bytes_are_counted_on
     assert bench["voa_mbx"].wire.sent == 0
 
 
+def test_both_instruments_of_a_unit_are_let_go_together_and_come_back_together(bench: Any) -> None:
+    other = next(name for name, one in bench.items() if one.role == "Attenuator" and not one.can_home)
+    unit = [name for name in bench if bench.station.instruments[name].wire.resource == bench.station.instruments[other].wire.resource]
+    assert len(unit) == 2
+
+    assert {report.name for report in bench.release(other)} == set(unit) == set(bench.arbiter.released)
+    assert [one.name for one in bench.take_back(unit[0])] == unit
+    assert not bench.arbiter.released
+    assert bench[unit[0]].identify() == bench[unit[1]].identify()
+
+
 def test_both_instruments_of_a_unit_may_be_asked_at_once(bench: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda k: bench["mbx_1"].mode if k % 2 else bench["voa_mbx"].measured_db, range(60)))

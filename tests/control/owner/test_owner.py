@@ -27,7 +27,18 @@ from heliograph.control.bench import open_bench
 from heliograph.control.link import VERSION, Link
 from heliograph.control.stations import station_lock
 from heliograph.control.topics import TOPICS
-from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, LimitError, ParameterError, RunAborted, UnknownInstrument
+from heliograph.core.errors import (
+    ArmRefused,
+    BenchError,
+    FrameError,
+    InstrumentLocked,
+    InterlockOpen,
+    LimitError,
+    ParameterError,
+    Released,
+    RunAborted,
+    UnknownInstrument,
+)
 from heliograph.instruments.roles import SafeReport, TagBatch
 from heliograph.instruments.station import Station, default_text
 from heliograph.postprocess.procedures.key_exchange import KeyExchange
@@ -134,6 +145,32 @@ def test_the_owner_hands_out_nothing_but_the_members_of_a_role(station, member):
                 bench.link.ask(topic, {"name": "laser", "member": member, **more})
         with pytest.raises(FrameError, match="nobody answers"):
             bench.link.ask("eval", "1 + 1")
+
+
+def test_an_instrument_is_let_go_for_service_and_taken_back_by_the_controller(station):
+    with attached(station) as bench, attached(station) as other:
+        bench.take_control()
+        with pytest.raises(InstrumentLocked, match="control is held"):
+            other.link.ask("release_instrument", {"name": "voa_a"})
+        assert bench.link.ask("release_instrument", {"name": "voa_a"}, timeout_s=10.0) == [SafeReport("voa_a", "CONFIRMED")]
+        assert bench.link.ask("status")["released"] == ["voa_a"]
+        with pytest.raises(Released, match="released for service"):
+            _ = other["voa_a"].attenuation_db
+        with pytest.raises(ArmRefused, match="voa_a is released for service"):
+            bench.arm()
+        assert "voa_a" not in {report.name for report in bench.link.ask("safe", timeout_s=10.0)}
+        assert bench.link.ask("status")["state"] == "SAFE"
+
+        assert "OZ Optics" in bench.link.ask("take_back", {"name": "voa_a"}, timeout_s=60.0)["voa_a"]
+        assert other["voa_a"].attenuation_db == pytest.approx(60.0)
+        texts = [event.text for event in bench.link.ask("events", {"since": 0})]
+        assert [text for text in texts if "service" in text] == [
+            "voa_a released for service; the bench cannot be armed until it is taken back",
+            "voa_a taken back from service",
+        ]
+        bench.arm()
+        with pytest.raises(InterlockOpen, match="the bench is armed"):
+            bench.link.ask("release_instrument", {"name": "voa_a"})
 
 
 def test_a_second_client_reads_and_is_told_who_controls(station):

@@ -28,6 +28,7 @@ class Arbiter:
 
     def __init__(self) -> None:
         self.state, self.cause, self.generation = "ARMED", "", 0
+        self.released: tuple[str, ...] = ()
         self.looks = 0
 
     def look(self) -> None:
@@ -75,9 +76,9 @@ def test_the_latest_safety_is_how_the_bench_is_also_at_the_watchdog(owner: Owner
 
     def make_safe() -> None:
         arbiter.state = "SAFE"
-        owner._publish()
+        owner.tell()
 
-    both(owner._publish, begun, make_safe)
+    both(owner.tell, begun, make_safe)
 
     assert owner.topics.latest("safety")["state"] == "SAFE"
     assert told == ["ARMED", "SAFE"]

@@ -36,8 +36,7 @@ GUARDS = Guards(watchdog=42, begun=True)
 def instruments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instruments]:
     station = Station.parse(default_text(), tmp_path_factory.mktemp("watch") / "station.toml")
     with Lab(station.plain()).in_thread() as resources, connect(station, resources.__getitem__, home=True) as opened:
-        for one in opened.values():
-            one.share()
+        opened.share()
         yield opened
 
 
@@ -74,6 +73,8 @@ def test_a_dark_bench_is_safe_and_says_what_could_be_set(watch):
     laser = of(state, "laser")
     assert (laser.identity, laser.simulated, laser.address) == ("NKT Photonics 0x33, K2611001", True, "ASRL/dev/ttyUSB0::INSTR")
     assert laser.read_t == pytest.approx(time.time(), abs=10.0)
+    assert laser.read_t <= state.t <= time.time()
+    assert {one.name for one in state.instruments if one.can_home} == {"voa_in", "voa_a", "voa_b", "voa_c"}
     power = quantity(state, "laser", "Power")
     assert (power.member, power.unit, power.low, power.high, power.operate, power.wanted) == ("power_setpoint_w", "W", 0.0, 15e-3, 10e-3, None)
     attenuation = quantity(state, "voa_in", "Attenuation")
@@ -114,6 +115,27 @@ def test_thresholds_and_delays_can_be_set_within_their_limits(watch, instruments
     delay = quantity(watch.look(), "tagger", "Delay sync")
     assert (delay.wanted, delay.accepted, delay.measured) == pytest.approx((5e-9, 5e-9, 5e-9))
     instruments["tagger"].set_delay_s(3, 0.0)
+
+
+def test_a_released_instrument_says_so_and_opens_the_interlocks_that_depend_on_it(watch, instruments):
+    watch.look()
+    instruments.release("voa_in")
+    instruments.release("meter")
+    state = watch.look()
+
+    away = of(state, "voa_in")
+    assert (away.state, away.quantities, away.read_t, away.identity[:9]) == ("released", (), 0.0, "OZ Optics")
+    assert away.error_t == pytest.approx(time.time(), abs=5.0)
+    answering, dark, light = (interlock(state, name) for name in ("Instruments answer", "Dark at meter", "Light on detectors"))
+    assert (answering.holds, answering.cause, answering.clear) == (False, "voa_in, meter are released for service", "Take it back, on its card.")
+    assert (dark.holds, dark.cause) == (False, "it is released for service, so nobody knows")
+    assert "there are 120.00 dB (voa_in 0.00 dB, att_fixed 60.00 dB" in light.cause
+    assert next(one for one in state.elements if one.name == "voa_in").loss_db is None
+
+    for name in ("voa_in", "meter"):
+        instruments.take_back(name)
+    assert of(watch.look(), "voa_in").state == "safe"
+    assert interlock(watch.look(), "Instruments answer").holds
 
 
 def test_the_light_is_followed_from_the_laser_to_the_detectors(watch, instruments, lit):

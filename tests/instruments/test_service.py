@@ -1,0 +1,131 @@
+"""An instrument that is let go for service: its line is closed, its lock free, the bench stays dark, and only the same device is taken back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.core.errors import ArmRefused, Busy, DeviceFault, InstrumentLocked, InterlockOpen, ParameterError, Released, UnknownInstrument, WrongIdentity
+from heliograph.instruments.connect import Instruments, connect
+from heliograph.instruments.guard import turns
+from heliograph.instruments.guard.locks import ResourceLock
+from heliograph.instruments.roles import Identity, SafeReport
+from heliograph.instruments.station import Station
+from heliograph.instruments.tag_sources import ID900Source
+
+
+@pytest.fixture
+def running(bench: Any, station_text: str) -> Iterator[Instruments]:
+    with connect(Station.parse(station_text.encode(), Path("lab.toml")), bench.addresses) as instruments:
+        instruments.share()
+        yield instruments
+
+
+def test_a_released_instrument_is_made_safe_closed_and_free_for_others(bench: Any, running: Any) -> None:
+    running["voa"].attenuation_db = 5.0
+    told: list[str] = []
+    running.arbiter.subscribe(lambda event: told.append(event.text))
+
+    assert running.release("voa") == [SafeReport("voa", "CONFIRMED")]
+
+    assert bench.voa.db == 20.0
+    ResourceLock("somebody else", bench.addresses("voa")["resource"]).release()
+    assert told == ["voa released for service; the bench cannot be armed until it is taken back"]
+    assert running.snapshot()["voa"] == {"simulated": False, "released": True}
+    voa = running["voa"]
+    assert (voa.released, voa.role, voa.homed, voa.can_home, voa.known_identity.serial) == (True, "Attenuator", True, False, "D1")
+    for ask in (lambda: voa.attenuation_db, lambda: voa.settled, voa.identify, voa.home, lambda: voa.driver, lambda: setattr(voa, "attenuation_db", 1.0)):
+        with pytest.raises(Released, match=r"voa \(.*released for service"):
+            ask()
+    with pytest.raises(ParameterError, match="released already"):
+        running.release("voa")
+    with pytest.raises(UnknownInstrument):
+        running.release("voa_z")
+
+
+def test_while_one_is_away_nothing_is_lit_and_the_others_can_be_made_safe(bench: Any, running: Any) -> None:
+    running.release("voa")
+
+    with pytest.raises(ArmRefused, match="voa is released for service"):
+        running.arm()
+    for ask in (lambda: setattr(running["laser"], "emission", True), lambda: running["snspd"].set_bias(1, 1e-6)):
+        with pytest.raises(InterlockOpen, match="voa is released for service"):
+            ask()
+    assert running.arbiter.state == "SAFE"
+    assert "voa" not in {report.name for report in running.make_safe()}
+    assert running.arbiter.state == "SAFE", "a laser that was let go would not trip it either"
+    assert bench.laser.registers
+
+
+def test_it_is_taken_back_identified_set_up_and_arms_again(bench: Any, running: Any) -> None:
+    running.release("tagger")
+    sent = len(bench.tagger.commands)
+    (tagger,) = running.take_back("tagger")
+
+    assert tagger is running["tagger"]
+    assert not tagger.released
+    assert "*IDN?" in bench.tagger.commands[sent:]
+    assert any(command.startswith("INPU1:ENAB ON") for command in bench.tagger.commands[sent:])
+    with pytest.raises(InstrumentLocked):
+        ResourceLock("somebody else", bench.addresses("tagger")["resource"])
+    assert list(running) == list(running.station.instruments), "in the order of the station"
+    running.arm()
+    assert running.arbiter.state == "ARMED"
+    with pytest.raises(InterlockOpen, match="the bench is armed"):
+        running.release("tagger")
+    with pytest.raises(ParameterError, match="not released"):
+        running.take_back("tagger")
+
+
+def test_another_device_or_one_that_somebody_has_is_not_taken_back(bench: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.release("tagger")
+    theirs = ResourceLock("somebody else", bench.addresses("tagger")["resource"])
+    with pytest.raises(InstrumentLocked):
+        running.take_back("tagger")
+    theirs.release()
+
+    monkeypatch.setattr(ID900Source, "identify", lambda _self: Identity("ID Quantique", "ID900", "T2", "1.12"))
+    with pytest.raises(WrongIdentity, match=r"serial='T2'.* answers, .*serial='T1'.* did before"):
+        running.take_back("tagger")
+    assert running["tagger"].released
+    ResourceLock("somebody else", bench.addresses("tagger")["resource"]).release()
+    monkeypatch.undo()
+    running.take_back("tagger")
+
+
+def test_one_that_does_not_become_safe_stays_released(bench: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.release("laser")
+    monkeypatch.setattr(type(running["voa"]), "homed", True)
+    bench.laser.obeys = False
+    bench.laser.registers[0x30] = b"\x03"
+    with pytest.raises(DeviceFault, match="not confirmed safe: laser"):
+        running.take_back("laser")
+    assert running["laser"].released
+    assert running.arbiter.released == ("laser",)
+
+
+def test_one_that_somebody_speaks_with_is_waited_for(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.instruments.connect._PATIENCE_S", 0.05)
+    speaking, done = threading.Event(), threading.Event()
+
+    def speak() -> None:
+        with turns.alone(running["laser"].driver, 1.0, where="laser"):
+            speaking.set()
+            done.wait(5.0)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    speaking.wait(5.0)
+    before = running["laser"]
+    with pytest.raises(Busy, match="laser"):
+        running.release("laser")
+    assert not running["laser"].released
+    done.set()
+    thread.join()
+    running.release("laser")
+    with pytest.raises(Released):
+        _ = before.power_w
