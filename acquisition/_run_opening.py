@@ -57,9 +57,7 @@ def _refuse_other_files(file: h5py.File, path: Path) -> None:
     elsewhere: list[str] = []
 
     def look(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
-        if isinstance(link, h5py.ExternalLink) or (
-            isinstance(link, h5py.HardLink) and isinstance(one := file[name], h5py.Dataset) and (one.external or one.is_virtual)
-        ):
+        if isinstance(link, h5py.ExternalLink) or (isinstance(link, h5py.HardLink) and _is_elsewhere(file[name])):
             elsewhere.append(name)
 
     try:
@@ -68,3 +66,7 @@ def _refuse_other_files(file: h5py.File, path: Path) -> None:
         raise RunFileError("the run file is damaged", where=str(path), remedy="Restore it from a copy, or acquire again.") from error
     if elsewhere:
         raise RunFileError(f"{elsewhere[0]} lies in another file", where=str(path), remedy="Run files hold their own data; do not use this one.")
+
+
+def _is_elsewhere(one: h5py.Group | h5py.Dataset) -> bool:
+    return isinstance(one, h5py.Dataset) and bool(one.external or one.is_virtual)
