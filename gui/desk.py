@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,12 +42,24 @@ class Nobody:
         raise BenchError("no bench is open in this window", where=topic, remedy="Choose the simulated bench, or open a station file (Bench menu).")
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A notice that holds until what it is about is settled.  instead: it takes the place of the last one about the same."""
+
+    what: HeliographError | str
+    about: str
+    instead: bool = False
+
+    def __str__(self) -> str:
+        return str(self.what)
+
+
 class Desk(QObject):
     """What pages see of the bench.
 
     controls: this window controls the bench; if not, `view_only_why` says why.  `connected(bool)`: the owner came or went.  `ticked`: after each tick, for
-    what has to look at the clock.  `noticed(error or text)`: something to tell.  `events`: all that came, the latest last.  rescued: what the watchdog of the
-    owner that is gone did by itself, None while nothing is known of that.
+    what has to look at the clock.  `noticed(error, text or Passing)`: something to tell.  `settled(about, text)`: what was told of it is over.
+    `events`: all that came, the latest last.  rescued: what the watchdog of the owner that is gone did by itself, None while nothing is known of that.
     """
 
     connected = Signal(bool)
@@ -55,6 +68,7 @@ class Desk(QObject):
     theme_changed = Signal()
     ticked = Signal()
     noticed = Signal(object)
+    settled = Signal(str, str)
     announced = Signal(str)
     page_wanted = Signal(str, object)
     _answered = Signal()
@@ -194,9 +208,13 @@ class Desk(QObject):
 
     # Telling
 
-    def notice(self, what: HeliographError | str) -> None:
+    def notice(self, what: HeliographError | str | Passing) -> None:
         """Tell the operator something, without a dialog: what, where, what to do."""
         self.noticed.emit(what)
+
+    def settle(self, about: str, text: str) -> None:
+        """Withdraw the notices about something that is over.  text: stands in place of what was to be done."""
+        self.settled.emit(about, text)
 
     def announce(self, text: str) -> None:
         """Say something through the screen reader at once."""

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from ..control.topics import QueueRow, QueueState
 from ..core.errors import BenchError
-from .desk import Desk
+from . import words
+from .desk import Desk, Passing
 
 LATE_S = 1.0
 """What follows a run by itself begins sooner, also while the queue is held."""
+_WAITS, _FAILED = "what waits in a held queue", "a failure that holds the queue"
 _GO_ON = "Go on in the strip begins what waits (also Queue, Go on)."
 
 
@@ -30,6 +32,7 @@ class QueueNotices:
     def __init__(self, desk: Desk, clock: Callable[[], float] = time.monotonic) -> None:
         self._desk, self._clock = desk, clock
         self._failed: set[int] | None = None
+        self._held = False
         self._since: dict[int, float] = {}
         self._told: set[int] = set()
 
@@ -40,6 +43,10 @@ class QueueNotices:
             return
         if "queue" in changed:
             self._tell_failures(queue)
+            if self._held and not queue.held:
+                for about in (_WAITS, _FAILED):
+                    self._desk.settle(about, f"The queue goes on since {words.clock(time.time())}.")
+            self._held = bool(queue.held)
         self._tell_waiting(queue)
 
     def _tell_failures(self, queue: QueueState) -> None:
@@ -48,7 +55,8 @@ class QueueNotices:
         for job in sorted(failed.keys() - self._failed) if self._failed is not None else ():
             one = failed[job]
             remedy = f"The queue is held. Remove the cause; then: {_GO_ON}" if queue.held else "Its row on the page Queue says more."
-            self._desk.notice(BenchError(f"{one.procedure} failed: {one.why or 'no cause was told'}", where=f"job {job}", remedy=remedy))
+            error = BenchError(f"{one.procedure} failed: {one.why or 'no cause was told'}", where=f"job {job}", remedy=remedy)
+            self._desk.notice(Passing(error, _FAILED) if queue.held else error)
         self._failed = set(failed)
 
     def _tell_waiting(self, queue: QueueState) -> None:
@@ -61,5 +69,7 @@ class QueueNotices:
         late = [jobs[job] for job, since in self._since.items() if now - since >= LATE_S and job not in self._told]
         if late:
             self._told |= {one.job for one in late}
-            named = ", ".join(f"{one.procedure} (job {one.job})" for one in late)
-            self._desk.notice(BenchError(f"{named} waits: the queue is held, {queue.held}", where="queue", remedy=_GO_ON))
+            named = f"{late[-1].procedure} (job {late[-1].job})"
+            told = f"{named} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait, the last is {named}"
+            error = BenchError(f"{told}: the queue is held, {queue.held}", where="queue", remedy=_GO_ON)
+            self._desk.notice(Passing(error, _WAITS, instead=True))

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 from ..core.errors import HeliographError
 from . import theme, words
 from .badges import draw_shape, plain
+from .desk import Passing
 from .tables import Table
 
 KEPT = 200
@@ -20,17 +21,22 @@ KEPT = 200
 
 @dataclass(slots=True)
 class Notice:
-    """One notice; times: how often it came in a row."""
+    """One notice; times: how often it came in a row.  about: what has to be settled for it to be over, empty where nothing has."""
 
     t: float
     what: str
     where: str = ""
     remedy: str = ""
     times: int = 1
+    about: str = ""
 
     @classmethod
-    def of(cls, what: HeliographError | str) -> Notice:
+    def of(cls, what: HeliographError | str | Passing) -> Notice:
         """Return the notice of an error or a text."""
+        if isinstance(what, Passing):
+            made = cls.of(what.what)
+            made.about = what.about
+            return made
         if isinstance(what, HeliographError):
             return cls(time.time(), what.message, what.where, what.remedy)
         return cls(time.time(), str(what))
@@ -89,9 +95,12 @@ class Notices(QFrame):
 
     def tell(self, what: object) -> None:
         """Show a notice; one that comes again is counted."""
-        notice = Notice.of(what if isinstance(what, HeliographError) else str(what))
-        if self.earlier and self.earlier[-1].same(notice):
+        notice = Notice.of(what if isinstance(what, HeliographError | Passing) else str(what))
+        last = self.earlier[-1] if self.earlier else None
+        if last is not None and last.same(notice):
             notice.times = self.earlier.pop().times + 1
+        elif last is not None and isinstance(what, Passing) and what.instead and last.about == what.about:
+            self.earlier.pop()
         self.earlier.append(notice)
         repeated = f" (×{notice.times})" if notice.times > 1 else ""
         self._put(self._what, (f"{notice.where}: {notice.what}" if notice.where else notice.what) + repeated)
@@ -99,6 +108,16 @@ class Notices(QFrame):
         self.setAccessibleDescription(notice.text)
         self.show()
         if self._list is not None:
+            self._fill(self._list)
+
+    def settle(self, about: str, text: str) -> None:
+        """Mark what was told about something as over, and put it away if it is shown.  text: stands in place of what was to be done."""
+        over = [one for one in self.earlier if one.about == about]
+        for one in over:
+            one.about, one.remedy = "", text
+        if over and over[-1] is self.earlier[-1]:
+            self.hide()
+        if over and self._list is not None:
             self._fill(self._list)
 
     def _put(self, label: QLabel, text: str) -> None:

@@ -14,12 +14,14 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, Q
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
 from . import words
 from .badges import Badge, Value, tip
-from .desk import Desk
+from .desk import Desk, Passing
 from .flow import Flow
 from .held import waiting
 from .hold import HoldButton
 from .rescue import is_silent, told_safety
 from .safe import SafeButton
+
+_CONTROL = "who asks for control"
 
 
 def bench_row(queue: QueueState | None) -> QueueRow | None:
@@ -161,7 +163,9 @@ class Strip(QFrame):
         asked = safety.get("asked")
         if asked != self._asked and isinstance(asked, int) and self._desk.controls:
             asker = safety.get("asker") or f"Process {asked}"
-            self._desk.notice(f"{asker} asks for control of the bench. Hold Give control in the strip, or press Keep control.")
+            self._desk.notice(Passing(f"{asker} asks for control of the bench. Hold Give control in the strip, or press Keep control.", _CONTROL))
+        if asked is None and self._asked is not None:
+            self._desk.settle(_CONTROL, "That was answered.")
         if asked is None and self._asked is not None and self._waiting_for:
             given = safety.get("controller") == os.getpid()
             self._desk.notice("Control was given to this window." if given else f"{self._waiting_for} keeps control of the bench.")

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWi
 
 from ..core.errors import BenchError
 from . import announce, layout, sheet, theme, words
-from .desk import Desk
+from .desk import Desk, Passing
 from .held import QueueNotices
 from .menus import Menus
 from .notices import Notices
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 TEXT_SIZES = (100, 110, 125, 150, 175, 200)
 _GEOMETRY = f"layout/{layout.VERSION}/{layout.PROFILE}/window"
 _START = "Bench, Start the bench, starts it again."
+_OWNER = "the owner that is gone"
 _BY_HAND = "Switch the light off by hand, now."
 
 
@@ -101,6 +102,7 @@ class Window(QMainWindow):
         safety.failed.connect(self.safe_panel.failed)
         self.rescue.found.connect(self._rescued)
         desk.noticed.connect(self._notice)
+        desk.settled.connect(self.notices.settle)
         desk.announced.connect(lambda text: announce.say(self, text))
         desk.page_wanted.connect(self.show_page)
         desk.control_changed.connect(self._control_changed)
@@ -159,12 +161,14 @@ class Window(QMainWindow):
         if not here:
             at = words.clock(time.time())
             self.safe_panel.grow_old()
-            self.desk.notice(BenchError(f"the owner of the bench was lost at {at}; what its watchdog did is looked for", where="bench", remedy=_START))
+            error = BenchError(f"the owner of the bench was lost at {at}; what its watchdog did is looked for", where="bench", remedy=_START)
+            self.desk.notice(Passing(error, _OWNER))
             self.rescue.look()
             return
         self.rescue.stop()
         self.statusBar().hide()
         if lost:
+            self.desk.settle(_OWNER, f"The bench is back since {words.clock(time.time())}.")
             standing = "this window controls it" if self.desk.controls else self.desk.view_only_why
             self.desk.notice(f"The bench is back at {words.clock(time.time())}: {standing}.")
 
@@ -174,7 +178,8 @@ class Window(QMainWindow):
         at, wrong = words.clock(float(told.get("time") or 0.0)), failed(told)
         did = f"could NOT make {', '.join(wrong)} safe" if wrong else "made the bench safe"
         what = f"the owner of the bench is gone ({told.get('cause', 'cause unknown')}); the {told.get('by', 'watchdog')} {did} at {at}"
-        self.desk.notice(BenchError(what, where="bench", remedy=f"{_BY_HAND} {_START}" if wrong else _START))
+        error = BenchError(what, where="bench", remedy=f"{_BY_HAND} {_START}" if wrong else _START)
+        self.desk.notice(error if wrong else Passing(error, _OWNER))
 
     def _control_changed(self) -> None:
         self.menus.enable()

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from heliograph.core.errors import HeliographError
 from heliograph.gui import guarded, theme
-from heliograph.gui.desk import Desk
+from heliograph.gui.desk import Desk, Passing
 
 
 class Answers:
@@ -45,7 +45,7 @@ class OfflineDesk(Desk):
         self.noticed.connect(lambda what: self.notices.append(str(what)))
         self.set_control(True)
 
-    def notice(self, what: HeliographError | str) -> None:
+    def notice(self, what: HeliographError | str | Passing) -> None:
         super().notice(what)
 
 

@@ -111,6 +111,45 @@ def test_what_failed_before_the_window_looked_is_no_news(desk: Any, notices: tup
     assert desk.notices == []
 
 
+def test_the_notices_of_a_held_queue_are_withdrawn_once_it_goes_on(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(window, station=payloads.station_state(), queue=QueueState((payloads.queue_row(job=4, procedure="KeyExchange"),)))
+    tell(window, queue=held(FAILED))
+    assert window.notices.isVisible()
+    assert "The queue is held" in window.notices.earlier[-1].text
+
+    tell(window, queue=QueueState((FAILED,)))
+
+    assert not window.notices.isVisible()
+    assert "the disk is full" in window.notices.earlier[-1].text
+    assert "Go on" not in window.notices.earlier[-1].text
+    assert "The queue goes on since" in window.notices.earlier[-1].text
+
+
+def test_a_notice_of_something_else_stays_when_the_queue_goes_on(window: Any) -> None:
+    tell(window, station=payloads.station_state(), queue=QueueState((payloads.queue_row(job=4, procedure="KeyExchange"),)))
+    tell(window, queue=held(FAILED))
+    window.desk.notice("The lamp flickers.")
+
+    tell(window, queue=QueueState((FAILED,)))
+
+    assert window.notices.isVisible()
+    assert "The queue goes on since" in window.notices.earlier[-2].text
+
+
+def test_many_jobs_in_a_held_queue_make_one_notice(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    watch = QueueNotices(window.desk, clock)
+    rows: list[Any] = []
+    for job in range(30):
+        rows.append(payloads.queue_row(job=job, state="queued", began=0.0))
+        show(window.desk, watch, held(*rows))
+        clock.now += 2 * LATE_S
+        watch.tick(frozenset())
+
+    assert len(window.notices.earlier) == 1
+    assert window.notices.earlier[-1].text.startswith("queue: 30 jobs wait, the last is PhaseScan (job 29): the queue is held")
+
+
 def test_whoever_starts_something_sees_that_it_will_wait(desk: Any, qtbot: Any) -> None:
     panel = StartPanel(desk, lambda _: True, lambda _: True)
     qtbot.addWidget(panel)

@@ -80,6 +80,7 @@ def test_the_owner_that_came_back_is_told_and_nothing_of_the_rescue_stays(window
     tell(window, safety=payloads.safety(state="SAFE", reports=[]))
 
     assert window.notices.earlier[-1].text.startswith("The bench is back at ")
+    assert [one.remedy[:24] for one in window.notices.earlier if one.where == "bench"] == ["The bench is back since "] * (len(window.notices.earlier) - 1)
     assert window.strip.safety.accessibleName() == "Safety: safe"
     assert not window.strip.owner.isVisible()
     tell(window, safety=payloads.safety(state="ARMED", reports=[]))

@@ -80,13 +80,15 @@ def test_the_controller_may_give_control(window: Any, qtbot: Any) -> None:
 
 def test_the_controller_may_keep_control(window: Any, qtbot: Any) -> None:
     tell(window, safety=payloads.safety(controller=os.getpid(), asked=4711, asker="ana@lab1 (process 4711)"))
-    assert "ana@lab1 (process 4711) asks for control of the bench. Hold Give control" in window.notices.earlier[-1].text
+    told = window.notices.earlier[-1]
+    assert "ana@lab1 (process 4711) asks for control of the bench. Hold Give control" in told.text
 
     window.strip.keep.click()
 
     qtbot.waitUntil(lambda: window.desk.answers.of("keep_control") == [None])
     tell(window, safety=payloads.safety(controller=os.getpid()))
     assert not window.strip.keep.isVisible()
+    assert told.remedy == "That was answered."
 
 
 def test_a_run_is_aborted_by_a_hold(window: Any, qtbot: Any) -> None:
