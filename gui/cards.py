@@ -165,7 +165,7 @@ class Card(QWidget):
         away, here = now.state == "released", self._here
         self._here = away, now.can_home
         if self._here != here:
-            self.service.setText("Take back" if away else "Release for service")
+            self.service.setText("Take back" if away else "Release")
             self.service.setAccessibleName(f"Take {self.name} back from service" if away else f"Release {self.name} for service")
             for button in self.buttons:
                 button.setVisible(button is self.service or not (away or (button.text() == "Home" and not now.can_home)))

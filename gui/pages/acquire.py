@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from PySide6.QtWidgets import QDockWidget, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QTabWidget, QWidget
 
 from ...control.topics import CountRates, ProcedureForm, Source
 from .. import words
@@ -14,6 +15,7 @@ from ..figures.areas import arrange, first_layout, scrolled
 from ..figures.arrivals import Arrivals
 from ..figures.coincidences import CoincidenceMatrix
 from ..figures.history import History
+from ..figures.inputs import Inputs
 from ..figures.rates import RateBars, RateStrip
 from ..figures.room import Refit
 from ..figures.scan import Scan
@@ -30,13 +32,14 @@ class Acquire(Page):
 
     NAME: ClassVar[str] = "acquire"
     TITLE: ClassVar[str] = "&Acquire"
-    TOPICS: ClassVar[frozenset[str]] = frozenset({*_LIVE, "scan", "queue"})
+    TOPICS: ClassVar[frozenset[str]] = frozenset({*_LIVE, "scan", "queue", "station"})
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.history = History()
         self.bars, self.strip, self.arrivals = RateBars(), RateStrip(), Arrivals()
         self.scan, self.matrix, self.throughput = Scan(), CoincidenceMatrix(), Throughput()
+        self.inputs = Inputs(desk)
         self.start = StartPanel(desk, _measures, lambda row: row.lane == "bench", taken="Z")
         self._of_topic: dict[str, tuple[QWidget, ...]] = {
             "counts": (self.bars, self.strip.chart, *self.throughput.values()),
@@ -49,13 +52,16 @@ class Acquire(Page):
         self._lay_out()
         self.arrivals.gate_asked.connect(self._ask_gate)
         self.start.add_actions(self)
+        self.action("Go to the &inputs (bias, thresholds, delays)", self._go_to_inputs, "Ctrl+Alt+N")
         desk.hear("counts", self._keep)
         desk.ticked.connect(self._look_at_the_clock)
         desk.replay_changed.connect(self._begin_anew)
 
     def _lay_out(self) -> None:
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
             "New run": self.panel("New run", scrolled(self.start)),
+            "Inputs": self.panel("Inputs", scrolled(self.inputs)),
             "Recording": self.panel("Recording", scrolled(self.throughput)),
             "Count rates": self.panel("Count rates", self.bars),
             "Rates over time": self.panel("Rates over time", self.strip),
@@ -66,15 +72,24 @@ class Acquire(Page):
         self.default_layout()
 
     def default_layout(self) -> None:
-        """Start and recording on the left; rates above arrivals, scan and coincidences on the right."""
+        """Start, the inputs behind it, and recording on the left; rates above arrivals, scan and coincidences on the right."""
         docks = self._docks
         rows = [[docks["Count rates"], docks["Rates over time"]], [docks["Arrivals"], docks["Scan"], docks["Coincidences"]]]
         arrange(self, [docks["New run"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
+        self.tabifyDockWidget(docks["New run"], docks["Inputs"])
+        docks["New run"].raise_()
 
     def shown_first(self) -> None:
         """Ask what can be started, and share out the room."""
         first_layout(self)
         self.start.reread()
+
+    def _go_to_inputs(self) -> None:
+        dock = self._docks["Inputs"]
+        dock.show()
+        dock.raise_()
+        first = next((row.edit for group in self.inputs.groups.values() for row in group.rows.values()), None)
+        (first or dock).setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def enqueue(self) -> None:
         """Start what the form says (Ctrl+Enter)."""
@@ -87,7 +102,7 @@ class Acquire(Page):
 
     def redraw(self, topic: str, payload: Any) -> None:
         """Draw what a topic says now; live figures and those of a replay never stand beside each other."""
-        if topic != "queue" and self.desk.is_stray(payload):
+        if topic not in ("queue", "station") and self.desk.is_stray(payload):
             return
         draw: dict[str, Callable[[Any], None]] = {
             "counts": self._draw_rates,
@@ -95,6 +110,7 @@ class Acquire(Page):
             "coincidences": self.matrix.show_coincidences,
             "scan": self.scan.show_scan,
             "queue": self.start.show_queue,
+            "station": lambda now: self.inputs.show_station(now, self.desk.age_s("station") or 0.0),
         }
         draw[topic](payload)
 
@@ -147,8 +163,9 @@ class Acquire(Page):
             return
         for topic in _LIVE:
             age, now = self.desk.age_s(topic), self.desk.latest(topic)
-            # Figures of a file do not grow old while its replay is shown.
-            old = age is not None and age > words.STALE_S and not (now is not None and now.source == "replay")
+            # Figures of a file do not grow old while its replay is shown, and where nothing is shown nothing is old.
+            shown = now is not None and not self.desk.is_stray(now)
+            old = age is not None and age > words.STALE_S and shown and now.source != "replay"
             if old != self._old[topic]:
                 self._old[topic] = old
                 self._grey(topic, self.is_stale or old)

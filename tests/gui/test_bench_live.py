@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QLabel
 
 from heliograph.gui.connection import Connection
 from heliograph.gui.desk import Desk
+from heliograph.gui.pages.acquire import Acquire
 from heliograph.gui.pages.bench import Bench
 
 from ..control.owned import owning
@@ -20,12 +22,12 @@ HELD_MS = 1_150
 class Live:
     """A page, its desk and its owner; `until` turns the clock of the window."""
 
-    def __init__(self, qtbot, station, settings):
+    def __init__(self, qtbot, station, settings, kind=Bench):
         self.qtbot = qtbot
         self.desk = Desk(settings=settings, station=station)
         self.connection = Connection(station, self.desk.mailbox, self._stands)
         self.desk.line = self.connection
-        self.page = Bench(self.desk)
+        self.page = kind(self.desk)
         self._drawn: dict[str, int] = {}
         qtbot.addWidget(self.page)
         self.page.resize(1280, 800)
@@ -101,6 +103,33 @@ def test_an_instrument_is_let_go_taken_back_and_homed(qtbot, live):
     assert control(page, "voa_b, act: pending, Home").isVisible()
     live.until(page.cards.grid.cards["voa_b"].doing.isHidden)
     live.until(lambda: live.state("voa_b") == "safe")
+
+
+def test_a_delay_and_thresholds_are_set_on_the_page_of_the_rates(qtbot, appearance, station, tmp_path):
+    live = Live(qtbot, station, QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat), Acquire)
+    page = live.page
+    page._docks["Inputs"].raise_()
+    live.until(lambda: live.desk.controls and "tagger" in page.inputs.groups)
+
+    for name, text, measured in (
+        ("tagger Delay D2", "4 ns", "4.00 ns"),
+        ("tagger Threshold D2", "-350 mV", "-350 mV"),
+        ("snspd Threshold 1", "120 mV", "120 mV"),
+    ):
+        live.typed(f"{name}, wanted", text)
+        live.until(lambda name=name, measured=measured: _shown(page, f"{name}, measured: {measured}"))
+        assert _shown(page, f"{name}, accepted: {measured}")
+    row = page.inputs.groups["snspd"].rows["Threshold 1"]
+    live.typed("snspd Threshold 1, wanted", "3 V")
+    live.until(row.complaint.isVisible)
+    assert "TriggerLevel cannot be" in row.complaint.text()
+    live.typed("snspd Threshold 1, wanted", "100 mV")
+    live.until(lambda: _shown(page, "snspd Threshold 1, measured: 100 mV"))
+    live.close()
+
+
+def _shown(page, name):
+    return any(one.accessibleName() == name and one.isVisible() for one in page.findChildren(QLabel))
 
 
 def test_a_bench_is_armed_set_refused_and_made_safe(qtbot, live):
