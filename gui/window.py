@@ -46,6 +46,8 @@ class Window(QMainWindow):
         self._classes = registry.classes() if pages is None else pages
         self._point_size = QApplication.font().pointSizeF()
         self._over = False
+        # Widgets that are made before would keep the sizes of a text that is not theirs.
+        self._dress()
         self.asks_before_closing = True
         self.safety = Safety(desk)
         self.rescue = Rescue(desk, self.safety)
@@ -283,14 +285,7 @@ class Window(QMainWindow):
 
     def apply_appearance(self) -> None:
         """Give everything the colours and the text size of the preferences."""
-        app = QApplication.instance()
-        if not isinstance(app, QApplication):
-            return
-        theme.apply(app, theme.resolve(self.theme_choice))
-        font = app.font()
-        font.setPointSizeF(self._point_size * self.text_size / 100)
-        app.setFont(font)
-        app.setStyleSheet(sheet.sheet(theme.current(), QFontMetrics(font).height()))
+        self._dress()
         # What pages arrange themselves is measured anew once the layouts inside know their new sizes.
         QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         for page in self.pages:
@@ -302,6 +297,17 @@ class Window(QMainWindow):
                 change()
         self.menus.enable()
         self.desk.theme_changed.emit()
+
+    def _dress(self) -> None:
+        """Give the application the colours and the text size of the preferences."""
+        app = QApplication.instance()
+        if not isinstance(app, QApplication):
+            return
+        theme.apply(app, theme.resolve(self.theme_choice))
+        font = app.font()
+        font.setPointSizeF(self._point_size * self.text_size / 100)
+        app.setFont(font)
+        app.setStyleSheet(sheet.sheet(theme.current(), QFontMetrics(font).height()))
 
     # Acts
 

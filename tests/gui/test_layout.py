@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QByteArray, QRect, QSettings, Qt
-from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QLineEdit, QPushButton, QTabBar, QVBoxLayout, QWidget
 
 from heliograph.core.errors import LimitError
 from heliograph.gui import layout
@@ -71,6 +71,20 @@ def test_text_size_and_theme_are_kept(window: Any, qtbot: Any) -> None:
     assert QApplication.font().pointSizeF() == pytest.approx(before * 1.1)
     qtbot.keyClick(window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
     assert QApplication.font().pointSizeF() == pytest.approx(before)
+
+
+def test_a_window_that_opens_with_large_text_has_it_everywhere(desk: Any, qtbot: Any) -> None:
+    desk.settings.setValue("appearance/text", 200)
+    before = QApplication.font().pointSizeF()
+    made = Window(desk, pages=PAGES)
+    qtbot.addWidget(made, before_close_func=lambda one: one.leave())
+    made.tabs.show()
+    made.show_page("rates")
+    made.show()
+
+    sizes = {one.font().pointSizeF() for one in made.findChildren(QWidget) if isinstance(one, QLabel | QLineEdit | QPushButton | QTabBar) and one.isVisible()}
+
+    assert min(sizes) == 2 * before
 
 
 def areas(page: Page) -> dict[str, tuple[Any, bool]]:
