@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget
 
-from ...control.topics import LearningProgress
+from ...control.topics import LearningProgress, QueueRow
 from ..desk import Desk
 from ..figures.areas import arrange, first_layout, scrolled
 from ..figures.learned import Clients, KeyBars, RoundChart, Task
@@ -28,9 +29,9 @@ class Learning(Page):
         super().__init__(desk)
         self.task, self.clients = Task(), Clients()
         self.accuracy, self.loss, self.key = RoundChart("Accuracy", "%"), RoundChart("Loss"), KeyBars()
-        self.qpu = QpuTable()
+        self.qpu = QpuTable(desk)
         self._refit = Refit(self, desk, (self.accuracy, self.loss, self.key), self._draw_again)
-        self.start = StartPanel(desk, lambda form: form.name == "Learn", lambda row: row.procedure == "Learn", start="Start learning", pausing=True)
+        self.start = StartPanel(desk, lambda form: form.name == "Learn", _is_learning, start="Start learning", pausing=True, taken="WRI")
         self._docks: dict[str, QDockWidget] = {
             "New run": self.panel("New run", scrolled(self.start)),
             "Task": self.panel("Task", scrolled(self.task)),
@@ -42,17 +43,24 @@ class Learning(Page):
         }
         self.default_layout()
         self.start.add_actions(self)
+        self.action("Change a &cap of quantum jobs", self.to_cap, "Ctrl+Shift+U")
 
     def default_layout(self) -> None:
         """Start and task on the left; charts above key, clients and processors on the right."""
         docks = self._docks
         rows = [[docks["Accuracy"], docks["Loss"]], [docks["Key by round"], docks["Clients"]], [docks["Quantum processors"]]]
-        arrange(self, [docks["New run"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[340, 300, 260])
+        arrange(self, [docks["New run"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[310, 280, 310])
 
     def shown_first(self) -> None:
         """Ask what can be started, and share out the room."""
         first_layout(self)
         self.start.reread()
+
+    def to_cap(self) -> None:
+        """Go to the field of a new cap; the change itself is held for a second."""
+        self._docks["Quantum processors"].show()
+        self._docks["Quantum processors"].raise_()
+        self.qpu.change.edit.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def enqueue(self) -> None:
         """Start what the form says (Ctrl+Enter)."""
@@ -79,3 +87,7 @@ class Learning(Page):
         self.accuracy.show_rounds(now.accuracy, {one.name: one.accuracy for one in now.clients}, now.rounds)
         self.loss.show_rounds(now.loss, {one.name: one.loss for one in now.clients}, now.rounds)
         self.key.show_key(now.key_bits, now.rounds)
+
+
+def _is_learning(row: QueueRow) -> bool:
+    return row.procedure == "Learn"

@@ -197,8 +197,16 @@ def qpu_job_state(**changes: Any) -> topics.QpuJobState:
     return _with(topics.QpuJobState("ab12", "local", "RUNNING", 4096, 1.25, position=2, submitted=NOW - 90), changes)
 
 
+QPU_LIMITS = (
+    topics.QpuLimit("usd", "USD", 2.5, 20.0),
+    topics.QpuLimit("qpu_seconds", "s", 0.0, None),
+    topics.QpuLimit("shots", "shots", 8192.0, 100_000.0),
+    topics.QpuLimit("jobs", "jobs", 2.0, 5.0),
+)
+
+
 def qpu_jobs(**changes: Any) -> topics.QpuJobs:
-    return _with(topics.QpuJobs("demo", (qpu_job_state(), qpu_job_state(job="cd34", state="DONE", position=None)), 2.5, 20.0), changes)
+    return _with(topics.QpuJobs("demo", (qpu_job_state(), qpu_job_state(job="cd34", state="DONE", position=None)), 2.5, 20.0, limits=QPU_LIMITS), changes)
 
 
 def event(**changes: Any) -> topics.Event:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QProgressBar
 
 from heliograph.control.topics import QueueState
 from heliograph.gui.badges import Badge
-from heliograph.gui.figures.qpu import money
+from heliograph.gui.figures.costs import money
 from heliograph.gui.pages.learning import Learning
 from heliograph.gui.plots import Chart
 from heliograph.gui.tables import Table
@@ -225,3 +225,10 @@ def test_drawing_stays_within_its_budget(page):
         page.redraw("qpu", payloads.qpu_jobs(spent=0.1 * at))
 
     assert least_median_s(draw, 0.035) <= 0.035
+
+
+def test_the_menu_leads_to_the_field_of_a_new_cap(page):
+    (action,) = [one for one in page.menu_actions() if "cap" in one.text()]
+    assert action.shortcut().toString() == "Ctrl+Shift+U"
+    action.trigger()
+    assert QApplication.focusWidget() is page.qpu.change.edit
