@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .output import JsonOption, command
+from .output import JsonOption, Output, command
 
 app = typer.Typer(no_args_is_help=True, help="The bench: simulate it, own it, look at it, make it safe.")
 
@@ -70,6 +70,7 @@ def status(station: StationOption, json_output: JsonOption = False) -> None:
         from ..control.status import of
 
         found = of(station)
+        _warn_of_file(out, found)
         out.table("Bench", *status_rows(found))
         if found["reports"]:
             out.table("Last made safe", *safe_rows(found["reports"]))
@@ -88,9 +89,16 @@ def safe(station: StationOption, json_output: JsonOption = False) -> None:
         from ..control.status import make_safe
 
         found = make_safe(station)
+        _warn_of_file(out, found)
         if found["reports"]:
             out.table(f"Made safe by {found['by']}", *safe_rows(found["reports"]))
         else:
             out.say("Nothing was there to be made safe: nobody has this bench open, and its simulated instruments are not running.")
         failed = [report for report in found["reports"] if report["state"] == "FAILED"]
         out.result(found, simulated=found["simulated"], exit_code=4 if failed else 0)
+
+
+def _warn_of_file(out: Output, found: dict[str, Any]) -> None:
+    """Say that the bench was found by the path of its station file, which cannot be used any more."""
+    if "station_fault" in found:
+        out.warn(f"the station file cannot be used now, its bench is told as its owner has it: {found['station_fault']}")

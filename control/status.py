@@ -1,4 +1,7 @@
-"""How the bench of a station is, and the way to its safe state, whoever owns it and whether or not it answers."""
+"""How the bench of a station is, and the way to its safe state, whoever owns it and whether or not it answers.
+
+Owner and watchdog are found by the path of the station file alone: neither a fault in the file nor its loss keeps anybody from them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BenchError, HeliographError
+from ..core.errors import BenchError, ConfigError, HeliographError
 from ..instruments.guard.watchdog import DONE_S, rescue
 from ..instruments.station import Station
 from .lab import find
@@ -28,16 +31,26 @@ _SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
 def of(path: Path) -> dict[str, Any]:
     """Return how a bench is: state, cause, owner, controller, watchdog, run, and the reports of the last safe state, with `by` where a watchdog had to make it.
 
-    The state is CLOSED where nobody has it open, SILENT where its owner does not answer.  Raises ConfigError.
+    The state is CLOSED where nobody has it open, SILENT where its owner does not answer.  `station_fault` is there if the station file cannot be used now.
+    Raises ConfigError for such a file where nobody has the bench open.
     """
-    station = Station.load(path)
-    found = _asked(station) or {**_NOBODY, **_rescued(station)}
-    return {"station": str(path), **found, "simulated": station.simulated}
+    found = _asked(path)
+    if found is None:
+        return {"station": str(path), **_NOBODY, **_rescued(path), "simulated": Station.load(path).simulated}
+    return {"station": str(path), **found, **_of_file(path)}
 
 
-def _asked(station: Station) -> dict[str, Any] | None:
+def _of_file(path: Path) -> dict[str, Any]:
+    """Return whether a station is simulated; for a file that cannot be used, that it is not known to be, and why."""
     try:
-        link = Link.to_owner(station.path)
+        return {"simulated": Station.load(path).simulated}
+    except ConfigError as error:
+        return {"simulated": False, "station_fault": str(error)}
+
+
+def _asked(path: Path) -> dict[str, Any] | None:
+    try:
+        link = Link.to_owner(path)
         if link is not None:
             with link:
                 link.ask("hello", {"version": VERSION})
@@ -45,7 +58,7 @@ def _asked(station: Station) -> dict[str, Any] | None:
     except HeliographError:
         # An owner that does not answer is what the watchdog is for.
         pass
-    line = WatchdogLine.of(station.path)
+    line = WatchdogLine.of(path)
     if line is None:
         return None
     try:
@@ -57,10 +70,10 @@ def _asked(station: Station) -> dict[str, Any] | None:
     return {**_NOBODY, **told["told"], "state": "SILENT", "owner": told["owner"], "watchdog": told["watchdog"], "silent_s": told["silent_s"]}
 
 
-def _rescued(station: Station) -> dict[str, Any]:
+def _rescued(path: Path) -> dict[str, Any]:
     """Return what the last watchdog left that had to act by itself."""
     try:
-        return dict(json.loads(address(station.path, "rescue").read_text()) | {"owner": None})
+        return dict(json.loads(address(path, "rescue").read_text()) | {"owner": None})
     except (OSError, ValueError):
         return {}
 
@@ -68,22 +81,23 @@ def _rescued(station: Station) -> dict[str, Any]:
 def make_safe(path: Path) -> dict[str, Any]:
     """Make a bench safe and return `by` (owner, watchdog, this process, or nobody where nothing was there), `cause` and the `reports`.
 
-    Raises InstrumentLocked if a process has the bench open and has neither watchdog nor answer.
+    The station file is read afterwards, or where this process has to do it: `station_fault` is there if it cannot be used now.
+    Raises InstrumentLocked if a process has the bench open and has neither watchdog nor answer, ConfigError for such a file where nobody has the bench open.
     """
-    station = Station.load(path)
-    line = WatchdogLine.of(station.path)
+    line = WatchdogLine.of(path)
     if line is not None:
         try:
-            return {**line.ask("safe", timeout_s=_SLOWEST_S), "simulated": station.simulated}
+            return {**line.ask("safe", timeout_s=_SLOWEST_S), **_of_file(path)}
         except BenchError as error:
             log.warning("%s; going on without it", error)
         finally:
             line.close()
-    link = Link.to_owner(station.path)
+    link = Link.to_owner(path)
     if link is not None:
         with link:
             reports = link.ask("safe", timeout_s=_SLOWEST_S)
-        return {"by": "owner", "cause": "asked for", "reports": [asdict(report) for report in reports], "simulated": station.simulated}
+        return {"by": "owner", "cause": "asked for", "reports": [asdict(report) for report in reports], **_of_file(path)}
+    station = Station.load(path)
     lock = station_lock(station)
     try:
         found = _by_ourselves(station)

@@ -124,6 +124,8 @@ class StationEditor(QWidget):
         self.file: StationFile | None = None
         self._owner_sha256 = ""
         self._check: QProcess | None = None
+        self._found: tuple[str, Checked] | None = None
+        self._to_save = False
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self.text = TomlEdit()
         self.path, self.told = Value("Station file", "no file is open"), Value("Check", "not checked yet")
@@ -251,13 +253,23 @@ class StationEditor(QWidget):
         box.open()
 
     def save(self) -> None:
-        """Write the file, after a question if somebody else has changed it meanwhile."""
-        if self.file is None or not self.edited:
+        """Write the file once it was checked: after a question if there is a fault in it, or if somebody else has changed it meanwhile."""
+        if self.file is None or not self.edited or self._check is not None:
             return
-        told = f"{self.file.path.name} was changed by somebody else since it was read here. A copy of it is kept beside it."
-        self._confirmed(told, "Overwrite it", self._write, needed=self.file.changed_by_others())
+        if self._found is None or self._found[0] != self.text.toPlainText():
+            self._to_save = True
+            self.check()
+            return
+        found = self._found[1]
+        name, act, reasons = self.file.path.name, "Overwrite it", []
+        if not found.valid:
+            act = "Save it with its fault"
+            reasons.append(f"No bench can be started with this text: {found.text}")
+        if self.file.changed_by_others():
+            reasons.append(f"{name} was changed by somebody else since it was read here. A copy of it is kept beside it.")
+        self._confirmed("\n\n".join(reasons), act, lambda: self._write(found), needed=bool(reasons))
 
-    def _write(self) -> None:
+    def _write(self, found: Checked) -> None:
         if self.file is None:
             return
         try:
@@ -266,8 +278,8 @@ class StationEditor(QWidget):
             self.desk.notice(error)
             return
         kept = f" What was there is in {backup.name}." if backup else ""
-        self.state.set_state("done", "saved")
-        self.told.show_text(f"Saved.{kept}")
+        self.state.set_state("done" if found.valid else "fault", "saved" if found.valid else "saved with its fault")
+        self.told.show_text(f"Saved.{kept}" if found.valid else f"Saved with its fault: {found.text}{kept}")
         self._say_path()
         self._allow()
         self.saved.emit(self.file.path)
@@ -279,16 +291,16 @@ class StationEditor(QWidget):
         if self.file is None or self._check is not None:
             return
         self._copy = tempfile.TemporaryDirectory(prefix="heliograph-")
-        copy = Path(self._copy.name) / self.file.path.name
-        copy.write_bytes(self.text.toPlainText().encode())
+        copy, text = Path(self._copy.name) / self.file.path.name, self.text.toPlainText()
+        copy.write_bytes(text.encode())
         self._check = QProcess(self)
-        self._check.finished.connect(lambda *_: self._checked(copy))
-        self._check.errorOccurred.connect(lambda error: self._checked(copy) if error == QProcess.ProcessError.FailedToStart else None)
+        self._check.finished.connect(lambda *_: self._checked(copy, text))
+        self._check.errorOccurred.connect(lambda error: self._checked(copy, text) if error == QProcess.ProcessError.FailedToStart else None)
         self.state.set_state("pending", "checking")
         self._allow()
         self._check.start(sys.executable, ["-m", "heliograph", "station", "check", str(copy), "--json"])
 
-    def _checked(self, copy: Path) -> None:
+    def _checked(self, copy: Path, text: str) -> None:
         process, self._check = self._check, None
         if process is None or self.file is None:
             return
@@ -297,7 +309,19 @@ class StationEditor(QWidget):
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
-        self._show(checked(said, noise.strip() or process.errorString(), copy, self.file.path))
+        self._judge(text, checked(said, noise.strip() or process.errorString(), copy, self.file.path))
+
+    def _judge(self, text: str, found: Checked) -> None:
+        """Show what a check found of a text, and save it if that is what it was made for."""
+        to_save, self._to_save = self._to_save, False
+        if text != self.text.toPlainText():
+            # What was found is true of another text.
+            self._edited()
+            return
+        self._found = text, found
+        self._show(found)
+        if to_save:
+            self.save()
 
     def _show(self, found: Checked) -> None:
         if found.line:

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 
 from heliograph.core.errors import ConfigError, StorageError
 from heliograph.gui.station_editor import StationEditor
-from heliograph.gui.station_file import StationFile, checked
+from heliograph.gui.station_file import Checked, StationFile, checked
 from heliograph.instruments.station import default_text
 
 from . import payloads
@@ -42,6 +42,14 @@ def editor(qtbot, desk, path):
 
 def edit(editor, old, new):
     editor.text.setPlainText(editor.text.toPlainText().replace(old, new))
+
+
+@pytest.fixture
+def quick(editor, monkeypatch):
+    """What every check finds from now on, at once: that all is well, until something else is put there."""
+    found = [Checked(True, "No fault found.")]
+    monkeypatch.setattr(editor, "check", lambda: editor._judge(editor.text.toPlainText(), found[0]))
+    return found
 
 
 def answered(qtbot, parent, button):
@@ -89,6 +97,8 @@ def test_saving_keeps_the_old_file_and_says_that_the_owner_must_start_again(qtbo
     edit(editor, "demo-lab", "my-lab")
 
     press(qtbot, editor, "Save the station file")
+    assert path.read_bytes() == default_text(), "it is checked first"
+    qtbot.waitUntil(lambda: editor.state.detail == "saved", timeout=CHECK_MS)
 
     (backup,) = path.parent.glob("lab.toml.*.bak")
     assert b"my-lab" in path.read_bytes()
@@ -98,7 +108,40 @@ def test_saving_keeps_the_old_file_and_says_that_the_owner_must_start_again(qtbo
     assert not editor.edited
 
 
-def test_a_file_that_somebody_else_changed_is_overwritten_after_a_question_only(qtbot, editor, path):
+def test_a_text_with_a_fault_is_saved_after_a_question_only_and_said_to_have_it(qtbot, editor, path, quick):
+    quick[0] = Checked(False, "lab.toml, line 67: this is no TOML. Mend that place.", 67)
+    edit(editor, "demo-lab", "my-lab")
+
+    press(qtbot, editor, "Save the station file")
+    assert path.read_bytes() == default_text(), "nothing is written before the answer"
+    (box,) = [one for one in editor.findChildren(QMessageBox) if one.isVisible()]
+    assert "this is no TOML" in box.text()
+    answered(qtbot, editor, "Cancel")
+    assert path.read_bytes() == default_text()
+    assert (editor.state.word, editor.text.fault_line) == ("fault", 67)
+
+    press(qtbot, editor, "Save the station file")
+    answered(qtbot, editor, "Save it with its fault")
+
+    assert b"my-lab" in path.read_bytes()
+    assert editor.state.told == "fault, saved with its fault"
+    assert "this is no TOML" in editor.told.text()
+
+
+def test_what_is_edited_while_it_is_checked_is_not_saved(qtbot, editor, path, monkeypatch):
+    monkeypatch.setattr(editor, "check", lambda: None)
+    edit(editor, "demo-lab", "my-lab")
+    press(qtbot, editor, "Save the station file")
+    before = editor.text.toPlainText()
+    editor.text.setPlainText(f"{before}# more")
+
+    editor._judge(before, Checked(True, "No fault found."))
+
+    assert path.read_bytes() == default_text()
+    assert editor.state.detail == "edited, not checked"
+
+
+def test_a_file_that_somebody_else_changed_is_overwritten_after_a_question_only(qtbot, editor, path, quick):
     edit(editor, "demo-lab", "my-lab")
     path.write_text("theirs = 1\n")
 
@@ -126,7 +169,7 @@ def test_reading_anew_asks_before_it_loses_what_was_edited(qtbot, editor):
     assert editor.text.toPlainText() == default_text().decode()
 
 
-def test_a_folder_that_cannot_be_written_leaves_file_and_text_as_they_are(qtbot, editor, path, desk, monkeypatch):
+def test_a_folder_that_cannot_be_written_leaves_file_and_text_as_they_are(qtbot, editor, path, desk, monkeypatch, quick):
     edit(editor, "demo-lab", "my-lab")
 
     def full(*_):
@@ -151,7 +194,7 @@ def test_an_edit_takes_the_mark_of_an_old_fault_away(qtbot, editor):
     assert editor.state.detail == "edited, not checked"
 
 
-def test_tab_leaves_the_text_and_ctrl_s_saves(qtbot, editor, path):
+def test_tab_leaves_the_text_and_ctrl_s_saves(qtbot, editor, path, quick):
     editor.text.setFocus()
     qtbot.keyClicks(editor.text, "# mine ")
     qtbot.keyClick(editor.text, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)

@@ -344,6 +344,33 @@ def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_pat
     assert all(report["state"] != "FAILED" for report in told["reports"])
 
 
+@pytest.mark.parametrize("text", [b"[bench\nname = ", None])
+def test_a_bench_is_found_and_made_safe_though_its_station_file_was_spoilt(station, capsys, text):
+    sound = station.read_bytes()
+    with attached(station) as bench:
+        bench.arm()
+        assert bench["laser"].emission
+        try:
+            if text is None:
+                station.unlink()
+            else:
+                station.write_bytes(text)
+            with pytest.raises(SystemExit) as status_code:
+                main(["bench", "status", "--station", str(station), "--json"])
+            status = json.loads(capsys.readouterr().out)
+            with pytest.raises(SystemExit) as safe_code:
+                main(["bench", "safe", "--station", str(station), "--json"])
+            told = json.loads(capsys.readouterr().out)
+        finally:
+            station.write_bytes(sound)
+        assert not bench["laser"].emission
+    assert (status_code.value.code or 0, safe_code.value.code or 0) == (0, 0)
+    assert status["state"] == "ARMED"
+    assert str(station) in status["station_fault"]
+    assert told["by"] in ("owner", "watchdog")
+    assert told["reports"]
+
+
 def test_where_nothing_is_there_safe_says_so(tmp_path, capsys):
     path = tmp_path / "station.toml"
     path.write_bytes(default_text())
