@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.errors import InstrumentLocked, ParameterError
-from ...instruments.guard.watchdog import who
+from ...instruments.guard.local_sockets import who
 
 
 class Controller(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.errors import BenchError, FrameError, StorageError
-from ...instruments.guard.watchdog import listen, peer_pid, peer_who, unlisten
+from ...instruments.guard.local_sockets import listen, peer_pid, peer_who, unlisten
 from ..link import Message, framed, receive
 from ..topics import PERIOD_S, Mailbox
 

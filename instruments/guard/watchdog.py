@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import selectors
 import signal
 import socket
@@ -34,8 +33,10 @@ from .. import catalogue
 from ..role_adapter import RoleAdapter
 from ..roles import SafeReport
 from ..station import Station
+from .local_sockets import listen, peer_pid, unlisten
 from .locks import ResourceLock
 from .safe import DEADLINE_S, make_safe
+from .watchdog_clients import MOST_CLIENTS, Client
 
 BEAT_S = 0.25
 SILENCE_S = 2.0
@@ -141,21 +142,6 @@ class _Asked:
 
 
 @dataclass(slots=True)
-class _Client:
-    """A connection of the socket.  attends: since when its last heartbeat came, 0.0 while there was none."""
-
-    connection: socket.socket
-    pid: int
-    rest: bytes = b""
-    attends: float = 0.0
-    waiting: bool = False
-
-    def say(self, told: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.sendall(json.dumps(told).encode() + b"\n")
-
-
-@dataclass(slots=True)
 class Watchdog:
     """The state of the process.
 
@@ -167,7 +153,7 @@ class Watchdog:
     station: Station
     told: dict[str, Any] = field(default_factory=dict)
     _beat: float = field(default_factory=time.monotonic)
-    _clients: dict[int, _Client] = field(default_factory=dict)
+    _clients: dict[int, Client] = field(default_factory=dict)
     _asked: _Asked | None = None
     _number: int = 0
     _rest: bytes = b""
@@ -209,6 +195,8 @@ class Watchdog:
 
     def _look_at_clocks(self) -> None:
         now = time.monotonic()
+        for client in self._clients.values():
+            client.send()
         if self._asked is not None and self._asked.overdue(now):
             self._act(f"{self._asked.cause}; the owner did not answer")
         elif now - self._beat > SILENCE_S and self.told.get("state", "SAFE") != "SAFE":
@@ -243,34 +231,32 @@ class Watchdog:
             self._done = True
 
     def _accept(self, listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        client = _Client(connection, peer_pid(connection))
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        if len(self._clients) >= MOST_CLIENTS:
+            connection.close()
+            return
+        client = Client(connection, peer_pid(connection))
         self._clients[connection.fileno()] = client
         self._poll.register(connection, selectors.EVENT_READ, lambda: self._serve(client))
 
-    def _serve(self, client: _Client) -> None:
+    def _serve(self, client: Client) -> None:
         try:
-            piece = client.connection.recv(_CHUNK)
-        except OSError:
-            piece = b""
-        if not piece:
+            for request in client.requests():
+                self._do(client, request)
+        except EOFError:
             self._leave(client)
-            return
-        *lines, client.rest = (client.rest + piece).split(b"\n")
-        for line in lines:
-            try:
-                self._do(client, str(json.loads(line)["do"]))
-            except (ValueError, KeyError, TypeError):
-                client.say({"error": "this is no request; there are safe, status, heartbeat and leave"})
 
-    def _leave(self, client: _Client) -> None:
+    def _leave(self, client: Client) -> None:
         self._poll.unregister(client.connection)
         del self._clients[client.connection.fileno()]
         client.connection.close()
         if client.attends and not self.plan["unattended"]:
             self._ask(f"the controller (process {client.pid}) is gone")
 
-    def _do(self, client: _Client, what: str) -> None:
+    def _do(self, client: Client, what: str | None) -> None:
         if what == "heartbeat":
             client.attends = time.monotonic()
         elif what == "leave":
@@ -282,7 +268,7 @@ class Watchdog:
         elif what == "status":
             client.say({"watchdog": os.getpid(), "owner": self.owner, "silent_s": round(time.monotonic() - self._beat, 3), "told": self.told})
         else:
-            raise ValueError(what)
+            client.say({"error": "this is no request; there are safe, status, heartbeat and leave"})
 
     def _ask(self, cause: str) -> None:
         """Ask the owner for the safe state; a request that is under way is enough."""
@@ -300,59 +286,27 @@ class Watchdog:
         if any(report.state == "FAILED" for report in reports):
             reports = rescue(self.station, mine, dead=self.owner)
         told = {"by": "watchdog", "cause": cause, "reports": [asdict(report) for report in reports], "time": time.time(), "owner": self.owner}
-        Path(self.plan["record"]).write_text(json.dumps(told))
         self._answer(told)
         self._done = True
+        self._write_down(told)
         failed = [report for report in reports if report.state == "FAILED"]
         sys.stderr.write(f"heliograph: {cause}; the watchdog made the bench safe\n" if not failed else f"heliograph: {cause}; NOT SAFE: {failed}\n")
+
+    def _write_down(self, told: Mapping[str, Any]) -> None:
+        """Leave word for the next owner."""
+        record = Path(self.plan["record"])
+        try:
+            fresh = record.with_name(f"{record.name}.new")
+            fresh.write_text(json.dumps(told))
+            fresh.replace(record)
+        except OSError as error:
+            sys.stderr.write(f"heliograph: the record of the rescue cannot be written: {error}\n")
 
     def _answer(self, told: Mapping[str, Any]) -> None:
         for client in self._clients.values():
             if client.waiting:
                 client.waiting = False
                 client.say(told)
-
-
-def listen(path: Path) -> socket.socket:
-    """Return a Unix stream socket that listens at a path of our own; a stale one is replaced."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(16)
-    return listener
-
-
-def unlisten(path: Path, inode: int) -> None:
-    """Take a socket's path away, unless another process listens there by now."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_ino == inode:
-            path.unlink()
-
-
-def peer_pid(connection: socket.socket) -> int:
-    """Return the process at the other end of a Unix socket, 0 where the system does not tell."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return 0
-    return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
-
-
-def peer_who(connection: socket.socket) -> str:
-    """Return whose process is at the other end of a Unix socket, as people say it: "ana@lab1 (process 4711)"."""
-    pid = peer_pid(connection)
-    if not pid:
-        return "a process of this computer"
-    uid = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
-    return who(pid, uid)
-
-
-def who(pid: int, uid: int) -> str:
-    """Return whose process one of this computer is: "ana@lab1 (process 4711)"; a user without a name is told by the number."""
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = f"user {uid}"
-    return f"{user}@{socket.gethostname()} (process {pid})"
 
 
 def kill(pid: int, *, patience_s: float = 1.0) -> None:

@@ -21,7 +21,7 @@ from heliograph.core.errors import BenchError, InstrumentLocked
 from heliograph.gui import launching
 from heliograph.gui.connection import Connection, Standing
 from heliograph.gui.guard import Guard
-from heliograph.instruments.guard.watchdog import listen
+from heliograph.instruments.guard.local_sockets import listen
 
 
 def until(true: Callable[[], object], timeout_s: float = 5.0) -> None:

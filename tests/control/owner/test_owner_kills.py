@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.lab import find
+from heliograph.control.link import address
 from heliograph.control.owner.journal import events_of
 from heliograph.core.errors import ArmRefused, BenchError, HeliographError, RunAborted, Tripped
 from heliograph.instruments.station import Station, default_text
@@ -449,3 +451,33 @@ def test_a_hung_controller_loses_the_light_two_seconds_after_its_last_heartbeat(
             assert "silent" in status(served)["cause"]
         finally:
             os.kill(pid, signal.SIGKILL)
+
+
+def nuisances(path: Path) -> Iterator[socket.socket]:
+    """Connect to the watchdog again and again, with what no client of ours sends."""
+    for told in (b"[" * 200_000 + b"\n", b'{"do":"status"}\n' * 20_000, b"x" * 2_000_000, b'{"do": 1}\n[]\n\n\xff\n'):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(0.5)
+        connection.connect(str(path))
+        with contextlib.suppress(OSError):
+            connection.sendall(told)
+        yield connection
+    for _ in range(200):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            connection.connect(str(path))
+        yield connection
+
+
+def test_clients_that_talk_nonsense_neither_end_nor_hold_up_the_watchdog(served, owner):
+    with victims(served) as start:
+        pid = start()
+        with contextlib.ExitStack() as held:
+            for connection in nuisances(address(served.station, "watchdog")):
+                held.enter_context(connection)
+            time.sleep(2.5)
+            served.check_lit()
+            assert status(served)["state"] == "ARMED"
+            os.kill(pid, signal.SIGKILL)
+            served.check_dark_soon(time.monotonic())
