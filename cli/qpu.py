@@ -185,7 +185,7 @@ def cap(
 
 
 def _changed(out: Output, home: Project, limit: Limit, most: float, why: str, was: float | None, who: str) -> CapChange:
-    from ..instruments.guard.watchdog import who as who_of
+    from ..instruments.guard.local_sockets import who as who_of
     from ..protocols.qpu.caps import UNITS, change_cap
 
     changed = change_cap(home, limit.value, most, who=who or who_of(os.getpid(), os.getuid()), why=why, was=was)
