@@ -48,6 +48,10 @@ class FlippedMaskBit:
         """Return what the store says."""
         return self._keys.available_bits(peer)
 
+    def affordable_holds(self, peer: str, bits: int) -> int:
+        """Return what the store says."""
+        return self._keys.affordable_holds(peer, bits)
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Hold in the store."""
         return self._keys.hold(peer, bits, purpose)

@@ -59,6 +59,14 @@ def free_bits(data: int, bulk: int) -> int:
     return 256 * data + 32_768 * bulk
 
 
+def plans(bits: int, data: int, bulk: int) -> int:
+    """Return how many plans for so many bits (positive), one after the other, the chunks at hand last for."""
+    made = 0
+    while (plan := Plan.of(bits, data, bulk)) is not None:
+        data, bulk, made = data - plan.data, bulk - plan.bulk, made + 1
+    return made
+
+
 class Allocator:
     """Allocation from one store. master and slave are the two parties of the link."""
 

@@ -18,7 +18,7 @@ from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import HeliographError, KeyStoreError, ParameterError, ProvenanceError, StorageError, UnknownKey
 from ...core.files import erase, write_private
 from ..channel.in_process import Fault, pipe
-from .allocation import Plan, free_bits
+from .allocation import Plan, free_bits, plans
 from .cipher import kek_from_file
 from .end import LinkEnd
 from .ledger import LinkLedger, ledger_of
@@ -93,6 +93,11 @@ class PartyKeys:
         """Return the bits this party can still hold towards a peer."""
         with self._link(peer).lock:
             return free_bits(*self._free(peer))
+
+    def affordable_holds(self, peer: str, bits: int) -> int:
+        """Return how many holds of so many bits (positive) can still be made towards a peer: each takes whole chunks, of which the tail is burned."""
+        with self._link(peer).lock:
+            return plans(bits, *self._free(peer))
 
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Set bits aside for a purpose. Raises InsufficientKey; ParameterError if bits is not a positive multiple of 8 or the purpose is empty."""

@@ -89,6 +89,10 @@ class KeySource(Protocol):
         """Return the bits this party can still hold towards a peer. The two directions have separate pools."""
         ...
 
+    def affordable_holds(self, peer: str, bits: int) -> int:
+        """Return how many holds of so many bits (positive) this party can still make towards a peer, one after the other; what each burns besides counts."""
+        ...
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Set bits aside (a multiple of 8). Raises InsufficientKey, and then nothing has changed."""
         ...

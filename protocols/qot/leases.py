@@ -38,6 +38,10 @@ class Leased:
         """Return the bits that are set aside and not spent."""
         return sum(hold.bits for hold in self._holds) if peer == self._peer else 0
 
+    def affordable_holds(self, peer: str, bits: int) -> int:
+        """Return how many messages of this size were foreseen and not sent yet."""
+        return sum(hold.bits == bits for hold in self._holds) if peer == self._peer else 0
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Return the next hold of this size. Raises KeyStoreError if none was set aside."""
         for place, hold in enumerate(self._holds):

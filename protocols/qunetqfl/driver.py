@@ -130,10 +130,10 @@ def learn(
 
 
 def affordable_rounds(keys: Mapping[str, KeySource], bits: int) -> tuple[str, int]:
-    """Return the pair with the least key for masks, and for how many rounds of `bits` bits a pair it lasts at most; the ends of chunks are burned besides."""
+    """Return the pair with the least key for masks, and for how many rounds of `bits` bits a pair it lasts, with the ends of chunks that each burns."""
     names = sorted(keys, key=str.encode)
     pairs = [(one, two) for place, one in enumerate(names) for two in names[place + 1 :]]
-    return min(((pair_name(one, two), keys[one].available_bits(two) // bits) for one, two in pairs), key=lambda found: found[1])
+    return min(((pair_name(one, two), keys[one].affordable_holds(two, bits)) for one, two in pairs), key=lambda found: found[1])
 
 
 class Federation:

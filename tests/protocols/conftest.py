@@ -60,6 +60,10 @@ class Source:
         pair = (self._party, peer)
         return (self.network.left[pair] - self.network.held[pair]) * self.network.chunk_bits
 
+    def affordable_holds(self, peer, bits):
+        pair = (self._party, peer)
+        return (self.network.left[pair] - self.network.held[pair]) // self.network.chunks_for(bits)
+
     def hold(self, peer, bits, purpose):
         have = self.available_bits(peer)
         if bits > have:

@@ -129,6 +129,8 @@ def test_the_pair_with_the_least_key_says_how_long_it_lasts(network):
     net.left["A", "C"] = 4
 
     assert affordable_rounds(net.sources, 80) == ("A-C", 4)
+    # A round of one bit more takes two chunks of each pair.
+    assert affordable_rounds(net.sources, 81) == ("A-C", 2)
 
 
 def test_a_training_is_not_begun_again_over_its_checkpoint(tmp_path):

@@ -74,6 +74,20 @@ def test_a_hold_lowers_the_gauge_and_spends_nothing(pair):
     assert pair.a.ledger("B").consumed == 0
 
 
+@pytest.mark.parametrize("bits", [576, 256, 33_000])
+def test_what_can_be_afforded_is_what_can_be_held_with_the_ends_of_chunks(pair, bits):
+    pair.ingest(bits=200_000)
+    lasts = pair.a.affordable_holds("B", bits)
+    assert lasts <= pair.a.available_bits("B") // bits
+
+    for number in range(lasts):
+        assert pair.a.affordable_holds("B", bits) == lasts - number
+        pair.a.hold("B", bits, "a round")
+
+    with pytest.raises(InsufficientKey):
+        pair.a.hold("B", bits, "one more")
+
+
 def test_a_hold_is_spent_once(pair):
     pair.ingest()
     hold = pair.a.hold("B", 256, "round 0")

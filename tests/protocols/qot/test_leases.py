@@ -18,6 +18,9 @@ class Bits:
     def available_bits(self, peer: str) -> int:
         return self.peers[peer] - sum(self.held.values())
 
+    def affordable_holds(self, peer: str, bits: int) -> int:
+        return self.available_bits(peer) // (-(-bits // 256) * 256)
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         chunks = -(-bits // 256) * 256
         if chunks > self.available_bits(peer):
