@@ -56,7 +56,8 @@ def listed(
 def _row(one: RunSummary) -> tuple[object, ...]:
     begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if one.begun else "-"
     seconds = "-" if one.seconds is None else f"{one.seconds:.1f}"
-    return one.run, begun, one.procedure or "-", one.state, seconds, one.tags, one.gaps, "simulated" if one.simulated else "real"
+    counted = ("-" if n is None else n for n in (one.tags, one.gaps))
+    return one.run, begun, one.procedure or "-", one.state, seconds, *counted, "simulated" if one.simulated else "real"
 
 
 @app.command("show")
@@ -161,7 +162,7 @@ def salvage(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOpt
         path = find(out_folder, run)
         made = salvaged(path)
         found = summary_of(made)
-        out.say(f"Wrote {made}: {found.tags:,} tags")
+        out.say(f"Wrote {made}: {found.tags or 0:,} tags")
         out.result({"run": path, "salvaged": made, "tags": found.tags}, simulated=found.simulated)
 
 

@@ -1,11 +1,13 @@
 """Append-only, hash-chained records: what must be remembered before it is done.
 
 One JSON object a line, keys sorted, floats by repr: `v` (format), `seq` (0, 1, ..), `prev` (SHA-256 of the line before, without its newline), `t_ns`, `kind`
-and the record's own fields. A line is on disk before `append` returns. A torn last line is set aside: its act never happened.
+and the record's own fields. A line is on disk before `append` returns. A torn last line is set aside: its act never happened. The chain vouches for every
+line but the last: that this one was altered, or that lines behind it were taken away, cannot be seen in the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -30,7 +32,7 @@ class Ledger:
     """A ledger file, locked for this process while open.
 
     path: created with mode 0600 if it is not there.  clock_ns: source of `t_ns`.
-    Raises LedgerCorrupt if any complete line was altered, StorageError if the file is held by another process or cannot be written.
+    Raises LedgerCorrupt if a line does not follow from those before it, StorageError if the file is held by another process or cannot be written.
     """
 
     def __init__(self, path: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -74,19 +76,25 @@ class Ledger:
     def append(self, kind: str, **fields: Any) -> int:
         """Write one record durably and return its sequence number.
 
-        fields: JSON values under names other than the ledger's own.  Raises StorageError if the disk is full; the record is then not there.
+        fields: JSON values under names other than the ledger's own.  Raises ParameterError for what is no JSON, StorageError if the disk is
+        full; the record is then not there.
         """
         if taken := fields.keys() & _OWN:
             raise ParameterError("these names belong to the ledger", where=", ".join(sorted(taken)), remedy="Choose others.")
         record = {**fields, "v": FORMAT, "seq": self._seq, "prev": self._head, "t_ns": self._clock_ns(), "kind": kind}
-        line = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            line = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        except (ValueError, TypeError) as error:
+            raise ParameterError(f"this cannot be written down: {error}", where=kind, remedy="Give finite numbers, texts, lists and objects.") from error
         before = os.fstat(self._file).st_size
         try:
             if os.write(self._file, line + b"\n") < len(line) + 1:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, before)
+            # What cannot be taken back either has no end of line, and is set aside when the ledger is opened next.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, before)
             raise StorageError(f"the record could not be written ({error.strerror})", where=str(self.path), remedy="Free some disk space.") from error
         self._seq, self._head = self._seq + 1, hashlib.sha256(line).hexdigest()
         return self._seq - 1

@@ -26,11 +26,11 @@ class Topics:
 
     def publish(self, topic: str, body: Any) -> None:
         """Replace the state of a topic."""
+        # Into the mailboxes within the turn, here and below: else an older state could be put there after a newer one.
         with self._turn:
             self._latest[topic] = body
-            boxes = list(self._boxes)
-        for box in boxes:
-            box.put(topic, body)
+            for box in self._boxes:
+                box.put(topic, body)
 
     def event(self, severity: Severity, source: str, text: str, *, run: str = "") -> Event:
         """Say that something happened, in the run of an id; return what was said."""
@@ -43,9 +43,8 @@ class Topics:
     def tell(self, event: Event) -> None:
         """Send an event to whoever wants to hear of it, without keeping it."""
         with self._turn:
-            boxes = list(self._boxes)
-        for box in boxes:
-            box.put(EVENT, event)
+            for box in self._boxes:
+                box.put(EVENT, event)
 
     def subscribe(self, topics: Iterable[str]) -> Mailbox:
         """Return a mailbox that holds the present states and receives what comes."""
@@ -58,9 +57,8 @@ class Topics:
     def refresh(self, box: Mailbox) -> None:
         """Put the present states into a mailbox again."""
         with self._turn:
-            latest = dict(self._latest)
-        for topic, body in latest.items():
-            box.put(topic, body)
+            for topic, body in self._latest.items():
+                box.put(topic, body)
 
     def unsubscribe(self, box: Mailbox) -> None:
         """Forget a mailbox."""

@@ -153,7 +153,7 @@ def _runs(found: list[RunSummary]) -> list[str]:
             one.procedure or "?",
             one.state + (f": {one.why}" if one.why else ""),
             "-" if one.seconds is None else f"{one.seconds:,.0f}",
-            f"{one.tags:,}",
+            "-" if one.tags is None else f"{one.tags:,}",
             "simulated" if one.simulated else "real",
             one.purpose,
             one.run,

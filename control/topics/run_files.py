@@ -14,7 +14,7 @@ class RunSummary:
     """One run file in a list.
 
     state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`, then with why.  begun: 0 where unknown.
-    seconds: from its first line to its last, None for an unfinished one.  numbers: what the procedure found.
+    seconds: from its first line to its last, tags, gaps: recorded; None for an unfinished one, in which nobody has counted.  numbers: what the procedure found.
     """
 
     run: str
@@ -24,8 +24,8 @@ class RunSummary:
     state: str
     simulated: bool
     seconds: float | None = None
-    tags: int = 0
-    gaps: int = 0
+    tags: int | None = None
+    gaps: int | None = None
     operator: str = ""
     purpose: str = ""
     station: str = ""

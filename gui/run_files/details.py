@@ -11,7 +11,7 @@ from ..figures.facts import Facts
 from ..figures.found import found, text
 from ..tables import Cell, Column, Table
 from ..wide_table import WideTable
-from .listing import bench_of
+from .listing import bench_of, counted
 
 Facts_ = list[tuple[str, str]]
 
@@ -25,8 +25,8 @@ def facts(one: RunDetails) -> Facts_:
         ("Bench", bench_of(run)),
         ("Begun", words.clock(run.begun, date=True)),
         ("Took", words.duration(run.seconds)),
-        ("Tags", words.count(run.tags)),
-        ("Gaps", words.count(run.gaps)),
+        ("Tags", counted(run.tags)),
+        ("Gaps", counted(run.gaps)),
         ("Operator", run.operator),
         ("Purpose", run.purpose),
     ]

@@ -63,6 +63,11 @@ def day_of(run: RunSummary) -> str:
     return words.clock(run.begun, date=True)[:10]
 
 
+def counted(n: int | None) -> str:
+    """Return a count, or that nobody has counted."""
+    return words.UNKNOWN if n is None else words.count(n)
+
+
 def cells(run: RunSummary) -> Row:
     """Return the cells of a run."""
     return (
@@ -71,8 +76,8 @@ def cells(run: RunSummary) -> Row:
         Cell(run.state, word=run.state),
         Cell(words.duration(run.seconds), order=run.seconds or 0.0),
         Cell(bench_of(run), word=bench_of(run)),
-        Cell(words.count(run.tags), order=run.tags),
-        Cell(words.count(run.gaps), order=run.gaps),
+        Cell(counted(run.tags), order=run.tags or 0),
+        Cell(counted(run.gaps), order=run.gaps or 0),
         "; ".join(part for part in (run.purpose, run.why) if part),
         run.run,
     )

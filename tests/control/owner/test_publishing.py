@@ -1,10 +1,12 @@
 """What an owner publishes: the latest state, and every event."""
 
+import threading
+
 import pytest
 
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.queueing.jobs import RunState
-from heliograph.control.topics import MOST_EVENTS, QueueRow
+from heliograph.control.topics import MOST_EVENTS, Mailbox, QueueRow
 
 
 def bodies(messages, topic):
@@ -67,3 +69,29 @@ def test_a_row_says_whether_it_is_on_over_or_at_its_work_as_the_runner_does(stat
 
     assert (row.on, row.over, row.measures) == (on, over, measures)
     assert (RunState(state).over, RunState(state).measures) == (over, measures)
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_an_older_state_never_takes_the_place_of_a_newer_one(monkeypatch, refresh):
+    """Whoever publishes while a state is on its way into a mailbox comes after it."""
+    topics = Topics()
+    topics.publish("safety", "ARMED")
+    box = topics.subscribe(["safety"])
+    late, put = [], Mailbox.put
+
+    def slowly(self, topic, body):
+        if not late:
+            late.append(threading.Thread(target=topics.publish, args=("safety", "SAFE")))
+            late[0].start()
+            late[0].join(0.2)
+        put(self, topic, body)
+
+    monkeypatch.setattr(Mailbox, "put", slowly)
+    if refresh:
+        topics.refresh(box)
+    else:
+        topics.publish("safety", "ARMED")
+    late[0].join()
+
+    assert bodies(box.take(), "safety") == ["SAFE"]
+    assert topics.latest("safety") == "SAFE"

@@ -367,6 +367,7 @@ def test_a_killed_run_is_salvaged(tmp_path):
     run.flush()
 
     assert summary_of(run.path).state == "unfinished"
+    assert (summary_of(run.path).tags, summary_of(run.path).gaps) == (None, None)
     made = salvaged(run.path)
     run.close()
 
