@@ -41,7 +41,7 @@ class Sent:
 
 
 def save_sent(path: Path, sent: Sent) -> None:
-    """Write the file, whole or not at all. Raises StorageError if the disk is full or the folder cannot be written."""
+    """Write the file, whole or not at all; one that was there is overwritten with zeros. Raises StorageError for a full disk or a closed folder."""
     pattern = sent.pattern
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": sent.party, "run_id": sent.run_id, "mu": sent.mu.hex(), "pulses": sent.pulses}
@@ -49,7 +49,7 @@ def save_sent(path: Path, sent: Sent) -> None:
     head = json.dumps(about | {"sha256": _digest(about, planes)}, sort_keys=True).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, _MAGIC + head + b"\n" + planes)
+        write_private(path, _MAGIC + head + b"\n" + planes, secret=True)
     except OSError as error:
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else (error.strerror or "cannot be written")
         raise StorageError(f"the pattern was not written: {why}", where=str(path), remedy="Free space or choose another folder.") from error
@@ -100,7 +100,10 @@ def _digest(about: dict[str, Any], planes: bytes) -> str:
 
 
 def erase_sent(path: Path) -> bool:
-    """Overwrite the file with zeros, remove it; return False if it was not there. Raises StorageError if it cannot be erased."""
+    """Overwrite the file, and what a killed `save_sent` left beside it, with zeros, and remove both; return False if there was no file.
+
+    Raises StorageError if it cannot be erased.
+    """
     try:
         return erase(path)
     except OSError as error:

@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 that is on disk whole when this returns; after a failure or a crash the file of that name is as it was before."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+def write_private(path: Path, content: bytes, *, secret: bool = False) -> None:
+    """Write a file of mode 0600 that is on disk whole when this returns; after a failure or a crash the file of that name is as it was before.
+
+    secret: what the file held before, and what a writing of it left that failed or was killed, is overwritten with zeros.
+    """
+    part = _part(path)
+    with ExitStack() as held:
+        former = held.enter_context(path.open("r+b")) if secret and path.exists() else None
+        if secret:
+            _erased(part)
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            for undo in (_erased, Path.unlink):
+                with suppress(OSError):
+                    undo(part)
+            raise
+        sync_folder(path.parent)
+        if former is not None:
+            _zero(former)
 
 
 def erase(path: Path) -> bool:
-    """Overwrite a file with zeros, sync it, remove it; return False if it was not there.
+    """Overwrite a file with zeros, sync it, remove it; return False if it was not there. What a killed `write_private` left goes with it.
 
     On flash storage and copy-on-write file systems old blocks may survive: keep secrets on an encrypted volume.
     """
+    gone = [_erased(one) for one in (path, _part(path))]
+    if any(gone):
+        sync_folder(path.parent)
+    return gone[0]
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _erased(path: Path) -> bool:
     try:
         with path.open("r+b") as file:
-            file.write(bytes(os.fstat(file.fileno()).st_size))
-            file.flush()
-            os.fsync(file.fileno())
+            _zero(file)
     except FileNotFoundError:
         return False
     path.unlink()
-    sync_folder(path.parent)
     return True
+
+
+def _zero(file: BinaryIO) -> None:
+    file.write(bytes(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

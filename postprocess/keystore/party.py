@@ -383,6 +383,6 @@ def _provision(a: PartyKeys, b: PartyKeys, source: RandomSource) -> None:
     secret = _SECRET_MAGIC + source.take(16 + PROVISIONING_BYTES)
     for each in files:
         try:
-            write_private(each.secret, secret)
+            write_private(each.secret, secret, secret=True)
         except OSError as error:
             raise StorageError(f"the link cannot be provisioned ({error.strerror})", where=str(each.secret), remedy="Free some disk space.") from error

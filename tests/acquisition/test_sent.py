@@ -72,6 +72,17 @@ def test_an_erased_file_leaves_zeros_and_no_name(tmp_path, sent):
     assert not erase_sent(path)
 
 
+def test_a_pattern_that_is_kept_again_with_fewer_pulses_leaves_zeros_of_the_first_file(tmp_path, sent):
+    path, witness = tmp_path / "run-A.bin", tmp_path / "second-name"
+    save_sent(path, sent)
+    witness.hardlink_to(path)
+
+    save_sent(path, replace(sent, pulses=1_000_000))
+
+    assert set(witness.read_bytes()) == {0}
+    assert load_sent(path).pulses == 1_000_000
+
+
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path, sent):
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -55,6 +55,38 @@ def test_an_erased_file_leaves_zeros_and_no_name(tmp_path):
     assert seen_through.read_bytes() == bytes(6)
 
 
+@pytest.fixture
+def killed(tmp_path):
+    """Return a secret, and what a process left that was killed while it wrote it anew, both also seen under other names."""
+    path, part = tmp_path / "secret", tmp_path / ".secret.part"
+    write_private(path, b"before", secret=True)
+    part.write_bytes(b"half")
+    seen = tmp_path / "seen-1", tmp_path / "seen-2"
+    for one, other in zip((path, part), seen, strict=True):
+        other.hardlink_to(one)
+    return path, part, seen
+
+
+def test_a_secret_that_is_written_anew_leaves_zeros_of_the_one_before_and_of_a_killed_writing(killed):
+    path, part, seen = killed
+
+    write_private(path, b"after", secret=True)
+
+    assert path.read_bytes() == b"after"
+    assert not part.exists()
+    assert [one.read_bytes() for one in seen] == [bytes(6), bytes(4)]
+
+
+def test_what_a_killed_writing_left_is_erased_with_the_file(killed):
+    path, part, seen = killed
+
+    assert erase(path)
+
+    assert not path.exists()
+    assert not part.exists()
+    assert [one.read_bytes() for one in seen] == [bytes(6), bytes(4)]
+
+
 def test_a_folder_that_is_not_there_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_private(tmp_path / "nowhere" / "secret", b"secret")
