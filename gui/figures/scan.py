@@ -86,13 +86,13 @@ class Scan(QWidget):
 
     def show_scan(self, now: ScanRows) -> None:
         """Draw the rows that there are."""
-        now = replace(now, rows=_placed(now.rows))
+        now = replace(now, rows=placed(now.rows))
         if self._now is None or (self._now.run, self._now.columns) != (now.run, now.columns):
             self._begin(now)
         self._now = now
         self.chart.set_source(now.source)
         for number, one in enumerate(self._series):
-            x, y = _without_returns(now.rows[:, 0], now.rows[:, one.at])
+            x, y = without_returns(now.rows[:, 0], now.rows[:, one.at])
             self.chart.set_curve(one.name, x, y, series=number, points=len(now.rows) <= _MOST_SYMBOLS)
             if one.sigma is not None and len(now.rows):
                 self._errors[one.name].setData(x=now.rows[:, 0], y=now.rows[:, one.at], height=2.0 * now.rows[:, one.sigma])
@@ -150,13 +150,13 @@ class Scan(QWidget):
         return f"{now.procedure}, {len(now.rows)} points, {state}; last at {x} {words.quantity(float(now.rows[-1, 0]), unit)}: {last}"
 
 
-def _placed(rows: Floats) -> Floats:
+def placed(rows: Floats) -> Floats:
     """Return the rows that have a place on the axis; what is infinite is a gap."""
     found: Floats = np.where(np.isfinite(rows), rows, np.nan)[np.isfinite(rows[:, :1]).all(axis=1)]
     return found
 
 
-def _without_returns(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def without_returns(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return a curve with a gap wherever the setting goes back, so that passes are not joined."""
     steps = np.diff(x)
     back = np.flatnonzero(steps < 0.0) + 1

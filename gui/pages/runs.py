@@ -42,6 +42,7 @@ class Runs(Page):
         self.acts = RunActs(desk, self._wanted_acts())
         self._forms: dict[str, ProcedureForm] = {}
         self._read: RunDetails | None = None
+        self._both: tuple[RunDetails, RunDetails] | None = None
         self._reading = self._wished = ""
         self._ended: frozenset[int] = frozenset()
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
@@ -155,6 +156,8 @@ class Runs(Page):
         found = self.list.selected()
         run = found[0] if found else None
         self.replay.choose(run)
+        if self._both is not None and [one.path for one in found] != [one.summary.path for one in self._both]:
+            self._both = None
         if run is None:
             self._read, self._reading = None, ""
             self.details.show_text("none is selected")
@@ -180,9 +183,11 @@ class Runs(Page):
         self._enable()
 
     def _show_finals(self) -> None:
-        """Show how the selected run ended, unless one is played."""
+        """Show how the selected run ended, or both that are compared, unless one is played."""
         if self._read is None:
             self._nothing("Choose a run: its figures stand here.")
+        elif self._both is not None and not self.replay.playing:
+            self.figures.show_both(*(one.finals for one in self._both))
         elif not self.replay.playing:
             self.figures.show_finals(self._read.finals)
 
@@ -208,15 +213,23 @@ class Runs(Page):
         self.replay.begin()
 
     def compare(self) -> None:
-        """Put two runs side by side."""
+        """Put two runs side by side, and their curves into the same charts."""
         one, other = self.list.selected()
         self._docks["Comparison"].show()
         self._docks["Comparison"].raise_()
 
         def then(first: RunDetails) -> None:
-            self.desk.ask("run", {"path": other.path}, then=lambda second: self.comparison.show_both(first, second), timeout_s=_READ_S)
+            self.desk.ask("run", {"path": other.path}, then=lambda second: self._compare(first, second), timeout_s=_READ_S)
 
         self.desk.ask("run", {"path": one.path}, then=then, timeout_s=_READ_S)
+
+    def _compare(self, first: RunDetails, second: RunDetails) -> None:
+        self.comparison.show_both(first, second)
+        # Meanwhile others may have been chosen.
+        if [one.path for one in self.list.selected()] == [first.summary.path, second.summary.path]:
+            self._both = first, second
+            self._show_finals()
+            self.acts.tell("their curves are drawn when the replay is over" if self.replay.playing else "")
 
     def _parameters(self, one: RunDetails) -> dict[str, str]:
         """Return the parameters of a run that a form of its procedure has."""

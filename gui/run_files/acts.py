@@ -71,7 +71,7 @@ class RunActs(QWidget):
             "log": none,
         }
         about = {
-            "compare": "Puts two runs side by side (Ctrl+Shift+C).",
+            "compare": "Puts two runs side by side, and their curves into the same charts (Ctrl+Shift+C).",
             "repeat": "Puts it into the queue with the same parameters (Ctrl+D).",
             "change": "Fills the form of the queue with its parameters.",
             "csv": "Writes its arrays as text, a file for each group (Ctrl+E).",

@@ -21,6 +21,7 @@ from ..figures.rates import RateBars, RateStrip
 from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.stage import Stage
+from .overlay import Overlay
 
 _LEAST_LINES = 15
 """Height of a figure in lines of text; of more figures than fit the rest is scrolled to."""
@@ -38,14 +39,16 @@ class RunFigures(QScrollArea):
         self.history = History()
         self.bars, self.strip, self.arrivals, self.matrix, self.scan = RateBars(), RateStrip(), Arrivals(), CoincidenceMatrix(), Scan()
         self.stage, self.qber, self.gain = Stage(), QberChart(), GainChart()
+        self.both = Overlay()
+        self._compared: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
         self._key: KeyProgress | None = None
         self._last: dict[str, Any] = {}
-        charts = (self.scan.chart, self.bars, self.strip.chart, self.arrivals.chart, self.matrix.chart, self.qber, self.gain)
+        charts = (self.scan.chart, self.bars, self.strip.chart, self.arrivals.chart, self.matrix.chart, self.qber, self.gain, *self.both.widgets.values())
         self._refit = Refit(page, desk, charts, self._draw_again)
         self._nothing = plain("Choose a run: its figures stand here.", wrap=True)
         self._all: dict[str, QWidget] = {
             "scan": self.scan, "bars": self.bars, "strip": self.strip, "histogram": self.arrivals, "coincidences": self.matrix,
-            "stage": scrolled(self.stage), "qber": self.qber, "gain": self.gain,
+            "stage": scrolled(self.stage), "qber": self.qber, "gain": self.gain, **self.both.widgets,
         }  # fmt: skip
         self._shown: list[str] = []
         self._columns = 0
@@ -66,6 +69,7 @@ class RunFigures(QScrollArea):
         self.history = History()
         self._key = None
         self._last.clear()
+        self._compared = None
         self._nothing.setText(why or "This run has no figures.")
         self._show([])
 
@@ -76,6 +80,12 @@ class RunFigures(QScrollArea):
             self._remember(finals["counts"])
         for topic in sorted(set(finals) & REPLAYED):
             self.show_topic(topic, finals[topic])
+
+    def show_both(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+        """Show the last states of two runs in the same charts."""
+        self.begin("These runs have no curves of the same kind: their numbers are in the comparison.")
+        self._compared = one, other
+        self._show(self.both.show_both(one, other))
 
     def show_topic(self, topic: str, payload: Any) -> None:
         """Draw what was replayed of a topic; what is live is not of this page."""
@@ -97,6 +107,8 @@ class RunFigures(QScrollArea):
         """Draw once more in the room that there is now: texts take a part of it."""
         for topic, payload in list(self._last.items()):
             self.show_topic(topic, payload)
+        if self._compared is not None:
+            self.both.show_both(*self._compared)
 
     def _remember(self, now: CountRates) -> None:
         if now.source == "replay":

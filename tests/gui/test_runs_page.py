@@ -350,6 +350,75 @@ def test_two_runs_are_compared(page, desk, qtbot):
     assert page.comparison.isVisible()
 
 
+def other_light(body):
+    """Return the second one of two runs, which are listed the newest first, with half the light; any other as it is."""
+    one = details(body)
+    if one.summary.run != "run-1":
+        return one
+    rows = one.finals["scan"].rows * [1.0, 0.5, 0.5]
+    scan, counts = replace(one.finals["scan"], rows=rows[::2]), one.finals["counts"]
+    return replace(one, finals={**one.finals, "scan": scan, "counts": replace(counts, rates_hz=counts.rates_hz / 2)})
+
+
+def compared_runs(page, desk, qtbot, first="run-1", second="run-3"):
+    choose(qtbot, page, first)
+    choose(qtbot, page, second, Qt.KeyboardModifier.ControlModifier)
+    press(qtbot, page, "Compare two runs")
+    return page.figures.both
+
+
+def test_the_curves_of_two_runs_that_are_compared_lie_in_the_same_charts(page, desk, qtbot):
+    desk.answers.replies["run"] = other_light
+    both = compared_runs(page, desk, qtbot)
+
+    titles, rows = both.scans.table()
+    assert titles == ["curve", "Voltage (V)", "Rate (Hz)"]
+    assert {row[0]: sum(one[0] == row[0] for one in rows) for row in rows} == {"D1, first": 41, "D1, second": 21, "D2, first": 41, "D2, second": 21}
+    at_zero = {row[0]: float(row[2]) for row in rows if abs(float(row[1])) < 1e-9}
+    assert at_zero == {"D1, first": 1e5, "D1, second": 5e4, "D2, first": 0.0, "D2, second": 0.0}
+    assert [row[0] for row in both.rates.table()[1]] == ["D1, first", "D1, second", "D2, first", "D2, second"]
+    assert {row[0] for row in both.arrivals.table()[1]} == {"D1, first", "D1, second", "D2, first", "D2, second"}
+    pens = [curve.item.opts["pen"] for curve in both.scans._curves.values()]
+    assert len({(pen.color().name(), str(pen.dashPattern())) for pen in pens}) == 4
+    assert all(chart.isVisible() for chart in both.widgets.values())
+    assert not page.figures.scan.isVisible()
+    assert clipped(page) == []
+
+    choose(qtbot, page, "run-1")
+    assert page.figures.scan.isVisible()
+    assert not both.scans.isVisible()
+
+
+def test_runs_without_a_chart_in_common_are_compared_by_their_numbers(page, desk, qtbot):
+    desk.answers.replies["run"] = lambda body: replace(details(body), finals={"key": KEY["key"]} if "run-2" in body["path"] else FINALS)
+    both = compared_runs(page, desk, qtbot, "run-1", "run-2")
+    assert not any(chart.isVisible() for chart in both.widgets.values())
+    assert any("no curves of the same kind" in text for text in page.texts())
+    assert page.comparison.table.model_of_rows.rowCount()
+
+
+@pytest.mark.parametrize(
+    "columns", [("time (s)", "D1 (Hz)", "D2 (Hz)"), ("voltage (V)", "D1 (V)", "D2 (V)"), ("voltage (V)", "sigma (Hz)", "d_sigma (Hz)"), ()]
+)
+def test_scans_of_other_things_are_not_drawn_over_each_other(page, desk, qtbot, columns):
+    other = replace(FINALS["scan"], columns=columns)
+    desk.answers.replies["run"] = lambda body: replace(details(body), finals={**FINALS, "scan": other} if "run-3" in body["path"] else FINALS)
+    both = compared_runs(page, desk, qtbot)
+    assert not both.scans.isVisible()
+    assert both.arrivals.isVisible()
+
+
+def test_while_a_run_is_played_its_figures_stay_and_curves_are_compared_afterwards(page, desk, qtbot):
+    desk.answers.replies["run"] = other_light
+    choose(qtbot, page, "run-1")
+    press(qtbot, page, "Play the run")
+    both = compared_runs(page, desk, qtbot)
+    assert not both.scans.isVisible()
+    assert "Doing: their curves are drawn when the replay is over" in page.texts()
+    press(qtbot, page, "Back to live")
+    assert both.scans.isVisible()
+
+
 def test_a_comparison_begins_with_what_differs():
     one, other = (details({"path": run.path}) for run in (RUNS[0], RUNS[1]))
 
