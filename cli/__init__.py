@@ -55,9 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         signal.signal(number, _leave)
     try:
         code = _run(words)
-        sys.stdout.flush()
     except OSError as error:
         code = unheard(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = unheard(error) or code
     sys.exit(code)
 
 

@@ -141,7 +141,7 @@ class Output:
     def fail(self, error: Mapping[str, str]) -> None:
         """Say what went wrong, where, and what to do: one block on standard error, and under `--json` one object on standard output."""
         if self.json:
-            sys.stdout.write(json.dumps({"error": dict(error)}) + "\n")
+            _write(json.dumps({"error": dict(error)}))
         self._aside.print(f"error: {error['message']}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         for name in ("where", "remedy"):
             if error[name]:
@@ -150,7 +150,7 @@ class Output:
     def finish(self) -> None:
         """Print the result, if scripts are listening."""
         if self.json and self._result is not None:
-            sys.stdout.write(self._result + "\n")
+            _write(self._result)
 
 
 @contextmanager
@@ -190,11 +190,27 @@ def _interrupted(out: Output, message: str) -> dict[str, str]:
     return {"type": "Interrupted", "message": message, "where": "", "remedy": out.if_interrupted}
 
 
+def _write(line: str) -> None:
+    """Write a line to standard output, to whoever reads it still."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is written from now on go nowhere: the reader went away, which ends the output and nothing else."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def unheard(error: OSError) -> int:
-    """Return the exit code where standard output takes nothing more: a reader that went away is no error of ours, a full disk is said aside."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return the exit code where standard output takes nothing more: a reader that went away is no error, a full disk is said aside."""
+    silence(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return 1
+        return 0
     known = _known(error) or StorageError(str(error))
     Output(False).fail({**known.as_dict(), "where": "standard output"})
     return known.exit_code
@@ -247,7 +263,13 @@ def _bug(out: Output, error: Exception) -> None:
 
 
 def _console(stream: TextIO) -> Console:
-    from rich.console import Console
+    from rich.console import Console as RichConsole
+
+    class Console(RichConsole):
+        def on_broken_pipe(self) -> None:
+            # Rich itself would end the program here.
+            del self._buffer[:]
+            silence(stream)
 
     return Console(file=stream, width=None if stream.isatty() else 120)
 

@@ -58,6 +58,36 @@ def test_a_reader_that_stops_reading_is_no_traceback(tmp_path):
     assert "BrokenPipe" not in ended.stderr
 
 
+UNREAD = """
+import sys
+from heliograph.cli import app, main
+from heliograph.cli.output import command
+
+@app.command()
+def report(json: bool = False, refused: bool = False):
+    with command(json) as out:
+        for number in range(3):
+            out.table(f"Table {number}", ["n"], [[n] for n in range(1000)])
+            out.say("more")
+        out.note("to its end")
+        out.result({"n": [0] * 100_000}, exit_code=1 if refused else 0)
+
+main(["report", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["--json"], 0), (["--refused"], 1)])
+def test_a_reader_that_went_away_ends_the_output_and_nothing_else(words, code):
+    with subprocess.Popen([sys.executable, "-c", UNREAD, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == code
+    assert err.splitlines()[-1] == "to its end"
+    assert "error:" not in err
+
+
 def test_standard_output_on_a_full_disk_is_one_clear_error():
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run([sys.executable, "-m", "heliograph", "data", "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
