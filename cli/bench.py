@@ -56,7 +56,7 @@ def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption
     Prints one JSON line with the process ids of owner and watchdog when it is open. Nothing is switched on before somebody asks; one client at a time controls
     the bench, and when it goes, the bench becomes safe.
     """
-    with command(json_output):
+    with command(json_output, measures=True):
         from ..control.owner.owning import serve as run
 
         run(station, out_folder, tuple(fault or ()))
@@ -88,6 +88,7 @@ def safe(station: StationOption, json_output: JsonOption = False) -> None:
         from ..control.parties.tables import safe_rows
         from ..control.status import make_safe
 
+        out.if_interrupted = "Whether the bench is safe now is not known: run it again, or switch the light off by hand."
         found = make_safe(station)
         _warn_of_file(out, found)
         if found["reports"]:

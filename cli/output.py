@@ -70,12 +70,12 @@ class Output:
     """What a command has to say.
 
     json: True if standard output belongs to one JSON object; text and tables then go to standard error.  if_interrupted: what is said of an end by Ctrl-C or a
-    signal; a command that opens no instrument says something else.
+    signal.
     """
 
     def __init__(self, json_output: bool) -> None:
         self.json = json_output
-        self.if_interrupted = "Instruments were made safe; run files keep what was measured. Run it again."
+        self.if_interrupted = "What was finished is kept. Run it again."
         self._bars: Progress | None = None
         self._result: str | None = None
         self.exit_code = 0
@@ -154,9 +154,14 @@ class Output:
 
 
 @contextmanager
-def command(json_output: bool) -> Generator[Output]:
-    """Run the body of a command: print its result at the end, turn its errors into one clear block and the exit code of their kind."""
+def command(json_output: bool, *, measures: bool = False) -> Generator[Output]:
+    """Run the body of a command: print its result at the end, turn its errors into one clear block and the exit code of their kind.
+
+    measures: it works with instruments, which are made safe however it ends.
+    """
     out = Output(json_output)
+    if measures:
+        out.if_interrupted = "Instruments were made safe; run files keep what was measured. Run it again."
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: out.warn(str(message))

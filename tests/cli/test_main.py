@@ -103,15 +103,15 @@ from heliograph.cli import app, main
 from heliograph.cli.output import command
 
 @app.command()
-def wait():
-    with command(True):
+def wait(measures: bool = False):
+    with command(True, measures=measures):
         try:
             print("waiting", file=sys.stderr, flush=True)
             time.sleep(60)
         finally:
             print("safe", file=sys.stderr, flush=True)
 
-main(["wait"])
+main(["wait", *sys.argv[1:]])
 """
 
 
@@ -124,5 +124,6 @@ def test_whoever_ends_a_command_its_last_acts_are_done(number, code):
         _, err = process.communicate(timeout=20)
 
     assert process.returncode == code
-    assert "safe" in err
+    assert "safe\n" in err
+    assert "Instruments were made safe" not in err, "it opened none"
     assert "Traceback" not in err
