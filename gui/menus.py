@@ -66,13 +66,13 @@ class Menus:
 
     def _fill_bench(self) -> None:
         window, opening = self._window, self._window.opening
-        self._add(self._bench, "&Simulated bench", opening.simulate)
+        self._add(self._bench, "&Simulated bench", opening.simulate, "Ctrl+Shift+I")
         self._add(self._bench, "&Open a station file…", window.welcome.ask_for_file, "Ctrl+O")
-        self._add(self._bench, "S&tart the bench", opening.start)
+        self._add(self._bench, "S&tart the bench", opening.start, "Ctrl+Shift+O")
         self._bench.addSeparator()
         safe = self._add(self._bench, "&Make safe\tCtrl+.", window.safety.press)
         safe.setToolTip("Also Esc twice, in any window, menu or dialog")
-        self._add(self._bench, "&Reset after a trip", lambda: window.desk.ask("reset", timeout_s=15.0), control=True)
+        self._add(self._bench, "&Reset after a trip", lambda: window.desk.ask("reset", timeout_s=15.0), "Ctrl+Shift+F5", control=True)
         self._add(self._bench, "Read everything a&gain", lambda: window.desk.ask("reread", timeout_s=15.0), "F5")
         self._bench.addSeparator()
         self._add(self._bench, "&Quit", window.close, "Ctrl+Q")
@@ -89,7 +89,8 @@ class Menus:
         window = self._window
         group = QActionGroup(window)
         for choice, text in zip(theme.CHOICES, ("Colours of the &system", "&Light", "&Dark", "&High contrast"), strict=True):
-            action = self._add(self._view, text, lambda choice=choice: window.set_theme(choice))  # type: ignore[misc]
+            key = f"Ctrl+Alt+{len(self._themes) + 1}"
+            action = self._add(self._view, text, lambda choice=choice: window.set_theme(choice), key)  # type: ignore[misc]
             action.setCheckable(True)
             group.addAction(action)
             self._themes[choice] = action
@@ -101,7 +102,7 @@ class Menus:
         self._add(self._view, "N&ext panel", lambda: window.next_panel(1), "F6")
         self._add(self._view, "Last &panel", lambda: window.next_panel(-1), "Shift+F6")
         self._add(self._view, "&Reset the layout of this page", self._reset_layout, "Ctrl+Alt+0")
-        self._add(self._view, "Earlier n&otices", window.notices.show_earlier)
+        self._add(self._view, "Earlier n&otices", window.notices.show_earlier, "F8")
 
     def _fill_act(self) -> None:
         window = self._window

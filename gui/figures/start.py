@@ -115,8 +115,8 @@ class StartPanel(QWidget):
 
     def add_actions(self, page: Page) -> None:
         """Give a page the acts of this panel, with their shortcuts."""
-        page.action(f"{self.start.accessibleName()}: put it into the queue", self.enqueue, "Ctrl+Return")
-        page.action("Stop early", self.stop_early)
+        page.action(f"{self.start.accessibleName()}: put it into the queue", self.enqueue, "Ctrl+Return Ctrl+Enter")
+        page.action("Stop earl&y", self.stop_early, "Ctrl+Shift+S")
         if self.pause is not None:
             page.action("Pause or resume", self.pause_or_resume, "Ctrl+Shift+P")
 

@@ -94,8 +94,11 @@ class Log(Page):
         desk.connected.connect(lambda here: self.reread() if here and self._read else None)
         self.action("Ackno&wledge the selected events", self.acknowledge_chosen, "Ctrl+Shift+K")
         self.action("&Go to the run of the event", self.go_to_run, "Ctrl+R")
-        self.action("Show on&ly events of this run", self.only_this_run)
-        self.action("Show a&ll events", self.filters.reset)
+        self.action("Show on&ly events of this run", self.only_this_run, "Ctrl+Shift+R")
+        self.action("S&how all events", self.filters.reset, "Ctrl+Shift+F")
+        # Elsewhere it copies what is selected there.
+        self.of(self.table, self.action("&Copy the selected events", self.copy.click, "Ctrl+C"))
+        self.toggle("&Follow the latest", self.follow, "Ctrl+Shift+T")
         self.action("Write a &note", lambda: self.note.text.setFocus(Qt.FocusReason.ShortcutFocusReason), "Ctrl+N")
 
     # What is shown

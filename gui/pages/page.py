@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from PySide6.QtCore import QChildEvent, QEvent, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
+from PySide6.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QTabBar, QWidget
 
 from .. import access
 from ..desk import Desk
@@ -69,17 +69,36 @@ class Page(QMainWindow):
         return front.y(), front.x()
 
     def action(self, text: str, act: Callable[[], Any], shortcut: str = "", *, name: str = "") -> QAction:
-        """Make an act of this page with its shortcut; it is listed in the page's menu and works while the page is shown."""
+        """Make an act of this page with its shortcut, or several with spaces between; it is listed in the page's menu and works while the page is shown."""
         action = QAction(text, self)
         action.setObjectName(name or text.replace("&", ""))
         if shortcut:
-            action.setShortcut(QKeySequence(shortcut))
+            action.setShortcuts([QKeySequence(one) for one in shortcut.split(" ")])
             # Of the whole window, while the page can be seen.
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.triggered.connect(lambda _checked=False: act())
         self.addAction(action)
         self._actions.append(action)
         return action
+
+    def toggle(self, text: str, box: QAbstractButton, shortcut: str = "") -> QAction:
+        """List what is on or off, as its box says: the act presses the box, and can do nothing that the box cannot."""
+
+        def press() -> None:
+            box.click()
+            action.setChecked(box.isChecked())
+
+        action = self.action(text, press, shortcut)
+        action.setCheckable(True)
+        action.setChecked(box.isChecked())
+        box.toggled.connect(action.setChecked)
+        return action
+
+    def of(self, widget: QWidget, action: QAction) -> None:
+        """Let the key of an act work in one widget only: elsewhere it means something else."""
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.removeAction(action)
+        widget.addAction(action)
 
     def menu_actions(self) -> list[QAction]:
         """Return every act of this page."""

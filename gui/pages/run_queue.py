@@ -65,21 +65,20 @@ class Queue(Page):
 
     def _make_actions(self) -> None:
         acts, composer = self.acts, self.composer
-        self.action("&Add to the queue", composer.enqueue, "Ctrl+Return")
+        self.action("&Add to the queue", composer.enqueue, "Ctrl+Return Ctrl+Enter")
         self.action("Pause or go on with the run", acts.pause_or_resume, "Ctrl+Shift+P")
         self.action("Stop after this, or go on", acts.hold_or_go_on, "Ctrl+Shift+L")
-        self.action("Stop early", acts.stop_early)
+        self.action("Stop earl&y", acts.stop_early, "Ctrl+Shift+S")
+        self.toggle("&Go on after a failure", acts.policy, "Ctrl+Shift+G")
         self.action("Move &up", lambda: acts.shift(-1), "Alt+Up")
         self.action("Move &down", lambda: acts.shift(1), "Alt+Down")
         self.action("&Edit the job", acts.change, "F2")
+        self.action("&Leave the job as it was", composer.leave, "Shift+F2")
         self.action("Du&plicate or repeat the job", acts.repeat, "Ctrl+D")
-        self.action("Go to the run &file of the job", self.show_run)
-        remove = self.action("Remo&ve the job", acts.take_out)
-        remove.setShortcut("Del")
+        self.action("Go to the run &file of the job", self.show_run, "Ctrl+R")
         # Del in a field of the form deletes a letter.
-        remove.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        self.removeAction(remove)
-        self.table.addAction(remove)
+        self.of(self.table, self.action("Remo&ve the job", acts.take_out, "Del"))
+        self.toggle("Show what has e&nded", self.ended, "Ctrl+Shift+H")
 
     def shown_first(self) -> None:
         """Ask what can be put into the queue."""

@@ -89,12 +89,18 @@ class Runs(Page):
         self.action("Back to li&ve", self.replay.stop, "Ctrl+Shift+V")
         self.action("&Compare two runs", self.acts.press("compare"), "Ctrl+Shift+C")
         self.action("R&epeat the run", self.acts.press("repeat"), "Ctrl+D")
-        self.action("Repeat with c&hanges", self.acts.press("change"))
+        self.action("Repeat with c&hanges", self.acts.press("change"), "Ctrl+Shift+D")
         self.action("Export as CS&V", self.acts.press("csv"), "Ctrl+E")
         self.action("Export as P&NG", self.acts.press("png"), "Ctrl+Shift+E")
-        self.action("&Salvage the run", self.acts.press("salvage"))
+        self.action("&Salvage the run", self.acts.press("salvage"), "Ctrl+Shift+M")
         self.action("Show the events in the &log", self.acts.press("log"), "Ctrl+L")
-        self.action("&Report of a day", self._show_report)
+        self.action("&Report of a day", self._show_report, "Ctrl+Shift+Y")
+        self.action("&Make the report of the day", self.day.make.click, "Ctrl+Alt+M")
+        self.action("Save &the report of the day", self.day.save.click, "Ctrl+S")
+        self.action("Show the replay on Ac&quire", self.replay.acquire.click, "Ctrl+Alt+Q")
+        self.action("Show the replay on &Key", self.replay.key.click, "Ctrl+Alt+K")
+        self.action("Rea&d the runs again", self.list.again.click, "Shift+F5")
+        self.action("Sh&ow all runs", self.list.reset, "Ctrl+Shift+F")
 
     def filter_field(self) -> QWidget | None:
         """Return the search field."""

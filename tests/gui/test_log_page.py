@@ -304,3 +304,24 @@ def test_nothing_is_cut_off(page, qapp, appearance, percent):
 
     assert clipped(page) == []
     assert audit(page) == []
+
+
+def test_the_menu_copies_from_the_table_alone_and_follows_as_the_box_says(page, qtbot):
+    QApplication.clipboard().clear()
+    choose(qtbot, page, 1)
+    page.whole.setFocus()
+    qtbot.keyClick(page.whole, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert "no answer" not in QApplication.clipboard().text()
+    page.table.setFocus()
+    qtbot.keyClick(page.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert "no answer in 0.5 s" in QApplication.clipboard().text()
+
+    follow = next(one for one in page.menu_actions() if "Follow" in one.text())
+    assert (follow.isChecked(), page.follow.isChecked()) == (True, True)
+    follow.trigger()
+    assert (follow.isChecked(), page.follow.isChecked()) == (False, False)
+    page.follow.click()
+    assert follow.isChecked()
+    page.follow.setEnabled(False)
+    follow.trigger()
+    assert (follow.isChecked(), page.follow.isChecked()) == (True, True)
