@@ -108,7 +108,8 @@ class FormChoice(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self.form, chosen = None, self.chosen
-        self.about.setText(f"{chosen.title.rstrip('.')}." if chosen is not None else self._nothing)
+        origin = f" It is a procedure of {chosen.foreign}." if chosen is not None and chosen.foreign else ""
+        self.about.setText(f"{chosen.title.rstrip('.')}.{origin}" if chosen is not None else self._nothing)
         self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
         if chosen is not None:
             begun = self._edited if self._edited is not None else self._kept.get(chosen.name) or self._proposed(chosen.name)

@@ -135,6 +135,12 @@ class Form(QWidget):
         """Return every parameter as text, as `enqueue` takes it. Raises ParameterError or LimitError for what is none."""
         return {one.name: self._text(one) for one in self.procedure.parameters}
 
+    def needs_armed(self) -> bool:
+        """Say whether the procedure, as it is filled in, is begun on an armed bench only."""
+        asked, box = self.procedure.needs_armed, self.procedure.needs_armed_if
+        switch = self.field(box) if box and any(one.name == box for one in self.procedure.parameters) else None
+        return asked and (not isinstance(switch, QCheckBox) or switch.isChecked())
+
     def check(self) -> bool:
         """Say whether everything is as it has to be; what is not is marked, says why, and has the focus."""
         wrong = []

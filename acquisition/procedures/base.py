@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..calibrations import Calibration
 
 
+_OURS = __name__.partition(".")[0]
 _KINDS = {FloatParameter: "a finite number", IntegerParameter: "a whole number", BooleanParameter: "True or False"}
 
 
@@ -31,7 +32,7 @@ class CheckedProcedure(Procedure):
     """A PyMeasure procedure whose parameters are checked when it is made, and which can be made again from texts."""
 
     foreign: str = ""
-    """Where a procedure comes from that was written for PyMeasure alone, such as `package acme 0.1`."""
+    """Where a procedure comes from that is none of Heliograph's, such as `package acme 0.1`; empty for ours."""
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
@@ -83,11 +84,24 @@ class BenchProcedure(CheckedProcedure):
     DATA_COLUMNS: ClassVar[list[str]] = []
     SUSPENDED_BY: ClassVar[frozenset[str]] = frozenset()
     """Metrics of the station's suspend rules for which this procedure pauses."""
+    NEEDS_ARMED: ClassVar[bool | str] = False
+    """Whether it needs light on biased detectors, so that it is begun on an armed bench only; or the name of its boolean parameter that says so."""
     instruments: Instruments
     writer: RunWriter | None = None
     result: Any = None
     _watch: Watch | None = None
     _watched_s = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.foreign and cls.__module__.partition(".")[0] != _OURS:
+            cls.foreign = f"module {cls.__module__}"
+
+    @property
+    def needs_armed(self) -> bool:
+        """Say whether this run needs an armed bench."""
+        rule = self.NEEDS_ARMED
+        return bool(self.parameter_values().get(rule, True)) if isinstance(rule, str) else rule
 
     def use_calibrations(self) -> tuple[Calibration, ...]:
         """Let this run see what was measured of the station, and return the records; `instruments` must be set. Raises CalibrationError for stale ones."""

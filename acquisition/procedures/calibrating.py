@@ -31,6 +31,7 @@ class CalibrationProcedure(BenchProcedure):
     KIND: of the record.  VALID_DAYS: how long it is trusted.
     """
 
+    NEEDS_ARMED = True
     KIND: ClassVar[str]
     VALID_DAYS: ClassVar[float]
 

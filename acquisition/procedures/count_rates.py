@@ -45,6 +45,7 @@ class CountRates(BenchProcedure):
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "D1 (1/s)", "D2 (1/s)"]
     SUSPENDED_BY = frozenset({"power", "temperature", "count_rate"})
+    NEEDS_ARMED = "light"
 
     duration_s = FloatParameter("Duration", units="s", default=1.0, minimum=0.01, maximum=1e5)
     period_s = FloatParameter("Period", units="s", default=0.1, minimum=0.01, maximum=10.0)

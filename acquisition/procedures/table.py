@@ -61,11 +61,13 @@ def _foreign(name: str) -> type[BenchProcedure]:
     found = plugins.load(plugins.PROCEDURES, name)
     if not (isinstance(found, type) and issubclass(found, Procedure)):
         raise plugins.broken(plugins.PROCEDURES, name, f"is {found!r}, a class derived from Procedure is needed")
+    origin = f"package {plugins.package(plugins.offered(plugins.PROCEDURES)[name][0])}"
     if issubclass(found, BenchProcedure):
+        found.foreign = origin
         return found
     from .bridged import bridge
 
-    return bridge(found, name, f"package {plugins.package(plugins.offered(plugins.PROCEDURES)[name][0])}")
+    return bridge(found, name, origin)
 
 
 def parameters(name: str) -> dict[str, dict[str, Any]]:

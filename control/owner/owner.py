@@ -337,6 +337,8 @@ class Owner:
             self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text, run=job.run_id if job is not None else "")
         elif event.state == "TRIPPED":
             self._end_run(self.instruments.arbiter.cause)
+        else:
+            self.queue.look_again()
         self.tell()
 
     # Control

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import DeviceFault, HeliographError
+from ...core.errors import ArmRefused, DeviceFault, HeliographError
 from ...instruments.guard import turns
 from .jobs import Job, RunState
 
@@ -63,6 +63,7 @@ class Execution:
 
         job, procedure = self._job, self._procedure
         self._enter(RunState.STARTING)
+        self._check_armed()
         calibrations = procedure.use_calibrations()
         procedure.check()
         self._writer = procedure.writer = RunWriter.create(
@@ -95,6 +96,11 @@ class Execution:
                 with suppress(HeliographError):
                     self._write_notes()
         self._concluded(job)
+
+    def _check_armed(self) -> None:
+        """Raise ArmRefused, before anything is written, for a run that needs an armed bench on one that is not."""
+        if self._procedure.needs_armed and (unlit := self._instruments.arbiter.unlit):
+            raise ArmRefused(f"{unlit}, and the run needs light", where=self._job.name, remedy="Arm the bench first.")
 
     def _enter(self, state: RunState) -> None:
         self._job.enter(state)

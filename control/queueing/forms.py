@@ -35,6 +35,7 @@ def forms(others: Mapping[str, type[CheckedProcedure]], station: Station) -> tup
 
 def _of_bench(choices: Mapping[str, tuple[str, ...]]) -> Iterator[ProcedureForm]:
     from ...acquisition.procedures import table
+    from ...acquisition.procedures.bridged import Bridged
 
     for name in dict.fromkeys((*table.names(), _KEY_EXCHANGE)):
         try:
@@ -42,8 +43,8 @@ def _of_bench(choices: Mapping[str, tuple[str, ...]]) -> Iterator[ProcedureForm]
         except ConfigError as error:
             log.warning("%s", error)
             continue
-        # A foreign parameter called `user` is none of the station's users.
-        yield _form(name, made, "bench", {} if made.foreign else choices)
+        # A parameter called `user` of a procedure that does not know the bench is none of the station's users.
+        yield _form(name, made, "bench", {} if isinstance(made, Bridged) else choices)
 
 
 def _choices(station: Station) -> dict[str, tuple[str, ...]]:
@@ -57,12 +58,16 @@ def _choices(station: Station) -> dict[str, tuple[str, ...]]:
 
 def _form(name: str, procedure: CheckedProcedure, lane: Any, choices: Mapping[str, tuple[str, ...]]) -> ProcedureForm:
     text = cleandoc(type(procedure).__doc__ or name)
-    # A foreign one gives them in order by itself.
-    declared = [] if procedure.foreign else [key for kind in reversed(type(procedure).__mro__) for key in vars(kind)]
+    from ...acquisition.procedures.bridged import Bridged
+
+    # A bridged one gives them in order by itself.
+    declared = [] if isinstance(procedure, Bridged) else [key for kind in reversed(type(procedure).__mro__) for key in vars(kind)]
     objects = sorted(procedure.parameter_objects().items(), key=lambda item: declared.index(item[0]) if item[0] in declared else len(declared))
     asked = tuple(_asked(key, one, choices.get(key, ())) for key, one in objects)
-    title = text.partition("\n")[0].rstrip(".")
-    return ProcedureForm(name, title, text, lane, (*asked, *_extra(procedure)), declared_s(procedure))
+    title, rule = text.partition("\n")[0].rstrip("."), getattr(procedure, "NEEDS_ARMED", False)
+    fields = (*asked, *_extra(procedure))
+    needed_if = rule if isinstance(rule, str) else ""
+    return ProcedureForm(name, title, text, lane, fields, declared_s(procedure), needs_armed=bool(rule), needs_armed_if=needed_if, foreign=procedure.foreign)
 
 
 def _extra(procedure: CheckedProcedure) -> tuple[ParameterForm, ...]:

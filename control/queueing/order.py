@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ...core.errors import ParameterError, RunAborted
@@ -23,10 +23,12 @@ class Queue:
     """One queue, of which each lane does one thing at a time; for several threads.
 
     topics: told its state.  go_on_after_failure: policy; without it a failure holds the queue.
+    not_yet: says why an entry has to wait, and those of its lane behind it with it; empty if it may begin. Nobody asks for one that is followed.
     """
 
     topics: Topics
     go_on_after_failure: bool = False
+    not_yet: Callable[[Entry], str] = lambda _entry: ""
     _held: str = ""
     _closed: bool = False
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -80,6 +82,8 @@ class Queue:
             self._published = now
             for entry in self._on.values():
                 entry.tick()
+            for entry in self._waiting:
+                entry.why = "" if entry.followed else self.not_yet(entry)
             self.topics.publish("queue", self.state())
 
     # What comes and goes
@@ -101,6 +105,7 @@ class Queue:
                 if lane not in self._on and (entry := self._next(lane)) is not None:
                     self._place(entry).remove(entry)
                     self._on[lane] = entry
+                    entry.why = ""
                     return entry
                 # A finite wait lets a signal handler run in between.
                 self._changed.wait(1.0)
@@ -113,10 +118,14 @@ class Queue:
         for entry in self._aside:
             if entry.lane == lane and not entry.pausing:
                 return entry
-        before = {entry.name for entry in self._on.values()}
+        before, held = {entry.name for entry in self._on.values()}, bool(self._held)
         for entry in self._waiting:
-            if entry.lane == lane and (entry.followed or entry.completes or not self._held) and not entry.after & before:
-                return entry
+            if entry.lane == lane and not entry.after & before:
+                if entry.followed or entry.completes:
+                    return entry
+                held = held or bool(self.not_yet(entry))
+                if not held:
+                    return entry
             before.add(entry.name)
         return None
 

@@ -40,10 +40,17 @@ class Runner:
     def __init__(self, instruments: Instruments, topics: Topics, queue: Queue | None = None) -> None:
         self._instruments, self._topics = instruments, topics
         self.queue = queue if queue is not None else Queue(topics)
+        self.queue.not_yet = self._not_yet
         self._thread: threading.Thread | None = None
         self.begun: Callable[[Job, RunWriter], None] = lambda _job, _writer: None
         self.concluded: Callable[[Job], None] = lambda _job: None
         self.following: Callable[[Job], Iterable[Entry]] = lambda _job: ()
+
+    def _not_yet(self, entry: Entry) -> str:
+        """Return why a run has to wait: for an armed bench, if it needs one."""
+        if not isinstance(entry, Job) or not entry.bench_procedure.needs_armed or not (unlit := self._instruments.arbiter.unlit):
+            return ""
+        return f"waits until the bench is armed: {unlit}"
 
     @property
     def job(self) -> Job | None:

@@ -77,7 +77,11 @@ class ParameterForm:
 
 @dataclass(frozen=True, slots=True)
 class ProcedureForm:
-    """What can be put into the queue.  duration_s: estimate with the default parameters, None where unknown."""
+    """What can be put into the queue.  duration_s: estimate with the default parameters, None where unknown.
+
+    needs_armed: it is begun on an armed bench only, or where `needs_armed_if` names a boolean parameter, if that is true.
+    foreign: where it comes from, such as `package acme 0.1`; empty for what comes with Heliograph.
+    """
 
     name: str
     title: str
@@ -85,3 +89,6 @@ class ProcedureForm:
     lane: Literal["bench", "worker"]
     parameters: tuple[ParameterForm, ...]
     duration_s: float | None = None
+    needs_armed: bool = False
+    needs_armed_if: str = ""
+    foreign: str = ""

@@ -23,8 +23,13 @@ from .areas import scrolled
 
 _FIRST = "CountRates"
 """What is offered first, where it is there: it needs nothing else to be known."""
-_LETTERS = "OSLT"
-"""Of purpose, start, stop and abort."""
+_LETTERS = "OSLTM"
+"""Of purpose, start, stop and abort, and of the way to arming."""
+_UNARMED = {
+    "SAFE": "The bench is safe: arm it first. Until then it waits in the queue.",
+    "TRIPPED": "The bench has tripped: reset and arm it first. Until then it waits in the queue.",
+    "ARMING": "The bench is being armed; it waits in the queue until that is done.",
+}
 _STOP = "Ends it at its next point, or after this round; what was found is kept."
 
 
@@ -52,7 +57,8 @@ class StartPanel(QWidget):
         self.desk, self._offered, self._followed = desk, offered, followed
         self._row: QueueRow | None = None
         self._asked: int | None = None
-        self.held = plain(wrap=True)
+        self.held, self.unarmed = plain(wrap=True), plain(wrap=True)
+        self.to_arming = QPushButton("Go to ar&ming")
         taken += f"{_LETTERS}UG" if pausing else _LETTERS
         self.chooser, self.purpose = FormChoice("Nothing can be started while no bench is open.", proposed, taken=taken), QLineEdit()
         self.choice = self.chooser.choice
@@ -66,17 +72,21 @@ class StartPanel(QWidget):
         self.start.clicked.connect(self.enqueue)
         self.stop.clicked.connect(self.stop_early)
         self.abort.held.connect(self.end)
-        self.chooser.changed.connect(self._enable)
+        self.to_arming.clicked.connect(lambda _checked=False: desk.show_page("bench", "arming"))
+        self.chooser.changed.connect(self._turned)
+        desk.hear("safety", lambda _now: self._show_unarmed())
         desk.control_changed.connect(self._enable)
         desk.connected.connect(self._came)
         desk.replay_changed.connect(self._enable)
         self._enable()
+        self._show_unarmed()
 
     def _lay_out(self) -> None:
-        for widget in (self.purpose, self.start, self.stop, self.bar):
+        for widget in (self.purpose, self.start, self.stop, self.bar, self.to_arming):
             widget.setMinimumHeight(24)
         self.start.setAccessibleName(self.start.text().replace("&", ""))
         self.stop.setAccessibleName("Stop early")
+        self.to_arming.setAccessibleName("Go to arming")
         self.bar.setRange(0, 100)
         self.bar.setAccessibleName("Progress of the run")
         why = QFormLayout()
@@ -110,6 +120,8 @@ class StartPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         # The buttons stay in sight however long the form is.
         layout.addWidget(scrolled(asked), 1)
+        layout.addWidget(self.unarmed)
+        layout.addWidget(self.to_arming)
         layout.addLayout(acts)
         layout.addLayout(follow)
 
@@ -142,6 +154,21 @@ class StartPanel(QWidget):
         """Show the form of a procedure, filled."""
         if name in self.chooser.names:
             self.chooser.fill(name, parameters or {})
+
+    def _turned(self) -> None:
+        """Heed another form."""
+        if self.form is not None:
+            self.form.changed.connect(self._show_unarmed)
+        self._enable()
+        self._show_unarmed()
+
+    def _show_unarmed(self) -> None:
+        """Say where the bench has to be armed before what the form says can begin, and lead there."""
+        state = str((self.desk.latest("safety") or {}).get("state", "ARMED"))
+        told = _UNARMED.get(state, "") if self.form is not None and self.form.needs_armed() else ""
+        self.unarmed.setText(told)
+        for widget in (self.unarmed, self.to_arming):
+            widget.setVisible(bool(told))
 
     # Acts
 

@@ -145,6 +145,11 @@ class Bench(Page):
             (dock.widget() or dock).setFocus(Qt.FocusReason.ShortcutFocusReason)
             self.focusNextChild()
 
+    def wish(self, wanted: Any) -> None:
+        """Go to arming, if that is what somebody on another page wants."""
+        if wanted == "arming":
+            self._go_to_arming()
+
     def _go_to_arming(self) -> None:
         self._show("Arming")
         target = self.arming.reset if self.arming.reset.isVisible() else self.arming.arm

@@ -105,6 +105,13 @@ class Arbiter:
         return self._generation
 
     @property
+    def unlit(self) -> str:
+        """Return in words why there is no light to work with: the bench is not armed, or no laser was switched on yet; empty if there is. Nothing is read."""
+        if self._state is not BenchState.ARMED:
+            return f"the bench is {self._state.lower()}"
+        return "" if any(asked.get("emission") for asked in list(self._expected.values())) else "the laser is off"
+
+    @property
     def signs(self) -> tuple[str, ...]:
         """Return every sign of an attack since the bench was opened; a procedure looks at those that came after its start."""
         return tuple(self._signs)

@@ -61,6 +61,7 @@ class KeyExchange(BenchProcedure):
 
     DATA_COLUMNS: ClassVar[list[str]] = ["Time (s)", "Event rate (Hz)"]
     SUSPENDED_BY = frozenset(SUSPEND_UNITS)
+    NEEDS_ARMED = True
 
     pair = Parameter("Pair", default="A-B")
     seconds = FloatParameter("Light", units="s", default=5.0, minimum=0.2, maximum=1e5)

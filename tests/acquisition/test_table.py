@@ -80,6 +80,14 @@ def test_a_procedure_of_another_package_is_found_with_its_parameters(foreign):
         "mode": {"label": "Mode", "units": None, "default": "slow", "minimum": None, "maximum": None, "choices": ["slow", "fast"]},
     }
     assert table.made("WarmUp", {"minutes": "2", "mode": "fast"}).parameter_values() == {"minutes": 2.0, "mode": "fast"}
+    assert table.procedure("WarmUp").foreign == "package acme 0.1", "it is marked though it is one of the bench"
+
+
+@pytest.mark.parametrize(("given", "needs"), [("True", True), ("'lit'", False), ("'no such parameter'", True)])
+def test_a_procedure_of_another_package_says_whether_it_needs_an_armed_bench(foreign, given, needs):
+    text = PLANS.replace("WarmUp(BenchProcedure):", f"WarmUp(Procedure):\n    NEEDS_ARMED = {given}\n    lit = BooleanParameter('Lit', default=False)")
+    foreign("acme", {"acme_plans": text.replace("import FloatParameter", "import Procedure, BooleanParameter, FloatParameter")}, POINTS)
+    assert table.made("WarmUp", {}).needs_armed is needs
 
 
 def test_a_procedure_of_pymeasure_alone_becomes_one_of_the_bench_under_the_name_it_is_offered_by(foreign):

@@ -94,6 +94,9 @@ def test_every_procedure_has_a_form_with_what_the_station_lets_one_choose(operat
     assert forms["KeyExchange"].duration_s == 5.0
     assert "keep" in {one.name for one in forms["PhaseScan"].parameters}
     assert {forms["Learn"].lane, forms["Distil"].lane} == {"worker"}
+    assert (forms["CountRates"].needs_armed, forms["CountRates"].needs_armed_if) == (True, "light")
+    assert {name for name, form in forms.items() if form.needs_armed} == set(forms) - {"Learn", "Distil"}
+    assert {form.foreign for form in forms.values()} == {""}
 
 
 @pytest.mark.parametrize(
@@ -185,17 +188,18 @@ def test_a_task_is_paused_and_stopped_by_the_same_requests_but_only_once_it_has_
 
 
 def test_after_a_failure_the_queue_waits_or_goes_on_as_the_policy_says(operator):
-    # The bench is dark, so a run that needs light fails.
-    failing, after = operator.enqueue("PhaseScan", user="A"), operator.enqueue()
-    assert "the laser is off" in operator.await_state(failing, "failed").why
+    # The detectors are off, so a run that expects dark counts fails.
+    silent = {"light": "False", "duration_s": "1.0"}
+    failing, after = operator.enqueue(**silent), operator.enqueue()
+    assert "D1 gave 0 counts" in operator.await_state(failing, "failed").why
     time.sleep(0.2)
     assert operator.row(after).state == "queued"
-    assert operator.queue.held.startswith(f"PhaseScan {failing} failed")
+    assert operator.queue.held.startswith(f"CountRates {failing} failed")
     operator.ask("go_on")
     operator.await_state(after, "done")
 
     operator.ask("policy", go_on_after_failure=True)
-    failing, after = operator.enqueue("PhaseScan", user="A"), operator.enqueue()
+    failing, after = operator.enqueue(**silent), operator.enqueue()
     operator.await_state(after, "done")
     assert operator.row(failing).state == "failed"
     assert operator.queue.held == ""

@@ -19,7 +19,7 @@ from heliograph.control.bench import Bench
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.queueing import execution
 from heliograph.control.queueing.runner import Runner, RunState
-from heliograph.core.errors import DeviceFault, ParameterError, RunAborted
+from heliograph.core.errors import ArmRefused, DeviceFault, ParameterError, RunAborted
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
@@ -37,6 +37,10 @@ class Failing(BenchProcedure):
 
     def execute(self) -> None:
         raise DeviceFault("it smokes", where="laser")
+
+
+class Quick(BenchProcedure):
+    """Does nothing."""
 
 
 class Broken(BenchProcedure):
@@ -146,6 +150,40 @@ def test_runs_go_on_one_after_the_other_in_the_order_they_were_submitted(runner,
     assert [job.percent for job in jobs] == [100.0] * 3
     assert [path.name for path in sorted(tmp_path.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)] == [job.written.name for job in jobs]
     assert runner.jobs()[-3:] == jobs
+
+
+def test_a_run_that_needs_light_waits_until_the_bench_is_armed_and_those_behind_it_with_it(runner, instruments, tmp_path):
+    instruments.arbiter.subscribe(lambda event: runner.queue.look_again() if event.kind == "state" else None)
+    first = runner.submit(CountRates(**{**SHORT, "light": True}), tmp_path)
+    second, whoever_waits = runner.submit(CountRates(**SHORT), tmp_path), runner.submit(CountRates(**SHORT), tmp_path, followed=True)
+    wait_for(lambda: whoever_waits.state.over)
+
+    assert (first.state, second.state) == (RunState.QUEUED, RunState.QUEUED)
+    assert first.row().why == "waits until the bench is armed: the bench is safe"
+    assert not runner.queue.held
+    # Armed row by row, detectors are biased before there is light.
+    instruments["snspd"].set_bias(1, 18e-6)
+    runner.queue.publish()
+    assert (instruments.arbiter.state, first.row().why) == ("ARMED", "waits until the bench is armed: the laser is off")
+    instruments.make_safe()
+    instruments.arm()
+    wait_for(lambda: second.state.over)
+    assert (first.state, second.state, first.row().why) == (RunState.DONE, RunState.DONE, "")
+    instruments.make_safe()
+
+
+def test_a_script_s_run_that_needs_light_is_refused_on_a_safe_bench_before_a_file_is_written(runner, instruments, tmp_path):
+    bench = Bench(instruments.station, instruments, tmp_path)
+    with pytest.raises(ArmRefused, match=r"CountRates: the bench is safe, and the run needs light. Arm the bench first."):
+        bench.run(CountRates(**{**SHORT, "light": True}), progress=nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_none_of_ours_says_where_it_comes_from(instruments, tmp_path):
+    assert (CountRates().foreign, CountRates().needs_armed, CountRates(light=False).needs_armed) == ("", True, False)
+    assert (Failing().foreign, Failing().needs_armed) == (f"module {__name__}", False)
+    with Bench(instruments.station, instruments, tmp_path).run(Quick(), progress=nothing) as run:
+        assert run.start["foreign"] == f"module {__name__}"
 
 
 def test_a_run_that_is_aborted_closes_its_file_with_the_cause_and_the_next_one_runs(runner, tmp_path):
