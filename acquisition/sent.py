@@ -7,8 +7,11 @@ must not be believed about: how bright the pulses were, how many, where their bi
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,3 +111,29 @@ def erase_sent(path: Path) -> bool:
         return erase(path)
     except OSError as error:
         raise StorageError(f"the pattern could not be erased: {error.strerror}", where=str(path), remedy="Erase it by hand; its bits are secret.") from error
+
+
+@contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Keep the file from `erase_left` for the length of a `with` block, or until this process dies."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise StorageError(f"the pattern cannot be read again: {error.strerror}", where=str(path), remedy="Choose another folder.") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def erase_left(path: Path) -> bool:
+    """Erase the file of a run from which nothing will come; return False, and leave it, if that run is still on. Raises StorageError as `erase_sent`."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # It may be gone but for what a killed writing left.
+        pass
+    erase_sent(path)
+    return True

@@ -43,7 +43,7 @@ def distil(
         if bound not in ("kato", "azuma"):
             raise typer.BadParameter(f"{bound!r} is neither kato nor azuma", param_hint="--bound")
         with Run.open(run) as opened:
-            users = pair_of(opened).split("-")
+            users = pair_of(opened, store).split("-")
         if not all((store / user).is_dir() for user in users):
             remedy = "Give the --store of `heliograph acquire key`, where the patterns lie."
             raise ConfigError(f"parties {' and '.join(users)} keep nothing here", where=str(store), remedy=remedy)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...acquisition.runs import Run
-from ...acquisition.sent import Sent, erase_sent, load_sent
+from ...acquisition.sent import Sent, erase_left, erase_sent, load_sent
 from ...core.entropy import Origin, OsRandom, RandomSource
 from ...core.errors import AlreadyDistilled, RunFileError, StorageError
 from ...core.ledger import Ledger, records
@@ -111,7 +111,7 @@ class Network:
         went out is never tried again, whatever came of it: its site could announce other events once it knows them, and parities of another seed would leak
         twice. Its patterns are erased.
         """
-        meta = _announced(run)
+        meta = _announced(run, self.folder)
         pair, users = meta["pair"], meta["pair"].split("-")
         self._refuse_second_time(run, users)
         told = progress or (lambda _what, _percent: None)
@@ -201,16 +201,22 @@ def parties_in(folder: Path) -> list[str]:
     return sorted({path.parent.name for path in folder.glob("*/*.sqlite")})
 
 
-def pair_of(run: Run) -> str:
-    """Return the pair that a run of `KeyExchange` served. Raises RunFileError for any other run."""
-    return str(_announced(run)["pair"])
+def pair_of(run: Run, store: Path | None = None) -> str:
+    """Return the pair that a run of `KeyExchange` served. Raises RunFileError for any other run.
+
+    store: folder of key stores, where patterns of an exchange that was killed before it announced are erased: nothing will come of them.
+    """
+    return str(_announced(run, store)["pair"])
 
 
-def _announced(run: Run) -> dict[str, Any]:
+def _announced(run: Run, store: Path | None) -> dict[str, Any]:
     parts = run.announced().meta if run.procedure == "KeyExchange" else []
     # Only the last part says of which block the events are.
     if not parts or "pair" not in parts[-1]:
-        raise RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
+        refusal = RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
+        if store is not None and run.procedure == "KeyExchange" and not _erase_left(store, run.run_id, refusal):
+            raise RunFileError("this run is still on", where=str(run.path), remedy="Wait until it has ended.")
+        raise refusal
     pairs = Station.parse(run.station_text, run.path).pairs
     match parts[-1]:
         case {"pair": str(pair), "first_slot": 0, "n_slots": int(slots)} if pair in pairs and type(slots) is int and 0 < slots < MOST_SLOTS:
@@ -304,6 +310,17 @@ def _erase_noting(files: Iterable[Path], error: BaseException) -> None:
             erase_sent(path)
         except StorageError as second:
             error.add_note(str(second))
+
+
+def _erase_left(store: Path, run_id: str, error: BaseException) -> bool:
+    """Erase what parties sent in a run that is over without an announcement; return False if it is still on.  run_id: as the site says."""
+    over = True
+    for folder in sorted(store.glob("*/patterns")) if Path(run_id).name == run_id else ():
+        try:
+            over &= erase_left(pattern_path(store, folder.parent.name, run_id))
+        except StorageError as second:
+            error.add_note(str(second))
+    return over
 
 
 def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:

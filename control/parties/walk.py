@@ -18,7 +18,7 @@ from ...core.entropy import OsRandom, RandomSource
 from ...core.errors import AnnouncementError, DesyncError, FrameError, ParameterError, RunFileError
 from ...core.statement import SecurityStatement
 from ...postprocess.procedures.key_exchange import KeyExchange, pattern_path, recorded_s
-from .node import network
+from .node import network, pair_of
 from .worker import Distiller, Outcome
 
 log = logging.getLogger(__name__)
@@ -166,8 +166,11 @@ class Walk:
                     try:
                         with Run.open(path) as run:
                             block = _block(pair, run, left_over=True) if run.complete and run.stop["reason"] == "done" else None
+                            if not run.complete:
+                                # Where it was killed before it announced, its patterns are erased.
+                                pair_of(run, self.store)
                     except RunFileError as error:
-                        log.warning("left alone: %s", error)
+                        log.warning("it gives no key: %s", error)
                         continue
                     if block is not None:
                         yield block

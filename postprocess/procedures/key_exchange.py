@@ -6,7 +6,7 @@ What the site knows goes into the run file: tags, announcement, offsets. What a 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from math import ceil
 from pathlib import Path
@@ -22,7 +22,7 @@ from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, pream
 from ...acquisition.pieces import Pieces
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
-from ...acquisition.sent import Sent, erase_sent, save_sent
+from ...acquisition.sent import Sent, erase_sent, in_use, save_sent
 from ...acquisition.suspend import Watch
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
@@ -105,6 +105,11 @@ class KeyExchange(BenchProcedure):
 
     def execute(self) -> None:
         """Align, send the block, and write the announcement."""
+        # What the users send is locked until then: files of a run that was killed are locked no more.
+        with ExitStack() as self._locked:
+            self._exchange()
+
+    def _exchange(self) -> None:
         aligned = self._align()
         patterns = self._patterns()
         self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
@@ -188,6 +193,7 @@ class KeyExchange(BenchProcedure):
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
             hardware = not self._station.simulated
             save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware))
+            self._locked.enter_context(in_use(path))
 
     def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:
         """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""

@@ -258,6 +258,19 @@ def test_what_is_no_run_of_key_exchange_is_refused(heliograph, light, tmp_path):
         assert ended.json["error"]["type"] == kind
 
 
+def test_what_an_exchange_left_that_was_killed_before_it_announced_is_erased(heliograph, light):
+    with h5py.File(light.run, "r+") as file:
+        file["announcement/meta"].resize(0, axis=0)
+        del file.attrs["stop"], file.attrs["digest"]
+    assert light.pattern("A").exists()
+
+    ended = heliograph("distil", light.run, "--store", light.store, "--json")
+
+    assert (ended.code, ended.json["error"]["type"]) == (3, "RunFileError")
+    assert not light.pattern("A").exists()
+    assert not light.pattern("B").exists()
+
+
 def test_a_run_file_whose_announcement_was_altered_makes_no_key(heliograph, light):
     with h5py.File(light.run, "r+") as file:
         announced = next(item for item in file["announcement"].values() if item.dtype == np.uint8 and item.size > 1000)

@@ -191,6 +191,23 @@ def test_a_spoilt_block_of_an_earlier_walk_is_told_and_ends_nothing(tmp_path, ca
     assert torn.name in caplog.text
 
 
+def test_what_a_killed_exchange_left_is_erased(tmp_path, caplog):
+    station = Station.parse(default_text(), tmp_path / "station.toml")
+    killed = RunWriter.create(tmp_path, "KeyExchange", {}, station, {}, layout=RunLayout(announcement=True))
+    killed.flush()
+    for user in "AB":
+        path = pattern_path(tmp_path, user, killed.run_id)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"left")
+
+    blocks = list(walk_of(Place(tmp_path, key(7), key(7))).along(["A-B"], 4.0))
+
+    assert [block.run for block in blocks] == [Path("A-B-0"), Path("A-B-1")]
+    assert not list(tmp_path.glob("*/patterns/*"))
+    assert "announced no events" in caplog.text
+    killed.close("aborted")
+
+
 def test_a_spoilt_block_of_this_walk_ends_it(tmp_path):
     place = Place(tmp_path, RunFileError("no pattern fits"))
     with pytest.raises(RunFileError):

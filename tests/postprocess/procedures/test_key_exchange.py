@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from math import log10, sqrt
 from pathlib import Path
@@ -22,7 +22,7 @@ from heliograph.acquisition.alignment import Phases
 from heliograph.acquisition.announcements import encode_events
 from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.runs import Run
-from heliograph.acquisition.sent import load_sent, save_sent
+from heliograph.acquisition.sent import erase_left, in_use, load_sent, save_sent
 from heliograph.acquisition.timetags import Events, EventSelector
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.parties.node import PairKey, network
@@ -122,15 +122,55 @@ def test_events_are_announced_while_they_come_and_are_those_of_the_tags(usual):
     assert b"".join(parts) == encode_events(events.between(0, parts.meta[-1]["n_slots"]))
 
 
-def test_a_run_whose_announcement_has_no_last_part_is_not_distilled(again):
+@pytest.fixture
+def unannounced(again: Run) -> Run:
+    """Return what is left of an exchange that was killed before it announced."""
     path = again.path
     again.close()
     with h5py.File(path, "r+") as file:
         file["announcement/meta"].resize(file["announcement/meta"].shape[0] - 1, axis=0)
         file.attrs["digest"] = digest(file)
+    return again
+
+
+def test_a_run_whose_announcement_has_no_last_part_is_not_distilled_and_its_patterns_are_erased(unannounced):
+    path, patterns = unannounced.path, patterns_of(unannounced)
+    other = patterns[0].with_name("another-A.bin")
+    other.write_bytes(b"of another run")
 
     with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match="announced no events"):
         keys.distil(run)
+
+    assert len(patterns) == 2
+    assert patterns_of(unannounced) == [other]
+
+
+def test_patterns_of_an_exchange_that_goes_on_are_left(unannounced):
+    path, patterns = unannounced.path, patterns_of(unannounced)
+
+    with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, ExitStack() as on:
+        for one in patterns:
+            on.enter_context(in_use(one))
+        with pytest.raises(RunFileError, match="still on"):
+            keys.distil(run)
+
+    assert len(patterns) == 2
+    assert patterns_of(unannounced) == patterns
+
+
+def test_a_site_cannot_have_files_elsewhere_erased(unannounced):
+    path = unannounced.path
+    elsewhere = path.parents[1] / "store" / "A" / "x-A.bin"
+    elsewhere.write_bytes(b"kept")
+    with h5py.File(path, "r+") as file:
+        file.attrs["run_id"] = "../x"
+        file.attrs["digest"] = digest(file)
+
+    with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, pytest.raises(RunFileError, match="announced no events"):
+        keys.distil(run)
+
+    assert elsewhere.read_bytes() == b"kept"
+    assert len(patterns_of(unannounced)) == 2
 
 
 class Died(BaseException):
@@ -316,8 +356,11 @@ def test_a_delay_of_the_station_reaches_the_tags_and_the_run_file(usual, tmp_pat
 
 
 def test_an_exchange_that_is_cut_short_has_ended_its_recording(tmp_path):
+    kept: list[bool] = []
+
     def interrupt(topic: str, _: object) -> None:
         if topic == "progress":
+            kept.extend(not erase_left(path) for path in tmp_path.glob("store/*/patterns/*"))
             raise KeyboardInterrupt
 
     with opened(tmp_path, text_of()) as bench:
@@ -326,6 +369,7 @@ def test_an_exchange_that_is_cut_short_has_ended_its_recording(tmp_path):
 
         # The traceback still holds the frame that was recording.
         assert caught.tb is not None
+        assert kept == [True, True]
         assert not list(tmp_path.glob("store/*/patterns/*"))
         assert len(list(bench["tagger"].record(0.2))) == 1
 
