@@ -125,7 +125,7 @@ def _simulated(station: Station, lab: Lab, folder: Path) -> Iterator[Bench]:
 def _locks_apart() -> Iterator[None]:
     """Lock in a folder apart: ports are given out again, and a killed bench elsewhere on this machine may still hold the lock of one."""
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
+        patch.setenv("HELIOGRAPH_RUNTIME_DIR", folder)
         yield
 
 

@@ -29,7 +29,7 @@ from ..core.errors import BenchError, FrameError, HeliographError, StorageError,
 
 # Replies hold small dataclasses of the roles, such as safe reports, and only classes of modules that are loaded can be received.
 from ..instruments import roles as _roles  # noqa: F401
-from ..instruments.guard.locks import lock_folder
+from ..instruments.guard.locks import PLACE, user_folder
 from .values import Arrays, packed, unpacked
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ _KINDS = "biufc"
 
 def address(station: Path, what: str) -> Path:
     """Return the path of a station's socket or record: `owner`, `watchdog`, `rescue`. Raises StorageError for a folder that cannot be used."""
-    folder = lock_folder()
+    folder = user_folder()
     path = folder / f"{hashlib.sha256(str(station.resolve()).encode()).hexdigest()[:16]}.{what}"
     if len(str(path)) > _LONGEST_PATH:
-        raise StorageError("the folder's name is too long for a socket", where=str(folder), remedy="Set XDG_RUNTIME_DIR to a shorter one.")
+        raise StorageError("the folder's name is too long for a socket", where=str(folder), remedy=f"Set {PLACE} to a shorter one.")
     return path
 
 

@@ -1,29 +1,59 @@
-"""One holder per device: a lock file per resource string, which dies with the process that holds it."""
+"""One holder per device: a lock file per resource string, which dies with the process that holds it.
+
+The files lie in one place of the computer, whoever asks and from whatever session: else two owners could stand at the same laser. Only HELIOGRAPH_RUNTIME_DIR
+moves it, for tests and for systems without /tmp. Containers and computers that share a device do not see each other's locks.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
-import tempfile
+import stat
 from pathlib import Path
 
 from ...core.errors import InstrumentLocked, StorageError
 
+PLACE = "HELIOGRAPH_RUNTIME_DIR"
+_SHARED = 0o1777
+
+
+def user_folder() -> Path:
+    """Return the folder that only this user can enter, for sockets. Raises StorageError where another user could."""
+    folder = _root() / f"heliograph-{os.getuid()}"
+    found = _made(folder, 0o700)
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise StorageError("the folder for sockets is open to other users", where=str(folder), remedy=f"Remove it, or set {PLACE} to a folder of yours.")
+    return folder
+
 
 def lock_folder() -> Path:
-    """Return the user's folder for locks, made with mode 0700; raises StorageError if it belongs to somebody else."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(runtime) / "heliograph" if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
-    folder = root / "locks"
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"the folder for locks cannot be made ({error.strerror})", where=str(folder), remedy="Set XDG_RUNTIME_DIR.") from error
-    if root.stat().st_uid != os.getuid():
-        raise StorageError("the folder for locks belongs to another user", where=str(root), remedy="Remove it or set XDG_RUNTIME_DIR.")
+    """Return the folder for the locks of all users of this computer. Raises StorageError where it cannot be used by all."""
+    folder = _root() / "heliograph-locks"
+    found = _made(folder, _SHARED)
+    if stat.S_IMODE(found.st_mode) != _SHARED:
+        raise StorageError("the folder for locks is not open to all users", where=str(folder), remedy="Remove it, or ask its owner to (mode 1777).")
     return folder
+
+
+def _root() -> Path:
+    # Not the system's folder for sessions: it ends with the last session, while a bench goes on, and a service or a container has another one.
+    return Path(os.environ.get(PLACE) or "/tmp")  # noqa: S108  what is made in it is checked
+
+
+def _made(folder: Path, mode: int) -> os.stat_result:
+    """Make a folder, unless it is there; return what is there, which may be anybody's, but no link."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            folder.chmod(mode)
+        found = folder.lstat()
+    except OSError as error:
+        raise StorageError(f"the folder cannot be made ({error.strerror})", where=str(folder), remedy=f"Set {PLACE} to a local folder.") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise StorageError("this is no folder", where=str(folder), remedy=f"Remove it, or set {PLACE} to a folder of yours.")
+    return found
 
 
 class ResourceLock:
@@ -35,13 +65,16 @@ class ResourceLock:
 
     def __init__(self, name: str, resource: str, *, does: str = "holds the instrument") -> None:
         self.resource, self._does = resource, does
-        path, self._file = lock_folder() / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock", -1
+        self._file = self._folder = -1
+        folder = lock_folder()
+        path = folder / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock"
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._folder = _kept_from_cleaners(folder)
+            self._file = _opened(path)
             self._take(f"{name} ({resource})")
         except OSError as error:
             self.release()
-            raise StorageError(f"{name} cannot be locked ({error.strerror})", where=str(path), remedy="Set XDG_RUNTIME_DIR to a local folder.") from error
+            raise StorageError(f"{name} cannot be locked ({error.strerror})", where=str(path), remedy=f"Set {PLACE} to a local folder.") from error
         except BaseException:
             self.release()
             raise
@@ -57,6 +90,29 @@ class ResourceLock:
 
     def release(self) -> None:
         """Give the resource back; a second call does nothing."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for file in (self._file, self._folder):
+            if file >= 0:
+                os.close(file)
+        self._file = self._folder = -1
+
+
+def _opened(path: Path) -> int:
+    """Open a lock file, which may be another user's; made where there is none."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        pass
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fchmod(file, 0o666)
+    return file
+
+
+def _kept_from_cleaners(folder: Path) -> int:
+    """Open the folder, locked: what clears old files away leaves a folder alone in which a lock is held, as systemd-tmpfiles says."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return file

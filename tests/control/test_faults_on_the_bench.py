@@ -29,7 +29,7 @@ from heliograph.postprocess.procedures.key_exchange import KeyExchange
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr("heliograph.instruments.guard.safe.DEADLINE_S", 0.5)
     monkeypatch.setattr("heliograph.instruments.guard.ramp.BIAS_PAUSE_S", 0.0)
 

@@ -165,7 +165,7 @@ def test_a_socket_has_a_short_name_of_its_own_for_each_station(tmp_path, monkeyp
     assert one.parent.stat().st_mode & 0o777 == 0o700
     long = tmp_path / ("x" * 90)
     long.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(long))
     with pytest.raises(StorageError, match="too long"):
         address(tmp_path / "a.toml", "owner")
 

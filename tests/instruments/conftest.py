@@ -372,7 +372,7 @@ line = ["laser", "att_fixed", "bs"]
 
 @pytest.fixture
 def bench(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path))
     running = Bench()
     yield running
     running.close()

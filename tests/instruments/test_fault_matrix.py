@@ -226,7 +226,7 @@ def run_cell(rig: Rig, driver: str, row: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.mark.parametrize(("driver", "row"), TESTED)

@@ -146,7 +146,7 @@ COLUMN = cells.FULL["SwabianTagger"]
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FaultyModule:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path))
     found = FaultyModule(World(Layout.of(station().plain())), {1: "D1", 2: "D2", 3: "sync"})
     monkeypatch.setitem(sys.modules, "Swabian.TimeTagger", None)
     monkeypatch.setitem(sys.modules, "TimeTagger", found)

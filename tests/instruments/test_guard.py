@@ -81,7 +81,7 @@ def test_a_hanging_device_delays_no_other_and_the_deadline_holds() -> None:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path))
     return tmp_path
 
 
@@ -127,9 +127,44 @@ def test_a_file_system_without_locks_is_told_and_keeps_no_file_open(runtime: Pat
     assert set(Path("/proc/self/fd").iterdir()) == open_before
 
 
-def test_locks_are_for_this_user_only(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert locks.lock_folder().stat().st_mode & 0o077 == 0
+def test_sockets_are_for_this_user_only(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = locks.user_folder()
+    assert folder.stat().st_mode & 0o077 == 0
 
+    folder.chmod(0o755)
+    with pytest.raises(StorageError, match="open to other users"):
+        locks.user_folder()
+    folder.chmod(0o700)
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    with pytest.raises(StorageError, match="another user"):
-        locks.lock_folder()
+    folder.rename(runtime / "heliograph-12345")
+    with pytest.raises(StorageError, match="open to other users"):
+        locks.user_folder()
+
+
+def test_neither_folder_may_be_a_link(runtime: Path) -> None:
+    (runtime / "elsewhere").mkdir(mode=0o700)
+    for name, folder in ((f"heliograph-{os.getuid()}", locks.user_folder), ("heliograph-locks", locks.lock_folder)):
+        (runtime / name).symlink_to(runtime / "elsewhere")
+        with pytest.raises(StorageError, match="no folder"):
+            folder()
+
+
+def test_locks_are_for_all_users(runtime: Path) -> None:
+    ResourceLock("laser", "ASRL1::INSTR").release()
+    (lock,) = locks.lock_folder().iterdir()
+
+    assert locks.lock_folder().stat().st_mode & 0o7777 == 0o1777
+    assert lock.stat().st_mode & 0o777 == 0o666
+    locks.lock_folder().chmod(0o700)
+    with pytest.raises(StorageError, match="not open to all users"):
+        ResourceLock("laser", "ASRL1::INSTR")
+
+
+def test_one_session_sees_the_locks_of_another(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from heliograph.instruments.guard import locks; print(locks.lock_folder(), locks.user_folder())"
+    sessions = [{"XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(runtime)}, {"XDG_RUNTIME_DIR": "", "TMPDIR": ""}]
+    kept = {name: value for name, value in os.environ.items() if name != locks.PLACE}
+
+    seen = {subprocess.run([sys.executable, "-c", code], env={**kept, **session}, capture_output=True, check=True).stdout for session in sessions}
+
+    assert len(seen) == 1

@@ -22,7 +22,7 @@ from heliograph.mocks.replay import Replayed
 def locks_of_their_own(tmp_path_factory):
     """Ports are given out again; whoever was killed elsewhere on this machine may still hold the lock of one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("HELIOGRAPH_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
         yield
 
 

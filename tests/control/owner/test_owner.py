@@ -266,7 +266,7 @@ def test_what_happens_is_published_to_whoever_subscribed(station):
         bench.arm()
         wait_for(lambda: any(message.topic == "safety" and message.body["state"] == "ARMED" for message in heard))
         wait_for(lambda: any(message.topic == "row" for message in heard))
-        wait_for(lambda: any(message.topic == "queue" and message.body.rows[-1].state == "done" for message in heard))
+        wait_for(lambda: any(message.topic == "queue" and message.body.rows[-1:] and message.body.rows[-1].state == "done" for message in heard))
         assert any(message.topic == "event" and "controls the bench" in message.body.text for message in heard)
 
 
