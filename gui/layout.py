@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QByteArray, QRect, QSettings
+from PySide6.QtCore import QByteArray, QRect, QSettings, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QUndoCommand
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from .desk import Desk
 from .pages.page import Page
@@ -34,16 +35,21 @@ def key(page: str) -> str:
 
 
 class Layouts:
-    """The layouts of all pages: restored once, saved two seconds after a change and at the end, undone by Ctrl+Z."""
+    """The layouts of all pages.
+
+    A page whose panels the operator has moved is restored once, saved two seconds after a change and at the end, and undone by Ctrl+Z; any other is arranged
+    by its size and the size of the text.
+    """
 
     def __init__(self, desk: Desk, pages: Sequence[Page]) -> None:
         self._desk, self._pages = desk, pages
         self._default = {page.NAME: page.saveState(VERSION) for page in pages}
         self._last = dict(self._default)
-        self._sizes = {page.NAME: page.size() for page in pages}
+        self._fitted: dict[str, object] = {}
         self._ticks = 0
         for page in pages:
             self._restore(page)
+        self._marks = {page.NAME: _mark(page) for page in pages}
 
     def _restore(self, page: Page) -> None:
         stored = self._desk.settings.value(key(page.NAME))
@@ -52,45 +58,109 @@ class Layouts:
         if not isinstance(stored, QByteArray) or not page.restoreState(stored, VERSION):
             log.warning("the stored layout of %s is of another version or damaged: the default is used", page.title())
             page.restoreState(self._default[page.NAME], VERSION)
+            self._desk.settings.remove(key(page.NAME))
         for dock in page.panels():
             if dock.isFloating():
                 move_in(dock)
         self._last[page.NAME] = page.saveState(VERSION)
 
+    def is_own(self, page: Page) -> bool:
+        """Say whether the operator has arranged a page."""
+        return self._desk.settings.contains(key(page.NAME))
+
+    def fit(self, page: Page) -> None:
+        """Arrange a page that can be seen anew, where its size or the text now asks for another arrangement, and the operator has not made one."""
+        text = QApplication.font().pointSizeF()
+        now = (text, page.is_small)
+        if self._fitted.get(page.NAME) == now or not page.isVisible() or self.is_own(page):
+            return
+        if self._shape_changed(page):
+            # What the operator has just moved stays; it is saved soon.
+            return
+        self._fitted[page.NAME] = now
+        page.lay_out()
+        self._marks[page.NAME] = replace(_mark(page), rects=None)
+
+    def _shape_changed(self, page: Page) -> bool:
+        return _mark(page).shape != self._marks[page.NAME].shape
+
     def tick(self) -> None:
-        """Look, every two seconds, whether the operator has moved something."""
+        """Look at the page that is shown; every two seconds whether the operator has moved something."""
         self._ticks += 1
+        for page in self._pages:
+            if page.isVisible():
+                self.fit(page)
         if self._ticks % SETTLE_TICKS == 0:
             self.save()
 
     def save(self) -> None:
-        """Write what has changed."""
+        """Write what the operator has changed."""
         for page in self._pages:
             state, before = page.saveState(VERSION), self._last[page.NAME]
             if state == before or not page.isVisible():
                 continue
-            # Panels also change their size along with the window; only what the operator does is undone.
-            if page.size() == self._sizes[page.NAME]:
+            mark, was = _mark(page), self._marks[page.NAME]
+            # Panels also change their size along with window and text; only what the operator does is undone.
+            alone = (mark.size, mark.text) == (was.size, was.text)
+            moved = mark.shape != was.shape or (alone and was.rects is not None and mark.rects != was.rects)
+            if moved and alone:
                 self._desk.undo.push(_Moved(self, page, before, state))
-            self._sizes[page.NAME] = page.size()
-            self._keep(page, state)
+            self._last[page.NAME], self._marks[page.NAME] = state, mark
+            if moved or self.is_own(page):
+                self._keep(page, state)
 
     def _keep(self, page: Page, state: QByteArray) -> None:
-        self._last[page.NAME] = state
+        self._last[page.NAME], self._marks[page.NAME] = state, _mark(page)
         self._desk.settings.setValue(key(page.NAME), state)
         self._desk.settings.sync()
 
     def put(self, page: Page, state: QByteArray) -> None:
         """Arrange a page as it was, or as it comes: then by the size that it has now."""
         page.restoreState(state, VERSION)
-        if state == self._default[page.NAME]:
-            page.default_layout()
-        self._keep(page, page.saveState(VERSION))
+        if state != self._default[page.NAME]:
+            self._keep(page, page.saveState(VERSION))
+            return
+        self._desk.settings.remove(key(page.NAME))
+        page.is_stacked = False
+        self._fitted.pop(page.NAME, None)
+        self._marks[page.NAME] = _mark(page)
+        self.fit(page)
+        self._last[page.NAME] = page.saveState(VERSION)
 
     def reset(self, page: Page) -> None:
         """Arrange a page as it comes."""
         self.save()
         self._desk.undo.push(_Moved(self, page, self._last[page.NAME], self._default[page.NAME], now=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What a page looked like.
+
+    shape: of each panel where it is, whether it floats or is closed, and what lies with it.  rects: of what can be seen, whichever panel it is; None where that
+    is still on its way.  size and text: of the page, and of what is written.
+    """
+
+    shape: tuple[object, ...]
+    rects: tuple[tuple[int, int, int, int], ...] | None
+    size: QSize
+    text: float
+
+
+def _mark(page: Page) -> _Mark:
+    docks = sorted(page.panels(), key=lambda dock: dock.objectName())
+    shape = tuple(
+        (
+            dock.objectName(),
+            page.dockWidgetArea(dock),
+            dock.isFloating(),
+            dock.isHidden() and dock.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide),
+            tuple(sorted(other.objectName() for other in page.tabifiedDockWidgets(dock))),
+        )
+        for dock in docks
+    )
+    seen = [dock.geometry() for dock in docks if dock.isVisible() and (dock.isFloating() or page.rect().intersects(dock.geometry()))]
+    return _Mark(shape, tuple(sorted((one.x(), one.y(), one.width(), one.height()) for one in seen)), page.size(), QApplication.font().pointSizeF())
 
 
 class _Moved(QUndoCommand):

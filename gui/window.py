@@ -295,6 +295,8 @@ class Window(QMainWindow):
             change = getattr(widget, "retheme", None)
             if change is not None and not any(page.isAncestorOf(widget) for page in self.pages):
                 change()
+        if self.page is not None:
+            self.layouts.fit(self.page)
         self.menus.enable()
         self.desk.theme_changed.emit()
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import QDockWidget, QScrollArea, QWidget
 
-from ..layout import key
 from ..pages.page import TOP, Page
 
 _LEFT_PX = 290
@@ -43,19 +42,15 @@ def scrolled(widget: QWidget) -> Scrolled:
     return Scrolled(widget)
 
 
-def first_layout(page: Page) -> None:
-    """Arrange a page by the size that it has now, unless the operator's own layout was restored."""
-    if not page.desk.settings.contains(key(page.NAME)):
-        page.desk.later(page.default_layout)
-
-
-def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]], *, widths: Sequence[Sequence[int]], heights: Sequence[int]) -> None:
-    """Stack panels on the left, and rows of panels beside them; once the page is shown, panels stay where they are and only the room is shared out.
+def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]], *, widths: Sequence[Sequence[int]], heights: Sequence[int]) -> bool:
+    """Stack panels on the left, and rows of panels beside them; panels that stand so already stay where they are, and only the room is shared out.
 
     widths: of the panels of each row, as shares of what is beside the left.  heights: of the rows, as shares of the page.
+    Returns whether the panels were placed, so that what the rows do not name is to be placed, too.
     """
     across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-    if not page.isVisible():
+    placed = page.is_stacked or not page.isVisible()
+    if placed:
         _place(page, left, rows)
     # Sizes that do not fill the page would be cut or stretched unevenly.
     beside = (page.width() if page.isVisible() else _LEFT_PX + sum(widths[0])) - _LEFT_PX
@@ -68,17 +63,19 @@ def arrange(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDo
         # Those below take what they need, a third of the page at most; a form is the better the higher it is.
         below = [min(dock.sizeHint().height(), high // (2 + len(left))) if dock.sizeHint().isValid() else high // 4 for dock in left[1:]]
         page.resizeDocks(list(left), [high - sum(below), *below], down)
+    return placed
 
 
 def _place(page: Page, left: Sequence[QDockWidget], rows: Sequence[Sequence[QDockWidget]]) -> None:
     across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-    for dock in [*left, *(dock for row in rows for dock in row)]:
-        page.addDockWidget(TOP, dock)
-    page.splitDockWidget(left[0], rows[0][0], across)
-    for above, below in pairwise(left):
-        page.splitDockWidget(above, below, down)
-    for first, second in pairwise(rows):
-        page.splitDockWidget(first[0], second[0], down)
-    for row in rows:
-        for one, other in pairwise(row):
-            page.splitDockWidget(one, other, across)
+    with page.placing():
+        for dock in [*left, *(dock for row in rows for dock in row)]:
+            page.addDockWidget(TOP, dock)
+        page.splitDockWidget(left[0], rows[0][0], across)
+        for above, below in pairwise(left):
+            page.splitDockWidget(above, below, down)
+        for first, second in pairwise(rows):
+            page.splitDockWidget(first[0], second[0], down)
+        for row in rows:
+            for one, other in pairwise(row):
+                page.splitDockWidget(one, other, across)

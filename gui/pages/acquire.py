@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QTabWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QWidget
 
 from ...control.topics import CountRates, ProcedureForm, Source
 from .. import words
 from ..desk import Desk
-from ..figures.areas import arrange, first_layout, scrolled
+from ..figures.areas import arrange, scrolled
 from ..figures.arrivals import Arrivals
 from ..figures.coincidences import CoincidenceMatrix
 from ..figures.history import History
@@ -33,6 +33,7 @@ class Acquire(Page):
     NAME: ClassVar[str] = "acquire"
     TITLE: ClassVar[str] = "&Acquire"
     TOPICS: ClassVar[frozenset[str]] = frozenset({*_LIVE, "scan", "queue", "station"})
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"New run", "Inputs", "Recording"})
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -58,7 +59,6 @@ class Acquire(Page):
         desk.replay_changed.connect(self._begin_anew)
 
     def _lay_out(self) -> None:
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
             "New run": self.panel("New run", scrolled(self.start)),
             "Inputs": self.panel("Inputs", scrolled(self.inputs)),
@@ -75,13 +75,12 @@ class Acquire(Page):
         """Start, the inputs behind it, and recording on the left; rates above arrivals, scan and coincidences on the right."""
         docks = self._docks
         rows = [[docks["Count rates"], docks["Rates over time"]], [docks["Arrivals"], docks["Scan"], docks["Coincidences"]]]
-        arrange(self, [docks["New run"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520])
-        self.tabifyDockWidget(docks["New run"], docks["Inputs"])
-        docks["New run"].raise_()
+        if arrange(self, [docks["New run"], docks["Recording"]], rows, widths=[[300, 840], [460, 400, 280]], heights=[380, 520]):
+            self.tabifyDockWidget(docks["New run"], docks["Inputs"])
+            docks["New run"].raise_()
 
     def shown_first(self) -> None:
-        """Ask what can be started, and share out the room."""
-        first_layout(self)
+        """Ask what can be started."""
         self.start.reread()
 
     def _go_to_inputs(self) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QComboBox, QDockWidget, QTabWidget, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QComboBox, QDockWidget, QWidget
 
 from ...control.topics import CountRates, Element, StationState
 from .. import layout, words
@@ -38,7 +38,6 @@ class Bench(Page):
         self._last_chosen = ("", 0)
         self._draws, self._arranged = 0, desk.settings.contains(layout.key(self.NAME))
         self._chained: tuple[object, ...] = ()
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._docks: dict[str, QDockWidget] = {
             "Optical path": self.panel("Optical path", self.schematic, TOP),
             "Instruments": self.panel("Instruments", self.cards, BOTTOM),
@@ -57,14 +56,16 @@ class Bench(Page):
         for dock in docks.values():
             dock.setFloating(False)
             dock.show()
-        self.addDockWidget(TOP, docks["Optical path"])
-        self.addDockWidget(BOTTOM, docks["Instruments"])
-        self.splitDockWidget(docks["Instruments"], docks["Arming"], Qt.Orientation.Horizontal)
-        for name, after in (("Interlocks", "Arming"), ("Calibrations", "Interlocks"), ("Station file", "Calibrations")):
-            self.tabifyDockWidget(docks[after], docks[name])
+        with self.placing():
+            self.addDockWidget(TOP, docks["Optical path"])
+            self.addDockWidget(BOTTOM, docks["Instruments"])
+            self.splitDockWidget(docks["Instruments"], docks["Arming"], Qt.Orientation.Horizontal)
+            for name, after in (("Interlocks", "Arming"), ("Calibrations", "Interlocks"), ("Station file", "Calibrations")):
+                self.tabifyDockWidget(docks[after], docks[name])
         docks["Arming"].raise_()
         self.resizeDocks([docks["Instruments"], docks["Arming"]], [760, 440], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["Optical path"], docks["Instruments"]], [350, 450], Qt.Orientation.Vertical)
+        self._draws = 0
 
     def _make_actions(self) -> None:
         self.action("Go to the &drawing", lambda: self._show("Optical path", first=True), "Ctrl+Alt+D")
@@ -96,7 +97,7 @@ class Bench(Page):
         """Give the drawing the height that it needs, where the operator has not arranged the panels."""
         self._draws += self.schematic.isVisible()
         # At the first drawing the page may still be on its way to its size.
-        if self._draws != _SETTLED_DRAWS or self._arranged:
+        if self._draws != _SETTLED_DRAWS or self._arranged or self.is_stacked:
             return
         dock, below = self._docks["Optical path"], self._docks["Instruments"]
         needed = min(self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height(), round(0.6 * self.height()))

@@ -12,7 +12,7 @@ from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, St
 from .. import words
 from ..badges import plain
 from ..desk import Desk
-from ..figures.areas import arrange, first_layout, scrolled
+from ..figures.areas import arrange, scrolled
 from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
 from ..figures.key_report import report
 from ..figures.room import Refit
@@ -55,6 +55,7 @@ class Key(Page):
     TITLE: ClassVar[str] = "&Key"
     MORE: ClassVar[tuple[Callable[[Desk], MorePanel], ...]] = ()
     TOPICS: ClassVar[frozenset[str]] = frozenset({"key", "stores", "queue"})
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"New run", "Stage"})
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -117,8 +118,7 @@ class Key(Page):
         """Start and stage on the left; charts above the last block, the stores and the debits on the right."""
         docks = self._docks
         rows = [[docks["QBER"], docks["Key rate"], docks["Gain"]], [docks["Last block"], docks["Key stores"]]]
-        arrange(self, [docks["New run"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580])
-        if not self.isVisible():
+        if arrange(self, [docks["New run"], docks["Stage"]], rows, widths=[[480, 390, 270], [400, 740]], heights=[320, 580]):
             for name in ("Debits", *(one.NAME for one in self.more)):
                 self.tabifyDockWidget(docks["Key stores"], docks[name])
             docks["Key stores"].raise_()
@@ -130,8 +130,7 @@ class Key(Page):
         return {"run": runs[-1]} if procedure == "Distil" and runs else {}
 
     def shown_first(self) -> None:
-        """Ask what can be started, and share out the room."""
-        first_layout(self)
+        """Ask what can be started."""
         self.start.reread()
 
     def filter_field(self) -> QWidget | None:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDockWidget
 
 from ...control.topics import LearningProgress, QueueRow
 from ..desk import Desk
-from ..figures.areas import arrange, first_layout, scrolled
+from ..figures.areas import arrange, scrolled
 from ..figures.learned import Clients, KeyBars, RoundChart, Task
 from ..figures.qpu import QpuTable
 from ..figures.room import Refit
@@ -24,6 +24,7 @@ class Learning(Page):
     NAME: ClassVar[str] = "learning"
     TITLE: ClassVar[str] = "&Learning"
     TOPICS: ClassVar[frozenset[str]] = frozenset({"learning", "qpu", "queue"})
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"New run", "Task"})
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -52,8 +53,7 @@ class Learning(Page):
         arrange(self, [docks["New run"], docks["Task"]], rows, widths=[[570, 570], [570, 570], [1140]], heights=[310, 280, 310])
 
     def shown_first(self) -> None:
-        """Ask what can be started, and share out the room."""
-        first_layout(self)
+        """Ask what can be started."""
         self.start.reread()
 
     def to_cap(self) -> None:

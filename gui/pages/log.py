@@ -73,11 +73,12 @@ class Log(Page):
     def default_layout(self) -> None:
         """The events above the whole text of the one that is chosen."""
         events, one = self._docks["Events"], self._docks["Event"]
-        for dock in (events, one):
-            dock.setFloating(False)
-            self.addDockWidget(TOP, dock)
-            dock.show()
-        self.splitDockWidget(events, one, Qt.Orientation.Vertical)
+        with self.placing():
+            for dock in (events, one):
+                dock.setFloating(False)
+                self.addDockWidget(TOP, dock)
+                dock.show()
+            self.splitDockWidget(events, one, Qt.Orientation.Vertical)
         self.resizeDocks([events, one], [640, 130], Qt.Orientation.Vertical)
 
     def _connect(self) -> None:

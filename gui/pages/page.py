@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from PySide6.QtCore import QChildEvent, QEvent, Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QTabBar, QWidget
+from PySide6.QtGui import QAction, QFontMetrics, QKeySequence
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
 
 from .. import access
 from ..desk import Desk
@@ -17,18 +18,22 @@ __all__ = ["BOTTOM", "LEFT", "RIGHT", "TOP", "Page", "Panel", "first_control"]
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
+SMALL_LETTERS, SMALL_LINES = 100, 32
+"""A page that is narrower or lower than these in the operator's text has no room for panels beside each other."""
 
 
 class Page(QMainWindow):
     """One view. Subclasses draw in `redraw` and nowhere else, and ask by `desk.ask`.
 
     NAME: file-safe.  TITLE: with the mnemonic of its tab, if any.  TOPICS: that it is redrawn for; "event" gives a tuple of the events that are new to it.
+    BESIDE: names of the panels that, where the page is small, stay beside the others instead of lying on them: what runs are started from.
     small_strip: makes the strip of a panel that is torn off; given by the window that the page is in.
     """
 
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     TOPICS: ClassVar[frozenset[str]]
+    BESIDE: ClassVar[frozenset[str]] = frozenset()
 
     small_strip: Callable[[], QWidget] | None = None
 
@@ -36,11 +41,14 @@ class Page(QMainWindow):
         super().__init__(None, Qt.WindowType.Widget)
         self.desk = desk
         self.is_stale = False
+        self.is_stacked = False
         self._actions: list[QAction] = []
         self._made: list[QDockWidget] = []
+        self._areas: list[Qt.DockWidgetArea] = []
         self.setObjectName(f"page-{self.NAME}")
         self.setAccessibleName(self.title())
         self.setDockOptions(QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
 
     @classmethod
     def title(cls) -> str:
@@ -55,6 +63,7 @@ class Page(QMainWindow):
         """Put a widget into a panel that can be moved, torn off and hidden.  name: its title, which is also its key in the stored layout."""
         dock = Panel(name, self.NAME, widget, self, lambda: self.small_strip() if self.small_strip is not None else None)
         self._made.append(dock)
+        self._areas.append(area)
         self.addDockWidget(area, dock)
         return dock
 
@@ -149,6 +158,61 @@ class Page(QMainWindow):
 
     def default_layout(self) -> None:
         """Arrange the panels as they were made; a page with a better idea overrides this."""
+        if self.is_stacked:
+            with self.placing():
+                for dock, area in zip(self._made, self._areas, strict=True):
+                    self.addDockWidget(area, dock)
+
+    def lay_out(self) -> None:
+        """Arrange the panels as fits the page: beside each other, or on each other with tabs where it is small for the operator's text."""
+        if self.is_small:
+            self._stack()
+        else:
+            self.default_layout()
+            self.is_stacked = False
+
+    @property
+    def is_small(self) -> bool:
+        """Say whether the page, as far as it is shown, is too small for panels beside each other."""
+        text = QFontMetrics(QApplication.font())
+        return self.isVisible() and (self.width() < SMALL_LETTERS * text.averageCharWidth() or self.height() < SMALL_LINES * text.lineSpacing())
+
+    @contextlib.contextmanager
+    def placing(self) -> Iterator[None]:
+        """Lay nothing out before all panels are placed: the window would grow for what stands beside each other on the way."""
+        inside = self.layout()
+        if inside is not None:
+            inside.setEnabled(False)
+        try:
+            yield
+        finally:
+            if inside is not None:
+                inside.setEnabled(True)
+                inside.activate()
+
+    def _stack(self) -> None:
+        """Lay the panels on each other; what runs are started from stands beside them, as wide as it needs, where both have room."""
+        beside = [dock for dock in self._made if dock.accessibleName() in self.BESIDE]
+        others = [dock for dock in self._made if dock not in beside]
+        least = [max((dock.minimumSizeHint().width() for dock in group), default=0) for group in (beside, others)]
+        if sum(least) > self.width():
+            beside, others = [], list(self._made)
+        with self.placing():
+            for dock in [*beside, *others]:
+                dock.setFloating(False)
+                self.addDockWidget(TOP, dock)
+            if beside:
+                self.splitDockWidget(beside[0], others[0], Qt.Orientation.Horizontal)
+            for group in (beside, others):
+                for dock in group[1:]:
+                    self.tabifyDockWidget(group[0], dock)
+        for group in (beside, others):
+            if group:
+                group[0].raise_()
+        self.is_stacked = True
+        if beside:
+            needed = min(max(dock.sizeHint().width() for dock in beside), 2 * self.width() // 5)
+            self.resizeDocks([beside[0], others[0]], [needed, self.width() - needed], Qt.Orientation.Horizontal)
 
     def shown_first(self) -> None:
         """Ask for what the page needs besides its topics; called when it is shown for the first time."""

@@ -26,6 +26,7 @@ class Queue(Page):
     NAME: ClassVar[str] = "queue"
     TITLE: ClassVar[str] = "&Queue"
     TOPICS: ClassVar[frozenset[str]] = frozenset({"queue"})
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"New job"})
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)

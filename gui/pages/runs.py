@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QVBoxLayout, QWidget
 
 from ...control.topics import REPLAY, REPLAYED, ProcedureForm, QueueState, RunDetails, RunSummary
 from ...core.errors import HeliographError
@@ -45,7 +45,6 @@ class Runs(Page):
         self._both: tuple[RunDetails, RunDetails] | None = None
         self._reading = self._wished = ""
         self._ended: frozenset[int] = frozenset()
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self._lay_out()
         self.list.chosen.connect(self._chosen)
         self.replay.ended.connect(self._show_finals)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, QRect
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
 
 from heliograph.gui import access, audit, letters
+from heliograph.gui.plots import Chart
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -83,6 +84,41 @@ def test_no_page_has_findings(window: Window, look: tuple[str, int]) -> None:
 @pytest.mark.parametrize("look", EVERY_LOOK)
 def test_no_page_has_findings_in_any_other_look(window: Window, look: tuple[str, int]) -> None:
     examine(window, look)
+
+
+def seen_px(widget: QWidget) -> int:
+    """Return the height of what can be seen of a widget without scrolling."""
+    rect, above = widget.rect().translated(widget.pos()), widget.parentWidget()
+    while above is not None:
+        rect = (rect & above.rect()).translated(above.pos())
+        above = None if above.isWindow() else above.parentWidget()
+    return rect.height()
+
+
+def nested(page: QWidget) -> list[str]:
+    """Return what scrolls inside of something that scrolls the same way."""
+    areas = [one for one in page.findChildren(QAbstractScrollArea) if not one.visibleRegion().isEmpty()]
+    found = []
+    for one, other in itertools.permutations(areas, 2):
+        if one.isAncestorOf(other) and one.verticalScrollBar().isVisible() and other.verticalScrollBar().isVisible():
+            found.append(f"{other.accessibleName() or type(other).__name__} in {type(one).__name__}")
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_large_text_in_a_common_window_leaves_charts_their_height_and_nothing_scrolls_twice(window: Window, name: str) -> None:
+    if window.text_size != 200:
+        dress(window, "light", 200)
+    page: Any = page_of(window, name)
+    assert page.is_stacked
+    found = []
+    for dock in page.panels():
+        dock.raise_()
+        QApplication.processEvents()
+        found += [f"{dock.windowTitle()}: {one}" for one in nested(dock)]
+        found += [f"{one.name}: {seen_px(one)} px" for one in dock.findChildren(Chart) if one.isVisible() and seen_px(one) < one.minimumHeight()]
+
+    assert found == []
 
 
 @pytest.mark.slow

@@ -122,6 +122,59 @@ def test_a_moved_panel_is_put_back_by_undo_and_by_reset(window: Any, qtbot: Any)
     assert areas(page) == before
 
 
+def tabbed(page: Page) -> bool:
+    first, *others = page.panels()
+    return set(page.tabifiedDockWidgets(first)) == set(others)
+
+
+def test_panels_lie_on_each_other_while_the_text_is_large_for_the_page(window: Any) -> None:
+    before, size = areas(window.page), window.size()
+
+    window.set_text_size(200)
+    assert tabbed(window.page)
+    window.set_text_size(100)
+
+    assert areas(window.page) == before
+    assert not tabbed(window.page)
+    window.set_text_size(200)
+    window.resize(2000, 1600)
+    QApplication.processEvents()
+    window.tick.tick()
+    assert not tabbed(window.page)
+    window.resize(size)
+
+
+def test_panels_that_the_operator_moved_stay_where_they_are_until_the_layout_is_reset(window: Any, desk: Any, qtbot: Any) -> None:
+    page = window.page
+    window.layouts.save()
+    page.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, page.panels()[0])
+    window.layouts.save()
+    moved = areas(page)
+
+    window.set_text_size(200)
+    assert areas(page) == moved
+    assert not tabbed(page)
+    window.layouts.reset(page)
+
+    assert tabbed(page)
+    window.layouts.save()
+    assert not desk.settings.contains(layout.key("rates"))
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert areas(page) == moved
+
+
+def test_a_panel_that_only_comes_to_the_front_is_no_layout_of_the_operators(window: Any, desk: Any) -> None:
+    window.set_text_size(200)
+    window.layouts.save()
+
+    window.page.panels()[1].raise_()
+    QApplication.processEvents()
+    window.layouts.save()
+
+    assert not desk.settings.contains(layout.key("rates"))
+    assert not desk.undo.canUndo()
+
+
 @pytest.mark.parametrize("kind", ["random", "cut", "version", "text", "file"])
 def test_a_damaged_layout_gives_the_default_and_one_line(desk: Any, qtbot: Any, kind: str, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     first = Rates(desk)
