@@ -108,8 +108,7 @@ class Chart(QWidget):
         layout.addWidget(self.view)
         table = QShortcut(QKeySequence("Ctrl+T"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         table.activated.connect(self.show_table)
-        # Also a chart without data says so.
-        _untold.add(self)
+        _unsaid.add(self)
         # A subclass that has more to colour is not made yet.
         Chart.retheme(self)
 
@@ -340,6 +339,9 @@ class Chart(QWidget):
             _untold.add(self)
             return
         self._summed_at = now
+        self._say()
+
+    def _say(self) -> None:
         text = self.summary()
         self.view.setAccessibleDescription(text)
         self.setAccessibleDescription(text)
@@ -393,10 +395,16 @@ class Chart(QWidget):
 
 _untold: WeakSet[Chart] = WeakSet()
 """Charts of which the last change was not told, for they had told one less than a second before."""
+_unsaid: WeakSet[Chart] = WeakSet()
+"""Charts that are new, and say so as soon as they are whole; this does not keep their first data waiting."""
 
 
 def tell_untold() -> None:
     """Let each chart say what it shows, whose last change came less than a second after the one before; the tick asks for it."""
+    while _unsaid:
+        chart = _unsaid.pop()
+        if isValid(chart) and not chart.view.accessibleDescription():
+            chart._say()  # noqa: SLF001
     for chart in list(_untold):
         _untold.discard(chart)
         if isValid(chart):
