@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, help="Oblivious transfer on quantum proc
 BackendOption = Annotated[str, typer.Option("--backend", metavar="NAME", help="A name from `qpu list`; or a law: law:santiago, law:ideal, law:cx=0.05.")]
 ProjectOption = Annotated[Path | None, typer.Option("--project", metavar="DIR", help="Folder in which jobs are remembered; clouds need one.")]
 COME_BACK = "qot characterise --job"
+STATES = 20_000
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of simulations.")]
 
 
@@ -60,7 +62,7 @@ class OpeningName(StrEnum):
 def characterise(
     ctx: typer.Context,
     backend: BackendOption = "local",
-    shots: Annotated[int, typer.Option(min=1, help="States to measure.")] = 20_000,
+    shots: Annotated[int, typer.Option(min=1, help="States to measure.")] = STATES,
     circuit: Annotated[Circuit, typer.Option(help="Circuit of a state: 12, 8 or 5 CNOTs where all qubits are coupled.")] = Circuit.paper,
     draw: Annotated[bool, typer.Option("--draw", help="Draw the circuit before and after compilation: qot-circuits.svg.")] = False,
     sweep: Annotated[bool, typer.Option("--sweep", help="Draw an estimated inner product against shots for several CNOT errors: qot-sweep.svg.")] = False,
@@ -87,7 +89,8 @@ def characterise(
         out.if_interrupted = NO_JOB
         chosen = room.open_states(backend, project, patience=waiting(out, backend)) if job is None else None
         if chosen is not None:
-            found = _sent(out, chosen, backend, shots, circuit, seed, project, timeout)
+            _tell_cloud(out, chosen.cloud)
+            found = _sent(out, chosen, backend, seed, project, timeout, shots=shots, circuit=circuit)
         else:
             _check_only(ctx, "--job", ("backend", "shots", "circuit", "seed"))
             found = _come_back(out, str(job), project or HOME, timeout)
@@ -111,6 +114,7 @@ def characterise(
 
 @app.command("infer")
 def infer(
+    ctx: typer.Context,
     task: Annotated[TaskName, typer.Option("--task", help="digits is built in; `heliograph data list` tells which data the others need.")] = TaskName.digits,
     backend: BackendOption = "law:santiago",
     shots: Annotated[int, typer.Option("--shots", min=1, help="Shots of one inner product.")] = 2000,
@@ -129,6 +133,10 @@ def infer(
     pair: Annotated[str | None, typer.Option("--pair", metavar="A-B", help="Alice and Bob; by default the first two parties of the stores.")] = None,
     aggregator: Annotated[str | None, typer.Option("--aggregator", metavar="NAME", help="Who counts, by default another party of the stores.")] = None,
     project: ProjectOption = None,
+    timeout: TimeoutOption = None,
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="JOB", help="Plan by the states of a job that was sent before; the back-end is its own, and nothing is sent.")
+    ] = None,
     seed: SeedOption = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -137,6 +145,8 @@ def infer(
     The network is trained on first use and kept. Block, repetitions and scale are chosen from the measured error, and what it will take is said before it
     starts. Key is only computed, unless --store names stores: then some images go between Alice, Bob and the aggregator over sealed lines, and their key is
     spent and booked. Their states and draws are fresh: --seed does not settle them.
+
+    A cloud that takes long is waited for no longer than --timeout; its states are used later with --job, and paid once.
     """
     with command(json_output) as out:
         from ..protocols.qot.characterise import open_states
@@ -149,9 +159,13 @@ def infer(
         # A wrong name is said before anything is trained.
         roles = _roles(store, samples, pair, aggregator, opening)
         out.if_interrupted = "What was trained and measured is kept. Run it again."
-        where, chosen = open_states(backend, project, patience=waiting(out, backend)), find_task(task.value, full=full)
+        again = f"qot infer {_given(ctx, 'backend', 'project', 'timeout', 'job', 'json_output')} --job".replace("  ", " ")
+        if job is not None:
+            _check_only(ctx, "--job", ("backend",))
+            opened(project or HOME).ledger.job(job)
+        where, chosen = None if job is not None else open_states(backend, project, patience=waiting(out, backend)), find_task(task.value, full=full)
         chosen = chosen if further is None else chosen.cut(aided=further)
-        _tell_cloud(out, where.cloud)
+        _tell_cloud(out, where is not None and where.cloud)
         data = chosen.load(seed)
         found = _trained(out, chosen, data, seed)
         data = data if images is None else data.tested_on(images)
@@ -159,7 +173,12 @@ def infer(
         def planned(device: Characterised) -> Plan:
             return make_plan(found, data, device, shots, wanted_loss=wanted_loss, opening=opening.value, seed=seed)
 
-        plan = _measured(backend, where, seed, planned)
+        if where is not None:
+            plan = _measured(out, backend, where, seed, planned, project, timeout, again)
+        else:
+            plan = planned(_come_back(out, str(job), project or HOME, timeout, again))
+        if plan.device.job and (where is None or where.project is not None):
+            out.if_interrupted = f"What was trained and measured is kept. Again: {to_come_back(plan.device.job, project, again)}"
         if adapt:
             found = _adapted(out, found, data, plan)
             plan = planned(plan.device)
@@ -220,18 +239,36 @@ def _adapted(out: Output, found: Trained, data: Images, plan: Plan) -> Trained:
         return adapted(found, data, noise, progress=lambda done, total: bar.to(done / total))
 
 
-def _measured(name: str, backend: ProviderBackend, seed: int, plan: Callable[[Characterised], Plan]) -> Plan:
+def _measured(
+    out: Output,
+    name: str,
+    backend: ProviderBackend,
+    seed: int,
+    plan: Callable[[Characterised], Plan],
+    project: Path | None,
+    timeout: float | None,
+    again: str,
+) -> Plan:
     """Measure the device and plan; measure once more, with more states, where the plan asks for an error that is better known."""
-    from ..protocols.qot.characterise import characterise
     from ..protocols.qot.inference import more_states
 
-    own = seed if backend.simulated else None
-    device = characterise(name, seed=own, backend=backend)
+    device = _sent(out, backend, name, seed, project, timeout, words=again)
     found = plan(device)
     more = more_states(device, found.layers)
     if not more or backend.cloud:
         return found
-    return plan(characterise(name, device.shots + more, seed=own, backend=backend))
+    return plan(_sent(out, backend, name, seed, project, timeout, shots=device.shots + more, words=again))
+
+
+def _given(ctx: typer.Context, *left_out: str) -> str:
+    """Return the options that were given to a command, as they are written, but for some."""
+    words: list[str] = []
+    for one in ctx.command.params:
+        source = ctx.get_parameter_source(one.name or "")
+        if source is not None and source.name == "COMMANDLINE" and one.name not in left_out:
+            value = ctx.params[one.name or ""]
+            words += [one.opts[0], *([] if value is True else [quote(str(value))])]
+    return " ".join(words)
 
 
 def _tell_cloud(out: Output, cloud: bool) -> None:
@@ -243,31 +280,39 @@ def _tell_cloud(out: Output, cloud: bool) -> None:
 
 
 def _sent(
-    out: Output, chosen: ProviderBackend, name: str, shots: int, circuit: Circuit, seed: int, project: Path | None, timeout: float | None
+    out: Output,
+    chosen: ProviderBackend,
+    name: str,
+    seed: int,
+    project: Path | None,
+    timeout: float | None,
+    *,
+    shots: int = STATES,
+    circuit: Circuit = Circuit.paper,
+    words: str = COME_BACK,
 ) -> Characterised:
     """Measure states, saying before the wait how to come back to them."""
     from ..protocols.qot.characterise import characterise
 
     def told(uuid: str) -> None:
-        out.if_interrupted = goes_on(uuid, project, COME_BACK)
         if not chosen.immediate:
-            out.say(f"Job {uuid} is sent. To come back to it: {to_come_back(uuid, project, COME_BACK)}")
+            out.if_interrupted = goes_on(uuid, project, words)
+            out.say(f"Job {uuid} is sent. To come back to it: {to_come_back(uuid, project, words)}")
 
-    _tell_cloud(out, chosen.cloud)
     own = seed if chosen.simulated else None
-    with coming_back(project, COME_BACK):
+    with coming_back(project, words):
         return characterise(name, shots, circuit=circuit.value, seed=own, backend=chosen, timeout=timeout, sent=told)
 
 
-def _come_back(out: Output, job: str, project: Path, timeout: float | None) -> Characterised:
+def _come_back(out: Output, job: str, project: Path, timeout: float | None, words: str = COME_BACK) -> Characterised:
     """Wait for the states of a job, or read them again."""
     from ..protocols.qot.characterise import finish
 
     home = opened(project)
     history = home.ledger.job(job)
-    out.if_interrupted = goes_on(history.uuid, project, COME_BACK)
+    out.if_interrupted = goes_on(history.uuid, project, words)
     _tell_cloud(out, history.intent["cloud"] and not history.recorded)
-    with coming_back(project, COME_BACK), out.progress(f"Waiting for {history.uuid[:8]}", total=1) as bar:
+    with coming_back(project, words), out.progress(f"Waiting for {history.uuid[:8]}", total=1) as bar:
         found = finish(history.uuid, home, timeout=timeout)
         bar.step()
     return found

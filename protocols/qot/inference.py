@@ -145,6 +145,7 @@ class Inference:
         told = {"task": task.name, "data": task.data, "note": task.note, "backend": plan.device.backend, "error": plan.device.error, "opening": plan.opening}
         return {
             **told,
+            "job": plan.device.job,
             **{name: getattr(self, name) for name in names},
             "knobs": knobs,
             "predicted": plan.prediction,

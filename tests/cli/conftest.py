@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
+import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,3 +47,23 @@ def heliograph(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """IBM's cloud on this disk, in the place of the SDK's service object; nothing may reach for another one."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a test reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    place = Path(__file__).parents[1] / "protocols" / "qpu" / "ibm_cloud.py"
+    if "ibm_cloud" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("ibm_cloud", place)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["ibm_cloud"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["ibm_cloud"])
+    service = sys.modules["ibm_cloud"].Service(tmp_path / "cloud")
+    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", lambda: service)
+    return service

@@ -1,3 +1,7 @@
+import json
+import shlex
+from pathlib import Path
+
 import pytest
 
 NAMES = {"backend", "error", "error_low", "error_high", "per_input", "shots", "cx_count", "job"}
@@ -88,3 +92,26 @@ def test_missing_data_name_what_to_do(heliograph, monkeypatch, tmp_path):
     assert ended.code == 3
     assert ended.json["error"]["type"] == "DataMissing"
     assert "heliograph data fetch cifar10" in ended.json["error"]["remedy"]
+
+
+def test_an_inference_whose_cloud_takes_long_is_come_back_to_and_pays_for_its_states_once(heliograph, cloud, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("qpu").mkdir()
+    Path("qpu", "qpu.toml").write_text("[budget]\nmax_jobs = 3\nmax_shots = 30_000\nmax_qpu_seconds = 200\n")
+    cloud.client.script(states=["Queued"])
+
+    ended = heliograph("qot", "infer", "--images", 40, "--backend", "ibm:ibm_disk", "--project", "qpu", "--timeout", 0, "--json")
+
+    assert (ended.code, ended.json["error"]["type"]) == (4, "QpuQueueTimeout")
+    job = ended.json["error"]["where"].removeprefix("job ")
+    again = f"heliograph qot infer --images 40 --job {job}"
+    assert ended.json["error"]["remedy"] == f"Ask again later: {again}"
+    assert f"Job {job} is sent. To come back to it: {again}" in ended.err
+    other = heliograph("qot", "infer", "--job", job, "--backend", "ibm:ibm_disk", "--json")
+    assert "--backend is that of the job" in other.err
+    assert heliograph("qot", "infer", "--job", "ff", "--json").json["error"]["message"] == "there is no such job"
+    for path in cloud.client.folder.glob("job-*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "states": ["Completed"]}))
+    found = heliograph(*shlex.split(again.removeprefix("heliograph ")), "--json").json
+    assert (found["backend"], found["job"], found["predicted"]["images"]) == ("ibm:ibm_disk", job, 40)
+    assert cloud.client.submissions == 1

@@ -1,8 +1,6 @@
-import importlib.util
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -29,26 +27,6 @@ def circuit(tmp_path, monkeypatch):
     path = tmp_path / "bell.qasm"
     path.write_text(BELL)
     return path
-
-
-@pytest.fixture
-def cloud(tmp_path, monkeypatch):
-    """IBM's cloud on this disk, in the place of the SDK's service object; nothing may reach for another one."""
-
-    def refuse(*_):
-        raise AssertionError("a test reached for the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    place = HERE / "ibm_cloud.py"
-    if "ibm_cloud" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("ibm_cloud", place)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["ibm_cloud"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["ibm_cloud"])
-    service = sys.modules["ibm_cloud"].Service(tmp_path / "cloud")
-    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService", lambda: service)
-    return service
 
 
 def test_the_kinds_of_back_ends_are_listed_with_what_a_cloud_sees(heliograph):
