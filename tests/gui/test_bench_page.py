@@ -50,6 +50,12 @@ def test_everything_on_the_page_is_in_the_accessibility_tree(page):
         assert expected in texts, expected
 
 
+def test_whoever_is_sent_here_to_arm_stands_before_the_button(page):
+    panel(page, "Interlocks")
+    page.wish("arming")
+    assert focused().accessibleName() == "Arm"
+
+
 def test_an_element_that_is_chosen_leads_to_the_card_of_its_instrument(qtbot, page):
     element = control(page, "Drawing: voa_in, attenuator")
     element.setFocus()
