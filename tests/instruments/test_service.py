@@ -11,7 +11,7 @@ import pytest
 
 from heliograph.core.errors import ArmRefused, Busy, DeviceFault, InstrumentLocked, InterlockOpen, ParameterError, Released, UnknownInstrument, WrongIdentity
 from heliograph.instruments.connect import Instruments, connect
-from heliograph.instruments.guard import turns
+from heliograph.instruments.guard import turns, watchdog
 from heliograph.instruments.guard.locks import ResourceLock
 from heliograph.instruments.roles import Identity, SafeReport
 from heliograph.instruments.station import Station
@@ -129,3 +129,16 @@ def test_one_that_somebody_speaks_with_is_waited_for(running: Any, monkeypatch: 
     running.release("laser")
     with pytest.raises(Released):
         _ = before.power_w
+
+
+def test_a_watchdog_that_acts_by_itself_leaves_alone_what_was_released(running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rescued: list[list[str]] = []
+    monkeypatch.setattr(watchdog, "kill", lambda _pid: None)
+    monkeypatch.setattr(watchdog, "rescue", lambda _station, addresses, **_: rescued.append(sorted(addresses)) or [])
+    plan = {"pid": 0, "addresses": {name: {} for name in running}, "record": str(tmp_path / "record.json")}
+    one = watchdog.Watchdog(plan, lambda _told: None, running.station)
+
+    one.told = {"state": "SAFE", "released": ["voa", "tagger"]}
+    one._act("the owner has ended")
+
+    assert rescued == [["awg", "laser", "snspd"]]
