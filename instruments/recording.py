@@ -3,8 +3,8 @@
     with recording("session.jsonl", station), open_bench(station.path) as bench:
         ...
 
-The format is that of `wire.session`. What could be secret never reaches the file: of waveforms (they are phases) and of long messages of waveform
-sources and taggers (they are key in the making) only the length is kept. Streams of tags do not pass a link and are not recorded.
+The format is that of `wire.session`. What could be secret does not reach the file: of waveforms (they are phases), of long messages, and of bytes that are no
+text, from or to waveform sources and taggers (they are key in the making), only the length is kept. Streams of tags do not pass a link and are not recorded.
 """
 
 from __future__ import annotations
@@ -31,13 +31,25 @@ LONGEST = 512
 SHOWN = 64
 """Bytes of a longer one that are shown."""
 _BLOCK = re.compile(rb"#([1-9])")
+_HEADER_BEGUN = re.compile(rb"#(?:[1-9][0-9]*)?\Z")
+_TEXT = re.compile(rb"[\t\r\n -~]*")
 
 
 class Mask:
-    """Cuts secrets out of what passes in one direction: the payload of every block `#<d><length>`, however it is cut, and the rest of long messages."""
+    """Cuts secrets out of what passes in one direction, in whatever pieces it comes.
 
-    def __init__(self) -> None:
-        self._left = 0
+    These are the payload of every block `#<d><length>`, and outside blocks the rest of a long message, and of any message all from a byte on that is no text.
+    A message lasts until the other side speaks, which `turn` says.  lines: it also ends where a piece ends with a line, as commands do.
+    """
+
+    def __init__(self, *, lines: bool = False) -> None:
+        self._lines = lines
+        self._left, self._header = 0, b""
+        self._length, self._binary = 0, False
+
+    def turn(self) -> None:
+        """Say that a new message begins."""
+        self._length, self._binary = 0, False
 
     def segments(self, data: bytes) -> Iterator[Segment]:
         """Yield what may be seen, and the length of what may not."""
@@ -46,27 +58,39 @@ class Mask:
                 hidden = min(self._left, len(data))
                 self._left -= hidden
                 yield hidden
-                data = data[hidden:]
-                continue
-            shown, self._left = _until_block(data)
-            yield from _shortened(data[:shown])
-            data = data[shown:]
+            else:
+                hidden, self._left, self._header = _until_block(self._header, data)
+                yield from self._outside(data[:hidden])
+            data = data[hidden:]
+
+    def _outside(self, data: bytes) -> Iterator[Segment]:
+        """Yield what may be seen of bytes that are in no block."""
+        match = _TEXT.match(data)
+        clear = match.end() if match and not self._binary else 0
+        self._binary |= clear < len(data)
+        if self._length + len(data) > LONGEST:
+            clear = min(clear, max(0, SHOWN - self._length))
+        self._length += len(data)
+        if clear:
+            yield data[:clear]
+        if clear < len(data):
+            yield len(data) - clear
+        if self._lines and not self._binary and data.endswith(b"\n"):
+            self.turn()
 
 
-def _until_block(data: bytes) -> tuple[int, int]:
-    """Return how many bytes end with the header of the first block, and the length of its payload; all of them and 0 where there is none."""
-    for match in _BLOCK.finditer(data):
-        digits = data[match.end() : match.end() + int(match[1])]
+def _until_block(header: bytes, data: bytes) -> tuple[int, int, bytes]:
+    """Return how many bytes end with the header of the first block, and the length of its payload; all of them and 0 where there is none.
+
+    header: what the piece before ended with of a header.  Returns that of this one besides.
+    """
+    whole = header + data
+    for match in _BLOCK.finditer(whole):
+        digits = whole[match.end() : match.end() + int(match[1])]
         if len(digits) == int(match[1]) and digits.isdigit():
-            return match.end() + len(digits), int(digits)
-    return len(data), 0
-
-
-def _shortened(data: bytes) -> Iterator[Segment]:
-    if len(data) <= LONGEST:
-        yield data
-    else:
-        yield from (data[:SHOWN], len(data) - SHOWN)
+            return match.end() + len(digits) - len(header), int(digits), b""
+    begun = _HEADER_BEGUN.search(whole)
+    return len(data), 0, begun.group() if begun else b""
 
 
 class Tape:
@@ -87,11 +111,10 @@ class _Recording(Tape):
         self._recorder, self._place = recorder, {"name": name, "port": port}
         self._opens = {"opens": transport, "role": role}
         self._secret = role in SECRET_ROLES
-        self._masks: dict[str, Mask] = {}
         self.opened()
 
     def opened(self) -> None:
-        self._masks = {"sent": Mask(), "received": Mask()}
+        self._masks, self._speaks = {"sent": Mask(lines=True), "received": Mask()}, ""
         self._recorder.write({**self._place, **self._opens})
 
     def sent(self, data: bytes) -> None:
@@ -103,6 +126,9 @@ class _Recording(Tape):
     def _passed(self, way: str, data: bytes) -> None:
         if not data:
             return
+        if way != self._speaks:
+            self._speaks = way
+            self._masks[way].turn()
         segments = self._masks[way].segments(data) if self._secret else (data,)
         self._recorder.write({**self._place, way: session.as_json(segments)})
 

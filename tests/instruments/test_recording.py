@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,24 +67,81 @@ def test_a_waveform_leaves_its_length_only(bench, station, tmp_path):
     assert [":DATA1:DAC VOLATILE,#42000", {"masked": 2000}] in sent
 
 
-@given(st.binary(max_size=80), st.binary(min_size=1, max_size=300), st.binary(max_size=40), st.lists(st.integers(1, 60), max_size=12))
-def test_a_block_is_masked_wherever_it_is_cut_behind_its_header(before, secret, after, cuts):
-    before, after = before.replace(b"#", b""), after.replace(b"#", b"")
-    header = f"#{len(str(len(secret)))}{len(secret)}".encode()
-    message, mask, pieces = secret + after, Mask(), []
-    for cut in cuts:
-        pieces.append(message[:cut])
-        message = message[cut:]
-    segments = [segment for piece in (before + header, *pieces, message) for segment in mask.segments(piece)]
+def masked(mask: Mask, pieces: Iterable[bytes]) -> tuple[bytes, int]:
+    """Return what a mask lets be seen, and how much it hides."""
+    segments = [segment for piece in pieces for segment in mask.segments(piece)]
+    return b"".join(one for one in segments if isinstance(one, bytes)), sum(one for one in segments if isinstance(one, int))
 
-    assert sum(segment for segment in segments if isinstance(segment, int)) == len(secret)
-    assert b"".join(segment for segment in segments if isinstance(segment, bytes)) == before + header + after
+
+def cut(message: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
+    """Yield pieces of the given lengths, and the rest."""
+    for length in cuts:
+        yield message[:length]
+        message = message[length:]
+    yield message
+
+
+_TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="#"), max_size=80).map(str.encode)
+
+
+@given(_TEXTS, st.binary(min_size=1, max_size=300), _TEXTS, st.lists(st.integers(1, 60), max_size=12))
+def test_a_block_is_masked_wherever_it_or_its_header_is_cut(before, secret, after, cuts):
+    header = f"#{len(str(len(secret)))}{len(secret)}".encode()
+
+    assert masked(Mask(), cut(before + header + secret + after, cuts)) == (before + header + after, len(secret))
+
+
+@pytest.mark.parametrize("cuts", [[1], [2], [3], [4], [5], [1, 1, 1, 1, 1], [2, 2]])
+def test_a_header_that_is_cut_hides_its_block(cuts):
+    assert masked(Mask(), cut(b"#41024" + bytes(range(256)) * 4, cuts)) == (b"#41024", 1024)
+
+
+@pytest.mark.parametrize("piece", [1, 100, 500, LONGEST])
+def test_a_message_that_comes_in_pieces_is_as_long_as_all_of_them(piece):
+    seen, hidden = masked(Mask(), cut(b"7" * 25_000, [piece] * (25_000 // piece)))
+
+    assert len(seen) <= LONGEST
+    assert hidden == 25_000 - len(seen)
+
+
+@given(st.binary(min_size=1, max_size=LONGEST), st.lists(st.integers(1, 60), max_size=12))
+def test_nothing_is_seen_behind_a_byte_that_is_no_text_until_the_other_side_speaks(secret, cuts):
+    mask = Mask()
+
+    assert masked(mask, cut(b"tags: \xff" + secret, cuts))[0] == b"tags: "
+    mask.turn()
+    assert masked(mask, [b"OK\n"]) == (b"OK\n", 0)
+
+
+def test_commands_that_nothing_answers_are_seen_line_by_line():
+    commands = [b":OUTP1 ON\n"] * 100
+
+    assert masked(Mask(lines=True), commands) == (b"".join(commands), 0)
+    assert masked(Mask(lines=True), [b":VOLT " + b"1," * 200, b"2," * 200, b"3\n", b"*RST\n"])[1] > 400
 
 
 def test_a_long_message_without_a_block_is_cut_and_what_only_looks_like_one_is_shown():
     assert list(Mask().segments(b"A" * LONGEST)) == [b"A" * LONGEST]
     assert list(Mask().segments(b"A" * (LONGEST + 1))) == [b"A" * SHOWN, LONGEST + 1 - SHOWN]
     assert list(Mask().segments(b"#9 of 3, #2x")) == [b"#9 of 3, #2x"]
+    assert masked(Mask(), [b"number #", b"9 of 3, #", b"2x"]) == (b"number #9 of 3, #2x", 0)
+
+
+def test_a_tagger_that_is_asked_again_and_again_shows_its_answers(tmp_path, station):
+    path = tmp_path / "session.jsonl"
+    with recording(path, station) as recorder:
+        recorder.expect("tagger", "TagSource", {"resource": "place"})
+        link = module.tape("place", "serial")
+        for _ in range(30):
+            link.sent(b"*IDN?\n")
+            link.received(b"a device with a name, " * 2)
+        link.sent(b"TAGS?\n")
+        for _ in range(30):
+            link.received(b"\x00\x01" * 50)
+    _, found = lines(path)
+
+    assert sum(line.get("received") == "a device with a name, " * 2 for line in found) == 30
+    assert [line["received"] for line in found[-30:]] == [[{"masked": 100}]] * 30
 
 
 def test_nothing_is_overwritten_recorded_twice_or_left_empty_in_silence(bench, station, tmp_path):
