@@ -30,6 +30,7 @@ class FormChoice(QWidget):
         self._nothing, self._proposed = nothing, proposed
         self._forms: dict[str, ProcedureForm] = {}
         self._kept: dict[str, Mapping[str, str]] = {}
+        self._begun: Mapping[str, str] = {}
         self._edited: Mapping[str, str] | None = None
         self.form: Form | None = None
         self.choice, self.about = QComboBox(), plain(wrap=True)
@@ -64,7 +65,11 @@ class FormChoice(QWidget):
         if offered == self._forms:
             return
         before = self.choice.currentData() or _FIRST
+        same = self.form is not None and list(offered) == list(self._forms) and offered[self.form.procedure.name] == self.form.procedure
         self._forms = offered
+        if same:
+            # What is being typed is left alone.
+            return
         self.choice.blockSignals(True)
         self.choice.clear()
         for form in offered.values():
@@ -91,8 +96,9 @@ class FormChoice(QWidget):
         self._turn()
 
     def _keep(self) -> None:
-        if self.form is not None and self._edited is None:
-            self._kept[self.form.procedure.name] = self.form.drafts()
+        # What nobody has touched begins with what is proposed then.
+        if self.form is not None and self._edited is None and (now := self.form.drafts()) != self._begun:
+            self._kept[self.form.procedure.name] = now
 
     def _turn(self, name: str | None = None) -> None:
         """Show the form of what is chosen, or of this one, which is chosen first."""
@@ -112,7 +118,14 @@ class FormChoice(QWidget):
         self.about.setText(f"{chosen.title.rstrip('.')}.{origin}" if chosen is not None else self._nothing)
         self.about.setToolTip(tip(chosen.text) if chosen is not None else "")
         if chosen is not None:
-            begun = self._edited if self._edited is not None else self._kept.get(chosen.name) or self._proposed(chosen.name)
+            begun = self._edited if self._edited is not None else self._kept.get(chosen.name) or _offered(chosen, self._proposed(chosen.name))
             self.form = Form(chosen, begun, taken=self._taken)
+            self._begun = self.form.drafts()
             self._place.addWidget(self.form)
         self.changed.emit()
+
+
+def _offered(form: ProcedureForm, proposed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return of what is proposed that which can be chosen."""
+    choices = {one.name: one.choices for one in form.parameters if one.choices}
+    return {name: text for name, text in proposed.items() if name not in choices or text in choices[name]}

@@ -123,6 +123,11 @@ class Form(QWidget):
         elif isinstance(field, QCheckBox):
             # Qt breaks the texts of labels alone.
             field.setText(fill(label.rstrip(":"), _LINE))
+        if isinstance(field, QComboBox):
+            field.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            field.setMinimumContentsLength(8)
+            for at, text in enumerate(asked.labels):
+                field.setItemText(at, text)
         for changed in _changes_of(field):
             changed.connect(lambda *_: self._edited(asked.name))
 
@@ -238,7 +243,7 @@ def _fill(field: Any, asked: ParameterForm, text: str) -> str:
     elif text in asked.choices:
         field.setValue(text)
     else:
-        return f"it was {text!r}, which is not offered here: choose another one"
+        return f"it was {text!r}, which is not offered (any more): choose another one"
     return ""
 
 

@@ -121,7 +121,7 @@ class Owner:
         self.live = LiveFigures(self.topics)
         self.stores = StoreReader(self.store, self.topics)
         self.jobs = JobReader(self.topics, self.station.path)
-        self.workers = Workers(self.queue, self.topics, self.station.path, self.store, self.stores.read)
+        self.workers = Workers(self.queue, self.topics, self.station.path, self.store, self.folder, self.stores.read)
         after = FollowUp(self.calibrations, self.workers)
         self.runner.concluded, self.runner.following = after.concluded, after.following
         self.runner.begun = lambda _job, writer: self.live.begin(writer)

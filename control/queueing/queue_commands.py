@@ -10,6 +10,7 @@ from ...core.errors import HeliographError, ParameterError
 from ..topics import QueueRow
 from . import forms
 from .jobs import Entry, Job
+from .light import waiting_light, with_choice
 from .tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class QueueCommands:
         """Return what answers each topic of requests."""
         reading: dict[str, Request] = {
             "queue": lambda _: self._owner.queue.state(),
-            "procedures": lambda _: forms.forms(TASKS, self._owner.station),
+            "procedures": lambda _: with_choice(forms.forms(TASKS, self._owner.station), waiting_light(self._owner.folder, self._owner.store)),
             "follow": self._follow,
         }
         changing: dict[str, Request] = {

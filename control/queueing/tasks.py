@@ -28,6 +28,7 @@ from ...core.errors import BenchError, HeliographError, ParameterError, RunAbort
 from ..owner.publishing import Topics
 from ..topics import BY_ROUNDS, KeyProgress, LearningProgress
 from .jobs import Entry, Lane, RunState
+from .light import run_file
 from .news import run_of, tell_begin, tell_state
 from .order import Queue
 from .rounds import END, joined, keep_back_for_workers
@@ -165,12 +166,12 @@ class Task(Entry):
 class Workers:
     """Carries out the tasks of a queue, one after the other, in a thread of its own.
 
-    station: file that the workers tell the owner by.  store: folder of the key stores.
+    station: file that the workers tell the owner by.  store: folder of the key stores.  runs: folder of the run files.
     changed: called when tasks may have changed the stores, and none of them has a store open.
     """
 
-    def __init__(self, queue: Queue, topics: Topics, station: Path, store: Path, changed: Callable[[], None]) -> None:
-        self._queue, self._topics, self._station, self.store, self._changed = queue, topics, station, store, changed
+    def __init__(self, queue: Queue, topics: Topics, station: Path, store: Path, runs: Path, changed: Callable[[], None]) -> None:
+        self._queue, self._topics, self._station, self.store, self._runs, self._changed = queue, topics, station, store, runs, changed
         self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
 
     def start(self) -> None:
@@ -179,6 +180,8 @@ class Workers:
 
     def made(self, name: str, texts: Mapping[str, str], **settings: Any) -> Task:
         """Return a task that is in no queue yet. Raises ParameterError."""
+        if "run" in texts:
+            texts = {**texts, "run": str(run_file(texts["run"], self._runs, self.store))}
         procedure = TASKS[name](**texts)
         procedure.check()
         task = Task(self._queue.number(), procedure, **settings)

@@ -63,7 +63,7 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class ParameterForm:
-    """One parameter of a procedure, as a form asks for it.  kind: what is typed.  default: as text."""
+    """One parameter of a procedure, as a form asks for it.  kind: what is typed.  default: as text.  labels: names of the choices, if not they themselves."""
 
     name: str
     label: str
@@ -73,6 +73,7 @@ class ParameterForm:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

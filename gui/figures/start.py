@@ -57,6 +57,7 @@ class StartPanel(QWidget):
         self.desk, self._offered, self._followed = desk, offered, followed
         self._row: QueueRow | None = None
         self._asked: int | None = None
+        self._ended: frozenset[int] | None = None
         self.held, self.unarmed = plain(wrap=True), plain(wrap=True)
         self.to_arming = QPushButton("Go to ar&ming")
         taken += f"{_LETTERS}UG" if pausing else _LETTERS
@@ -208,6 +209,11 @@ class StartPanel(QWidget):
 
     def show_queue(self, now: QueueState) -> None:
         """Follow the run that is on, else the one that was started here, else the last one."""
+        ended = frozenset(row.job for row in now.rows if row.over)
+        if self._ended is not None and ended != self._ended:
+            # What a form lets one choose from may be another than before.
+            self.reread()
+        self._ended = ended
         rows = [row for row in now.rows if self._followed(row)]
         on = [row for row in rows if row.on]
         own = [row for row in rows if row.job == self._asked]

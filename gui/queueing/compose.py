@@ -35,6 +35,7 @@ class Composer(QWidget):
         self.desk, self._edits = desk, edits
         self._wished: tuple[str, Mapping[str, str]] | None = None
         self._row: QueueRow | None = None
+        self._ended: frozenset[int] | None = None
         self.chooser, self.purpose = FormChoice("Nothing can be queued while no bench is open.", taken=_TAKEN), QLineEdit()
         self.choice = self.chooser.choice
         self.length = Value("Takes about")
@@ -145,6 +146,10 @@ class Composer(QWidget):
 
     def show_queue(self, now: QueueState) -> None:
         """Leave a job that has begun meanwhile."""
+        ended = frozenset(one.job for one in now.rows if one.over)
+        if self._ended is not None and ended != self._ended:
+            self.reread()
+        self._ended = ended
         row = self._row
         if row is not None and rows.place_of(now, row.job) is None:
             self.leave()

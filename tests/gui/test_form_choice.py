@@ -67,3 +67,25 @@ def test_a_form_that_is_filled_from_elsewhere_takes_nothing_from_the_one_before(
     assert (chooser.chosen.name, typed(chooser)) == ("BiasScan", "8")
     turn(chooser, "PhaseScan")
     assert typed(chooser) == "7"
+
+
+def test_other_choices_of_another_form_leave_what_is_being_typed_alone(chooser):
+    offer(chooser, "PhaseScan", "BiasScan")
+    before = chooser.form
+    pair = payloads.parameter_form(name="pair", kind="choice", choices=("A-C",))
+
+    chooser.take((payloads.procedure_form(name="PhaseScan"), payloads.procedure_form(name="BiasScan", parameters=(pair,))))
+    assert chooser.form is before
+
+    turn(chooser, "BiasScan")
+    assert chooser.form.procedure.parameters == (pair,)
+
+
+def test_what_is_proposed_and_cannot_be_chosen_is_left_out(qtbot):
+    one = FormChoice("Nothing is offered.", proposed=lambda _name: {"pair": "A-Z", "points": "5"})
+    qtbot.addWidget(one)
+    offer(one, "PhaseScan")
+
+    assert one.form.check()
+    assert one.form.texts()["pair"] == "A-B"
+    assert one.form.texts()["points"] == "5"

@@ -276,6 +276,26 @@ def test_a_distillation_begins_with_the_last_light(page, desk):
     page.start.chooser._kept.clear()
 
 
+def test_a_distillation_is_chosen_from_the_light_that_waits(page, desk):
+    page.start.chooser._kept.clear()
+    paths = ("/runs/b.h5", "/runs/a.h5")
+    waits = payloads.parameter_form(name="run", label="Run file", kind="choice", default=paths[0], choices=paths, labels=("A-C: b", "A-B: a"))
+    desk.answers.replies["procedures"] = (FORMS[0], payloads.procedure_form(name="Distil", title="Make key of a run", lane="worker", parameters=(waits,)))
+    rows = (payloads.queue_row(job=3, procedure="KeyExchange"), payloads.queue_row(job=4, procedure="KeyExchange", path="/runs/gone.h5"))
+    page.redraw("queue", QueueState(rows))
+
+    page.redraw("queue", QueueState((replace(rows[0], state="done"), rows[1])))
+    page.start.choose("Distil")
+    QApplication.processEvents()
+
+    runs = control(page, "Run file", QComboBox)
+    assert [runs.itemText(at) for at in range(runs.count())] == ["A-C: b", "A-B: a"]
+    runs.setCurrentIndex(1)
+    page.enqueue()
+    assert desk.answers.of("enqueue")[-1]["parameters"] == {"run": "/runs/a.h5"}
+    page.start.chooser._kept.clear()
+
+
 def test_an_exchange_is_paused_resumed_stopped_and_aborted(qtbot, page, desk):
     page.redraw("queue", QueueState((EXCHANGE,)))
     press(qtbot, page, "Pause")

@@ -169,7 +169,7 @@ def test_a_run_is_paused_noted_resumed_and_stopped_early(operator):
         assert "the lamp flickered" in [text for *_, text in run.events]
     kept = operator.ask("events", since=note.number - 1)
     assert kept[0] == note
-    assert [event.text for event in kept if event.run == note.run][-1] == f"CountRates {job} done"
+    assert [event.text for event in kept if event.run == note.run][-1] == f"CountRates {job} done: stopped early"
     assert operator.ask("acknowledge", number=note.number).acknowledged
     assert operator.ask("events", since=note.number - 1)[0].acknowledged
     with pytest.raises(ParameterError, match="the note is empty"):

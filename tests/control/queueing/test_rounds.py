@@ -88,7 +88,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def workers(queue: Queue, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(queue, queue.topics, tmp_path / "station.toml", tmp_path / "store", lambda: None)
+    made = Workers(queue, queue.topics, tmp_path / "station.toml", tmp_path / "store", tmp_path, lambda: None)
     made.start()
     yield made
     queue.close("the test is over")

@@ -59,7 +59,7 @@ def reread() -> list[float]:
 
 @pytest.fixture
 def workers(queue, reread, tmp_path) -> Iterator[Workers]:
-    made = Workers(queue, queue.topics, tmp_path / "station.toml", tmp_path / "store", lambda: reread.append(time.monotonic()))
+    made = Workers(queue, queue.topics, tmp_path / "station.toml", tmp_path / "store", tmp_path, lambda: reread.append(time.monotonic()))
     made.start()
     yield made
     queue.close("the test is over")
@@ -167,7 +167,7 @@ def test_an_owner_that_ends_ends_its_tasks_but_for_one_that_finishes(queue, tmp_
 
     for kind, state in ((Pretend, RunState.ABORTED), (Lasting, RunState.RUNNING)):
         own = Queue(queue.topics)
-        workers = Workers(own, queue.topics, tmp_path / "station.toml", tmp_path / "store", lambda: None)
+        workers = Workers(own, queue.topics, tmp_path / "station.toml", tmp_path / "store", tmp_path, lambda: None)
         workers.start()
         done = tmp_path / f"{kind.__name__} is done"
         job = put(own, f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(done)!r}).touch(); print('{{}}')", kind=kind)
@@ -225,7 +225,7 @@ def test_commands_say_what_the_command_line_needs(tmp_path):
 
 def test_a_key_exchange_that_is_done_is_followed_by_its_key_if_that_was_asked_for(workers, queue, tmp_path):
     run = tmp_path / "run.h5"
-    run.touch()
+    run.write_bytes(b"\x89HDF\r\n\x1a\n")
     after = FollowUp(None, workers)  # type: ignore[arg-type]
     asked = Job(1, Pretend(), extra={"distil": "True"}, who=7, path=run)
     (task,) = after.following(asked)
@@ -366,7 +366,9 @@ def test_the_station_of_the_owner_is_told_to_workers(workers, queue, monkeypatch
 
 def test_the_journal_has_beginning_and_end_of_every_task_and_the_run_that_it_is_about(workers, queue, tmp_path):
     box, run = queue.topics.subscribe(["event"]), "20261120T185418Z-f94fb1"
-    (tmp_path / f"{run}-p0.h5").touch()
+    (tmp_path / f"{run}-p0.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    (tmp_path / "store" / "A" / "patterns").mkdir(parents=True)
+    (tmp_path / "store" / "A" / "patterns" / f"{run}-A.bin").touch()
     made = workers.made("Distil", {"run": str(tmp_path / f"{run}-p0.h5")})
     good, bad = put(queue, run_id=made.run_id), put(queue, "import sys; sys.exit(3)")
     over(good, bad)

@@ -1,0 +1,69 @@
+"""Light that waits for a key to be made of it: runs of key exchanges whose patterns both parties still keep. No run file is opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...core.errors import ParameterError
+from ..topics import ParameterForm, ProcedureForm
+from .news import run_of
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_FILE = "{}-p0.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """One run.  pair: such as `A-B`."""
+
+    run: str
+    pair: str
+    path: Path
+
+
+def waiting_light(runs: Path, store: Path) -> tuple[Light, ...]:
+    """Return the runs of a folder whose light waits, the oldest first.  store: folder of the key stores, where each party keeps its patterns."""
+    kept: dict[str, list[str]] = {}
+    for path in store.glob("*/patterns/*.bin"):
+        party = path.parent.parent.name
+        kept.setdefault(path.name.removesuffix(f"-{party}.bin"), []).append(party)
+    found = (Light(run, "-".join(sorted(parties)), runs / _FILE.format(run)) for run, parties in sorted(kept.items()) if len(parties) == 2)
+    return tuple(one for one in found if one.path.is_file())
+
+
+def run_file(text: str, runs: Path, store: Path) -> Path:
+    """Return the run file that a text means: its path, also from the folder of the runs or the one above, or the id of the run.
+
+    Raises ParameterError for what is none, or is one of a run whose light does not wait (any more).
+    """
+    where, wanted = f"Distil, run = {text!r}", text.strip()
+    places = (Path(wanted), runs / wanted, runs.parent / wanted, runs / _FILE.format(wanted))
+    path = next((one for one in places if wanted and one.is_file()), None)
+    if path is None:
+        remedy = f"Looked for in {runs} and by its whole path. Give the file of a key exchange, or the id of its run."
+        raise ParameterError("there is no such run file", where=where, remedy=remedy)
+    with path.open("rb") as file:
+        if file.read(len(_HDF5)) != _HDF5:
+            raise ParameterError(f"{path.name} is no run file", where=where, remedy="Give the file of a key exchange.")
+    run = run_of(path)
+    if run and not any(store.glob(f"*/patterns/{run}-*.bin")):
+        told = f"no light of run {run} waits: key was made of it before, or its patterns lie in another store"
+        raise ParameterError(told, where=where, remedy=f"Choose a run whose patterns lie in {store}.")
+    return path
+
+
+def with_choice(forms: Iterable[ProcedureForm], light: tuple[Light, ...]) -> tuple[ProcedureForm, ...]:
+    """Return forms, that of the distillation with a list of the light that waits, the latest first; where none does, a file can be named."""
+    return tuple(_chosen(form, light) if form.name == "Distil" and light else form for form in forms)
+
+
+def _chosen(form: ProcedureForm, light: tuple[Light, ...]) -> ProcedureForm:
+    latest = tuple(reversed(light))
+    paths, labels = tuple(str(one.path) for one in latest), tuple(f"{one.pair}: {one.run}" for one in latest)
+
+    def asked(one: ParameterForm) -> ParameterForm:
+        return replace(one, kind="choice", default=paths[0], choices=paths, labels=labels) if one.name == "run" else one
+
+    return replace(form, parameters=tuple(asked(one) for one in form.parameters))
