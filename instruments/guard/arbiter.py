@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 from ...core.errors import ArmRefused, InstrumentError, InterlockOpen, LimitError, Tripped
 from ...core.units import show
-from . import blinding, interlocks, latches, readings, safe
+from . import blinding, interlocks, latches, lost_settings, readings, safe
 from .arming import arm
-from .interlocks import AttenuatorNow, DetectorNow, LaserNow, Reading, SourceNow
+from .interlocks import DetectorNow, LaserNow, Reading
 from .permits import BenchState, Permit
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _QUANTITIES = ("emission", "power_w", "attenuation_db", "bias", "enabled", "outp
 _REMEDY = "Nothing was sent."
 _MADE_SAFE = "the bench was made safe while it was being armed"
 _UNTRIPPED = (BenchState.SAFE, BenchState.ARMING, BenchState.ARMED)
-_LESS_DB = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,39 +245,14 @@ class Arbiter:
                 if name in self._lost:
                     self._trip(name, f"{name}: {readings.meaning(self._instruments[name].role)} ({error.message})")
             for name, reading in now.items():
-                if told := self._changed(name, reading):
+                asked = self._expected.get(name, {})
+                for sign in lost_settings.risen(reading, asked):
+                    self.report(name, sign)
+                if told := lost_settings.changed(reading, asked):
                     self._trip(name, f"{name}: {told}")
                 if isinstance(reading, DetectorNow) and reading.biased and reading.enabled:
                     self._look_for_latches(name, reading)
             self._trip_if_forbidden("", now)
-
-    def _changed(self, name: str, reading: Reading) -> str:
-        """Return in words how an instrument differs from what was last asked of it; empty if it does as it was told."""
-        asked = self._expected.get(name, {})
-        match reading:
-            case LaserNow(closed=False):
-                return "the interlock loop is open"
-            case LaserNow() if "emission" in asked and bool(asked["emission"]) is not reading.emission:
-                return "the light went out by itself" if not reading.emission else "it shines although it was switched off"
-            case AttenuatorNow(measured_db=None):
-                return "it does not know its position, as after a power cycle, and counts as open"
-            case AttenuatorNow() if (reading.measured_db or 0.0) < asked.get("attenuation_db", 0.0) - _LESS_DB:
-                return f"{reading.measured_db:.2f} dB read back, {asked['attenuation_db']:.2f} dB were set"
-            case DetectorNow():
-                return self._bias_changed(name, reading, asked)
-            case SourceNow():
-                off = [ch for ch, on in reading.on.items() if asked.get(f"output:{ch}") and not on]
-                return f"output {off[0]} went off by itself, so the modulator counts as open" if off else ""
-        return ""
-
-    def _bias_changed(self, name: str, reading: DetectorNow, asked: Mapping[str, float]) -> str:
-        for ch, bias in reading.biases.items():
-            wanted = asked.get(f"bias:{ch}")
-            if wanted is not None and abs(bias) > abs(wanted) * 1.05 + reading.tolerance:
-                self.report(name, f"detector {ch} carries {bias:g}, {wanted:g} were set")
-            elif wanted is not None and abs(bias) < abs(wanted) * 0.95 - reading.tolerance:
-                return f"the bias of detector {ch} went away by itself"
-        return ""
 
     def lost(self, name: str, error: InstrumentError) -> None:
         """Note that an instrument did not answer. If light or bias depend on it, it is asked once more, and the bench trips if it stays silent."""
@@ -315,15 +289,10 @@ class Arbiter:
         """Return detector and channel whose counts these are: a tagger's D1 is the first channel of the station's detectors."""
         if self._role(name) == "PhotonDetector":
             return name, int(ch)
-        return next((place for place in self._detectors() if self._called(*place) == ch), None)
-
-    def _detectors(self) -> list[tuple[str, int]]:
-        return [(name, ch) for name, one in self._station.instruments.items() if one.wire.role == "PhotonDetector" for ch in one.wire.channels]
+        return next((place for place in latches.detectors(self._station) if self._called(*place) == ch), None)
 
     def _called(self, name: str, ch: int) -> str:
-        """Return what a detector is called on the line: D1, D2, in the order of the station."""
-        places = self._detectors()
-        return f"D{places.index((name, ch)) + 1}" if (name, ch) in places else f"detector {ch}"
+        return latches.called(self._station, name, ch)
 
     def _notice_silence(self, name: str, ch: int, rate_hz: float, window_s: float) -> None:
         silence = self._silences.of(name, ch)

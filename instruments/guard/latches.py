@@ -48,6 +48,17 @@ def rate_limits(station: Station) -> dict[str, RateLimit]:
     return found
 
 
+def detectors(station: Station) -> list[tuple[str, int]]:
+    """Return instrument and channel of every detector, in the order of the station."""
+    return [(name, ch) for name, one in station.instruments.items() if one.wire.role == "PhotonDetector" for ch in one.wire.channels]
+
+
+def called(station: Station, name: str, ch: int) -> str:
+    """Return what a detector is called on the line: D1, D2, in the order of the station."""
+    places = detectors(station)
+    return f"D{places.index((name, ch)) + 1}" if (name, ch) in places else f"detector {ch}"
+
+
 @dataclass(slots=True)
 class Silence:
     """How long a detector channel has been silent, and how often it was biased anew for it.  clicks: whether it clicked when it was last looked at."""
