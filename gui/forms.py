@@ -183,9 +183,13 @@ class Form(QWidget):
                     self._unfit[one.name] = problem, text
 
     def refuse(self, error: HeliographError) -> bool:
-        """Show a refusal of the owner under the fields that it names; say whether there is one."""
-        told = set(re.split(r"[\s,=:]+", error.where))
-        named = [one.name for one in self.procedure.parameters if one.name in told]
+        """Show a refusal of the owner under the fields that it names, by their names or by what stands in them; say whether there is one."""
+        stands = self.drafts()
+        named = (
+            [name for name in stands if name in _words(error.where)]
+            or [name for name, text in stands.items() if text and repr(text) in error.message]
+            or [name for name in stands if name in _words(f"{error.message} {error.remedy}")]
+        )
         for name in named:
             self.complain(name, error.message)
         if named:
@@ -214,6 +218,10 @@ class Form(QWidget):
         colours.setColor(colours.ColorRole.WindowText, QColor(theme.current().failure))
         for label in self._complaints.values():
             label.setPalette(colours)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.split(r"[^\w-]+", text))
 
 
 def _describe(asked: ParameterForm) -> str:

@@ -50,10 +50,13 @@ def _of_bench(choices: Mapping[str, tuple[str, ...]]) -> Iterator[ProcedureForm]
 def _choices(station: Station) -> dict[str, tuple[str, ...]]:
     """Return what of a station the parameters of these names choose from."""
     optics, users = station.optics, tuple(station.optics.users)
-    of_role = {role: tuple(name for name, one in station.instruments.items() if one.wire.role == role) for role in ("Attenuator", "PolarisationController")}
+    of_role = {
+        role: tuple(name for name, one in station.instruments.items() if one.wire.role == role)
+        for role in ("Attenuator", "PolarisationController", "PowerMeter")
+    }
     carvers = tuple(name for name in optics.line if name in optics.modulators)
     found = {"pair": tuple(station.pairs), "user": users, "partner": users, "modulator": carvers, "attenuator": of_role["Attenuator"]}
-    return {**found, "controller": of_role["PolarisationController"]}
+    return {**found, "controller": of_role["PolarisationController"], "meter": ("", *of_role["PowerMeter"])}
 
 
 def _form(name: str, procedure: CheckedProcedure, lane: Any, choices: Mapping[str, tuple[str, ...]]) -> ProcedureForm:
@@ -86,7 +89,8 @@ def _asked(name: str, parameter: Any, there: tuple[str, ...]) -> ParameterForm:
     default = "" if parameter.default is None else repr(parameter.default) if isinstance(parameter.default, float) else str(parameter.default)
     if choices and default not in choices:
         default = choices[0]
-    return ParameterForm(name, parameter.name, kind, getattr(parameter, "units", None) or "", default, low, high, choices)
+    labels = tuple(one or "none" for one in choices) if "" in choices else ()
+    return ParameterForm(name, parameter.name, kind, getattr(parameter, "units", None) or "", default, low, high, choices, labels)
 
 
 def _limit(value: Any) -> float | None:

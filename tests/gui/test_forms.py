@@ -186,6 +186,25 @@ def test_a_refusal_of_the_bench_stands_under_the_field_that_it_names(form: Form)
     assert not form.refuse(ParameterError("the disk is full", where="CountRates"))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ParameterError("there is no power meter 'laser'", where="BiasScan", remedy="There are pm."),
+        ParameterError("no meter is there", where="BiasScan"),
+        ParameterError("too much is asked for", where="voa_in", remedy="Choose another meter."),
+    ],
+)
+def test_a_refusal_that_names_what_stands_in_a_field_stands_under_it(qtbot: Any, appearance: str, error: ParameterError) -> None:
+    form = Form(asked(ParameterForm("meter", "Power meter", "text", "", ""), ParameterForm("note", "Note", "text", "", "")), {"meter": "laser"})
+    qtbot.addWidget(form)
+    form.show()
+
+    assert form.refuse(error)
+
+    assert form.field("meter").accessibleDescription() == f"Not taken: {error.message}"
+    assert form.field("note").accessibleDescription() == "note"
+
+
 def test_arrows_step_the_digit_at_the_cursor(form: Form, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 

@@ -93,6 +93,9 @@ def test_every_procedure_has_a_form_with_what_the_station_lets_one_choose(operat
     assert (asked["distil"].kind, asked["distil"].default) == ("boolean", "True")
     assert forms["KeyExchange"].duration_s == 5.0
     assert "keep" in {one.name for one in forms["PhaseScan"].parameters}
+    meter = next(one for one in forms["BiasScan"].parameters if one.name == "meter")
+    assert (meter.kind, meter.default, meter.choices[0], meter.labels) == ("choice", "", "", ("none", *meter.choices[1:]))
+    assert meter.choices[1:]
     assert {forms["Learn"].lane, forms["Distil"].lane} == {"worker"}
     assert (forms["CountRates"].needs_armed, forms["CountRates"].needs_armed_if) == (True, "light")
     assert {name for name, form in forms.items() if form.needs_armed} == set(forms) - {"Learn", "Distil"}
