@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Protocol
 from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
-from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, StationState, StoreStates
+from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, StationState
 from .. import words
 from ..badges import plain
 from ..desk import Desk
 from ..figures.areas import arrange, scrolled
 from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
-from ..figures.key_report import report
+from ..figures.key_report import report, report_csv, report_html
 from ..figures.room import Refit
 from ..figures.saving import ask_and_write
 from ..figures.stage import BlockTables, Stage
@@ -214,17 +214,22 @@ class Key(Page):
     def export_report(self) -> None:
         """Write what this page shows into a file that is asked for."""
 
-        def text() -> str:
+        def mode() -> str:
             station: StationState | None = self.desk.latest("station")
-            key = self._latest()
-            stores: StoreStates | None = self.desk.latest("stores")
-            return report(key, stores, mode=station.mode if station is not None else "")
+            return station.mode if station is not None else ""
 
+        def text() -> str:
+            return report(self._latest(), self.desk.latest("stores"), mode=mode())
+
+        others = {
+            ".html": ("Page of HTML", lambda: report_html(self._latest(), self.desk.latest("stores"), mode=mode())),
+            ".csv": ("Blocks as CSV", lambda: report_csv(self._latest(), mode=mode())),
+        }
         if self._asking is not None and isValid(self._asking) and self._asking.isVisible():
             self._asking.raise_()
             self._asking.activateWindow()
             return
-        self._asking = ask_and_write(self.desk, self, "Export the report of the key exchange", "key-report.md", text)
+        self._asking = ask_and_write(self.desk, self, "Export the report of the key exchange", "key-report.md", text, others)
 
 
 def _stacked(line: QHBoxLayout, below: QWidget) -> QWidget:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLin
 from heliograph.control.topics import QueueState
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.gauge import Gauge
-from heliograph.gui.figures.key_report import report
+from heliograph.gui.figures.key_report import report, report_csv, report_html
 from heliograph.gui.pages.key import Key
 from heliograph.gui.plots import Chart
 from heliograph.gui.tables import Table
@@ -340,6 +342,47 @@ def test_the_report_is_written_where_the_operator_says(qtbot, page, desk, tmp_pa
     assert "| A-B | 6 |" in text
     assert "learning round 4" in text
     assert f"Written: {path}" in desk.notices
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"), [("html", "<!DOCTYPE html>"), ("csv", "pair,block,run,made_utc"), ("md", "# Key exchange"), ("", "# Key exchange")]
+)
+def test_the_ending_says_how_the_report_is_written(qtbot, page, tmp_path, ending, begins):
+    page.export_report()
+    (dialog,) = [one for one in page.findChildren(QFileDialog) if one.isVisible()]
+    name = dialog.findChild(QLineEdit)
+    name.setText(str(tmp_path / f"report.{ending}".rstrip(".")))
+    qtbot.keyClick(name, Qt.Key.Key_Return)
+    (path,) = tmp_path.glob("report*")
+    assert path.suffix == f".{ending or 'md'}"
+    assert path.read_text(encoding="utf-8").startswith(begins)
+
+
+def test_the_kind_that_is_chosen_gives_the_ending(page):
+    page.export_report()
+    (dialog,) = [one for one in page.findChildren(QFileDialog) if one.isVisible()]
+    assert dialog.nameFilters() == ["Markdown (*.md)", "Page of HTML (*.html)", "Blocks as CSV (*.csv)"]
+    dialog.filterSelected.emit("Blocks as CSV (*.csv)")
+    assert dialog.defaultSuffix() == "csv"
+    dialog.close()
+
+
+def test_a_page_of_the_report_holds_no_markup_of_others():
+    block = payloads.block_figures(run="<script>", provenance="simulated: <b>light</b> & more")
+    text = report_html(payloads.key_progress(blocks=(block,)), payloads.store_states(), mode="SIMULATED")
+    assert "<script>" not in text
+    assert "&lt;b&gt;light&lt;/b&gt; &amp; more" in text
+    assert "<title>Key exchange, SIMULATED</title>" in text
+
+
+def test_blocks_as_csv_have_all_their_digits_and_say_what_the_bench_is():
+    block = payloads.block_figures(qber_x=0.012345678901234567, f_ec=None, provenance='simulated: a, "b"')
+    rows = list(csv.DictReader(io.StringIO(report_csv(payloads.key_progress(blocks=(block, block)), mode="SIMULATED"))))
+    assert len(rows) == 2
+    assert float(rows[0]["qber_x"]) == block.qber_x
+    assert (rows[0]["f_ec"], rows[0]["provenance"], rows[0]["bench"], rows[0]["source"]) == ("", block.provenance, "SIMULATED", "live")
+    assert float(rows[0]["epsilon"]) == sum(block.epsilons.values())
+    assert report_csv(None, mode="").count("\n") == 1
 
 
 def test_a_report_that_cannot_be_written_is_a_notice(page, desk, tmp_path):
