@@ -6,12 +6,15 @@ file, is reserved through a descriptor of our own first; when there is none, not
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 from ..core.errors import StorageError
 
+_MARK = 1 << 62
 MARGIN = 1 << 20
 """Bytes kept free beyond every write, for the file's own tables and its end."""
 
@@ -41,6 +44,26 @@ class Room:
         except OSError as error:
             raise storage_error(error, self._path) from error
 
+    def mark_written(self) -> None:
+        """Let other processes see that the file is being written, until `close`: by a lock behind all data, for HDF5 has its own on the whole."""
+        with contextlib.suppress(OSError):
+            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _MARK)
+
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._file)
+
+
+def being_written(path: Path) -> bool:
+    """Say whether another process is writing a run file; where this cannot be seen, none is."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MARK)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    finally:
+        os.close(file)
+    return False

@@ -123,6 +123,7 @@ class RunWriter:
             file.flush()
             fresh.rename(path)
             file.swmr_mode = True
+            room.mark_written()
             undo.pop_all()
         return cls(file, path, Opening(run_id, start, layout, station_text), room, clock_ns)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import HeliographError, RunFileError, StorageError
 from ..core.statement import Provenance
-from ._room import storage_error
+from ._room import being_written, storage_error
 from ._run_opening import opened
 from ._run_schema import SCHEMA, digest
 from .calibration import Fringe
@@ -372,11 +372,13 @@ def _checksum(group: h5py.Group, part: slice) -> int | None:
 def salvage(path: Path) -> Path:
     """Copy what is whole of a run that was killed into `<name>.salvaged.h5`, closed with reason `crash`; return that path.
 
-    The run file itself is left as it is.  Raises RunFileError if it cannot be read, or was closed in order; StorageError if the copy cannot be written.
+    The run file itself is left as it is.  Raises RunFileError if it cannot be read, goes on, or was closed in order; StorageError if the copy cannot be written.
     """
     with Run.open(path) as run:
         if run.complete:
             raise RunFileError("the run was closed in order; there is nothing to salvage", where=str(path))
+        if being_written(Path(path)):
+            raise RunFileError("the run goes on; its file is whole", where=str(path), remedy="Read it as it is, or salvage it once its writer has ended.")
         target = run.path.with_name(f"{run.path.stem}.salvaged.h5")
         try:
             with h5py.File(target, "w") as copy:

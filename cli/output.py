@@ -90,15 +90,15 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a line for people."""
-        self._words.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._words.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line on standard error."""
-        self._aside.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._aside.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Print a warning on standard error."""
-        self._aside.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._aside.print(f"warning: {printable(text)}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table for people; numbers stand on the right."""
@@ -142,7 +142,7 @@ class Output:
         """Say what went wrong, where, and what to do: one block on standard error, and under `--json` one object on standard output."""
         if self.json:
             _write(json.dumps({"error": dict(error)}))
-        self._aside.print(f"error: {error['message']}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        self._aside.print(f"error: {printable(error['message'])}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         for name in ("where", "remedy"):
             if error[name]:
                 self.note(f"  {name + ':':8}{error[name]}")
@@ -240,12 +240,17 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no place in a JSON result")
 
 
+def printable(text: str) -> str:
+    """Return a text without what a terminal takes for a command: run files and instruments may say anything."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _known(error: OSError) -> HeliographError | None:

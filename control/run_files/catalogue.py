@@ -17,6 +17,8 @@ from .playback import Playback, read_strictly
 Told = Callable[[float], None]
 """Hears how much of something is done, 0 to 1."""
 _SEVERITIES = {"info", "warning", "error"}
+_LATEST = 4e9
+"""Unix seconds, in the year 2096."""
 
 
 def run_files(folder: Path) -> list[Path]:
@@ -105,7 +107,11 @@ def _provenance(run: Run) -> str:
 
 
 def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp()
+    """Return Unix seconds. Raises ValueError for a time in which there were no runs: clocks and calendars do not hold any number."""
+    found = datetime.fromisoformat(time).timestamp()
+    if not 0.0 <= found < _LATEST:
+        raise ValueError(time)
+    return found
 
 
 def find(folder: Path, name: str) -> Path:
@@ -113,8 +119,9 @@ def find(folder: Path, name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     files = run_files(folder)
-    chosen = files[-1:] if name == "last" else [path for path in files if path.name.startswith(name)]
-    whole = [path for path in chosen if ".salvaged" not in path.name] or chosen
+    named = files if name == "last" else [path for path in files if path.name.startswith(name)]
+    whole = [path for path in named if ".salvaged" not in path.name] or named
+    whole = whole[-1:] if name == "last" else whole
     if len(whole) != 1:
         what = f"{len(whole)} run files begin with {name!r}" if whole else f"no run file is called {name!r}"
         raise RunFileError(what, where=str(folder), remedy="`heliograph runs list` shows them.")

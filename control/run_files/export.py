@@ -95,7 +95,7 @@ def _csv(run: Run, group: str, file: Path, told: Told) -> None:
     """Write a group of arrays, head lines first, in pieces of bounded size."""
     import pandas as pd
 
-    names = [name for name in run if name.rpartition("/")[0] == group]
+    names = _declared(run, group)
     rows = run.shape(names[0])[0]
     heads = [f"run: {run.run_id}", f"procedure: {run.procedure}", f"provenance: {run.provenance.label}", *(f"because {one}" for one in run.provenance.reasons)]
     heads += [f"foreign procedure: {run.start['foreign']}"] if "foreign" in run.start else []
@@ -104,6 +104,13 @@ def _csv(run: Run, group: str, file: Path, told: Told) -> None:
         for first in range(0, max(rows, 1), _ROWS):
             pd.DataFrame(_columns(run, names, first)).to_csv(out, index=False, header=first == 0)
             told(min(1.0, (first + _ROWS) / max(rows, 1)))
+
+
+def _declared(run: Run, group: str) -> list[str]:
+    """Return the arrays of a group, those of a table in the order in which they were declared: what was driven first."""
+    names = [name for name in run if name.rpartition("/")[0] == group]
+    order = list(run.layout.tables.get(group, ()))
+    return sorted(names, key=lambda name: order.index(name.rpartition("/")[2]) if order else 0)
 
 
 def _one_line(text: str) -> str:

@@ -257,9 +257,11 @@ def test_a_killed_run_is_readable_and_salvaged_to_the_last_flush(tmp_path, after
     for line in process.stdout:
         if int(line) >= after:
             break
+    path = next(tmp_path.glob("*.h5"))
+    with pytest.raises(RunFileError, match="the run goes on"):
+        salvage(path)
     os.kill(process.pid, signal.SIGKILL)
     said = process.communicate()[0].split()
-    path = next(tmp_path.glob("*.h5"))
 
     with Run.open(path) as run:
         assert not run.complete

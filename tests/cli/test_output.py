@@ -177,3 +177,16 @@ def test_an_end_by_a_signal_is_one_object_too(capsys):
     assert ended["type"] == "Interrupted"
     assert "143" in ended["message"]
     assert ended["remedy"]
+
+
+def test_nothing_that_a_terminal_takes_for_a_command_reaches_it(capsys):
+    text = "\x1b[2Jred\x1b[31m\x9b31m\x07"
+    with pytest.raises(typer.Exit), command(False) as out:
+        out.say(text)
+        out.warn(text)
+        out.table("T", ["a"], [(text,)])
+        raise errors.ConfigError(text, where=text, remedy=text)
+
+    said = "".join(capsys.readouterr())
+    assert said.count("red") == 6
+    assert not {"\x1b", "\x9b", "\x07"} & set(said)

@@ -102,7 +102,7 @@ def test_csv_carries_units_provenance_and_every_row(runs, tmp_path):
     fringe = next(file for file in files if file.stem.endswith("-fringe"))
     assert "# provenance: simulated\n# because light comes from simulated instruments\n" in fringe.read_text()
     table = pd.read_csv(fringe, comment="#")
-    assert list(table) == ["d1 (1/s)", "d2 (1/s)", "drive (V)"]
+    assert list(table) == ["drive (V)", "d1 (1/s)", "d2 (1/s)"]
     assert table["drive (V)"].to_numpy() == pytest.approx(0.1 * np.arange(30))
     counts = pd.read_csv(next(file for file in files if file.stem.endswith("-snspd")), comment="#")
     assert list(counts)[0:2] == ["counts 1", "counts 2"]
@@ -374,3 +374,26 @@ def test_a_killed_run_is_salvaged(tmp_path):
     assert (summary_of(made).state, summary_of(made).tags) == ("crash", 48_000)
     with h5py.File(made) as file:
         assert json.loads(file["tables/block"].attrs["columns"]) == ["time", "rate"]
+
+
+def test_the_last_run_is_none_that_was_salvaged(tmp_path):
+    last = begun(tmp_path, "KeyExchange")
+    fill_key(last, batches=2)
+    last.flush()
+    salvaged(last.path)
+
+    assert find(tmp_path, "last") == last.path
+    assert find(tmp_path, last.path.stem[:-3]) == last.path
+    last.close()
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+00:00", "1969-12-31T00:00:00+00:00"])
+def test_a_run_of_no_time_of_ours_is_damaged(tmp_path, time):
+    path = recorded(tmp_path, "PhaseScan")
+    with h5py.File(path, "r+") as file:
+        file.attrs["start"] = json.dumps({**json.loads(file.attrs["start"]), "time": time})
+
+    (one,) = summaries(tmp_path)
+
+    assert one.state == "damaged"
+    assert summaries(tmp_path, day="2026-11-20") == []
