@@ -372,7 +372,8 @@ def _checksum(group: h5py.Group, part: slice) -> int | None:
 def salvage(path: Path) -> Path:
     """Copy what is whole of a run that was killed into `<name>.salvaged.h5`, closed with reason `crash`; return that path.
 
-    The run file itself is left as it is.  Raises RunFileError if it cannot be read, goes on, or was closed in order; StorageError if the copy cannot be written.
+    The run file itself is left as it is.  Raises RunFileError if it cannot be read, goes on, or was closed in order; StorageError if the copy cannot be
+    written.
     """
     with Run.open(path) as run:
         if run.complete:
