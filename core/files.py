@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 def write_private(path: Path, content: bytes, *, secret: bool = False) -> None:
@@ -59,10 +60,22 @@ def _erased(path: Path) -> bool:
     return True
 
 
-def _zero(file: BinaryIO) -> None:
+def _zero(file: IO[bytes]) -> None:
     file.write(bytes(os.fstat(file.fileno()).st_size))
     file.flush()
     os.fsync(file.fileno())
+
+
+def room(folder: Path, size: int, spare: int) -> IO[bytes]:
+    """Keep `size` bytes of a disk, besides `spare` that are free now, until the file without a name that this returns is closed."""
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it outlives this function
+    try:
+        os.posix_fallocate(file.fileno(), 0, size + spare)
+        os.ftruncate(file.fileno(), size)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,12 +14,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from ...acquisition.runs import Run
 from ...acquisition.sent import Sent, erase_left, erase_sent, load_sent
 from ...core.entropy import Origin, OsRandom, RandomSource
 from ...core.errors import AlreadyDistilled, RunFileError, StorageError
+from ...core.files import room
 from ...core.ledger import Ledger, records
 from ...core.physics import transmission
 from ...core.statement import Provenance, SecurityStatement
@@ -47,6 +48,8 @@ MOST_SLOTS = 2**52
 """More slots than any run has: a year at 100 MHz."""
 _ORIGINS: tuple[Origin, ...] = ("simulated", "os", "qrng")
 """Origins of random bits, the weakest first."""
+SPARE_BYTES = 1 << 18
+"""Free bytes that a distillation wants in each party's folder, besides those that the key may take."""
 _TYPE_AT = 5
 """Place of the message type in a frame: behind length and version."""
 _AT = {"sifted": 10.0, "corrected": 80.0, "laying down": 90.0}
@@ -107,7 +110,8 @@ class Network:
 
         bound: concentration inequality; the free parameters of `kato` come from what the station expects.
         source: of hash keys and seeds.  tap: sees every message between the two parties.  progress: told what goes on.
-        Raises AlreadyDistilled, RunFileError, KeyStoreError if too few pads are left to authenticate it, or the reason why there is no key. A run whose bases
+        Raises AlreadyDistilled, RunFileError, KeyStoreError if too few pads are left to authenticate it, StorageError if the disk may not hold the key, before
+        a word is said, or the reason why there is no key. A run whose bases
         went out is never tried again, whatever came of it: its site could announce other events once it knows them, and parities of another seed would leak
         twice. Its patterns are erased.
         """
@@ -120,11 +124,14 @@ class Network:
         tags = self.links[pair].round_tags()
         settings = _settings(run, meta, sent, self.parties[users[0]].next_block(users[1]), bound)
         with ExitStack() as stack:
+            rooms = [stack.enter_context(_room(self.folder / user, run)) for user in users]
             ledgers = [stack.enter_context(Ledger(self._ledger_path(user))) for user in users]
             noting = _Noting(ledgers, run.run_id, pair, tap)
             try:
                 results = _machines(run, sent, settings, source or OsRandom(), tags, noting, told)
                 told("Laying down key", _AT["laying down"])
+                for kept in rooms:
+                    kept.close()
                 blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
                 self.links[pair].ingest(blocks[0], blocks[1])
                 for ledger, one in zip(ledgers, results, strict=True):
@@ -301,6 +308,17 @@ class _Noting:
             self.noted = True
         if self._tap is not None:
             self._tap(end, data)
+
+
+def _room(folder: Path, run: Run) -> IO[bytes]:
+    """Keep the room that a run's key may take in a party's store, until the file that this returns is closed. Raises StorageError if it is not there."""
+    # An event is a byte at least and a bit of key at most; a store takes four to six bytes for each of key, its log included.
+    size = min(sum(part["n_bytes"] for part in run.announced().meta) // 2, 1 << 50) + SPARE_BYTES
+    try:
+        return room(folder, size, SPARE_BYTES)
+    except OSError as error:
+        what = f"{(size + SPARE_BYTES) / 1e6:,.1f} MB must be free for the key of this run ({error.strerror})"
+        raise StorageError(what, where=str(folder), remedy="Free some space, then distil it: nothing was said of it yet.") from error
 
 
 def _erase_noting(files: Iterable[Path], error: BaseException) -> None:

@@ -1,5 +1,6 @@
 """A run, its patterns and two stores: what makes key, what does not, and what never happens twice."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -146,6 +147,22 @@ def test_every_disclosed_bit_and_every_epsilon_is_told_at_once_and_in_the_books(
     assert f"{parts['authentication']:.1e}" in people.out
     assert "not authenticated" not in people.out
     assert f"{account['disclosed']['alice_parities']:,}" in heliograph("keys", "show", "--store", light.store).out
+
+
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); from heliograph.cli import main; main()"
+
+
+def test_where_the_disk_may_not_hold_the_key_not_a_word_is_said(heliograph, light):
+    """A run whose bases went out is never tried again, so the room for its key is looked for before."""
+    command = [sys.executable, "-c", FULL_DISK, "distil", light.run, "--store", light.store, "--json"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    told = json.loads(ended.stdout)["error"]
+    assert (ended.returncode, told["type"]) == (3, "StorageError")
+    assert "MB must be free" in told["message"]
+    assert [path for path in light.store.rglob("distillation.jsonl") if path.stat().st_size] == []
+    assert light.pattern("A").exists()
+    assert light.pattern("B").exists()
 
 
 def test_azuma_gives_less_than_kato(heliograph, light, acquired, tmp_path):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from heliograph.core.files import erase, write_private
+from heliograph.core.files import erase, room, write_private
 
 TOO_LARGE = """
 import resource, signal, sys
@@ -90,3 +91,18 @@ def test_what_a_killed_writing_left_is_erased_with_the_file(killed):
 def test_a_folder_that_is_not_there_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_private(tmp_path / "nowhere" / "secret", b"secret")
+
+
+def test_room_is_kept_without_a_name_until_it_is_given_back(tmp_path):
+    kept = room(tmp_path, 1_000_000, 500_000)
+
+    found = os.fstat(kept.fileno())
+    assert found.st_size == 1_000_000
+    assert found.st_blocks * 512 >= 1_000_000
+    assert not list(tmp_path.iterdir())
+    kept.close()
+
+
+def test_room_that_is_not_there_is_an_oserror(tmp_path):
+    with pytest.raises(OSError, match="No space left|too large"):
+        room(tmp_path, 1 << 60, 0)
