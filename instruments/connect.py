@@ -98,18 +98,18 @@ class Instruments(Mapping[str, Any]):
 
     # Service
 
-    def release(self, name: str) -> list[SafeReport]:
+    def release(self, name: str, *, by: str = "") -> list[SafeReport]:
         """Let go of an instrument for service: make it safe, close its line and free its lock, so that a person may use other software, or unplug it.
 
         The parts of one unit go together.  Until `take_back` every word to it raises Released, and the bench cannot be armed.
-        Returns how making it safe went: one that does not answer is let go all the same.
+        by: who wants it, for what is told.  Returns how making it safe went: one that does not answer is let go all the same.
         Raises InterlockOpen unless the bench is safe, Busy while somebody speaks with it, ParameterError if it was released before.
         """
         if self[name].released:
             raise ParameterError("it is released already", where=name, remedy="Take it back first.")
-        return self._let_go(self._unit(name))
+        return self._let_go(self._unit(name), by)
 
-    def take_back(self, name: str) -> list[RoleAdapter]:
+    def take_back(self, name: str, *, by: str = "") -> list[RoleAdapter]:
         """Open an instrument again that was released, with the other parts of its unit: locked, identified, homed if need be, made safe and set up.
 
         Raises InstrumentLocked while somebody else has it, WrongIdentity if another device answers than before, what opening and making safe raise; then it
@@ -134,7 +134,7 @@ class Instruments(Mapping[str, Any]):
                 _close(again)
             self._free(unit)
             raise
-        self.arbiter.taken_back(*unit)
+        self.arbiter.taken_back(*unit, by=by)
         return [self._open[one] for one in unit]
 
     def _unit(self, name: str) -> list[str]:
@@ -142,11 +142,11 @@ class Instruments(Mapping[str, Any]):
         at = set(self._addresses[name].values())
         return [one for one in self.station.instruments if at & set(self._addresses.get(one, {}).values())]
 
-    def _let_go(self, unit: list[str]) -> list[SafeReport]:
+    def _let_go(self, unit: list[str], by: str) -> list[SafeReport]:
         with ExitStack() as turns_of_all:
             for one in unit:
                 turns_of_all.enter_context(turns.alone(self._open[one].driver, _PATIENCE_S, where=one))
-            self.arbiter.release(*unit)
+            self.arbiter.release(*unit, by=by)
             reports = [self._open[one].to_safe() for one in unit]
             for one in unit:
                 before = self._open[one]

@@ -366,8 +366,11 @@ class Arbiter:
         """Return the names of the instruments that are let go for service."""
         return self._released
 
-    def release(self, *names: str) -> None:
-        """Note that instruments are let go: until they are taken back, nothing that needs a permit has one. Raises InterlockOpen unless the bench is safe."""
+    def release(self, *names: str, by: str = "") -> None:
+        """Note that instruments are let go: until they are taken back, nothing that needs a permit has one.  by: who wants it, for what is told.
+
+        Raises InterlockOpen unless the bench is safe.
+        """
         with self._lock, self._states:
             if self._state is not BenchState.SAFE:
                 raise InterlockOpen(f"the bench is {self._state.lower()}", where=names[0], remedy="Make it safe before an instrument is let go.")
@@ -375,13 +378,13 @@ class Arbiter:
         for name in names:
             self.parked(name)
             self._lost.pop(name, None)
-        self._tell("info", names[0], f"{', '.join(names)} released for service; the bench cannot be armed until it is taken back")
+        self._tell("info", names[0], f"{', '.join(names)} released for service{by and f' by {by}'}; the bench cannot be armed until it is taken back")
 
-    def taken_back(self, *names: str) -> None:
-        """Note that instruments are here again."""
+    def taken_back(self, *names: str, by: str = "") -> None:
+        """Note that instruments are here again.  by: as of `release`."""
         with self._lock, self._states:
             self._released = tuple(one for one in self._released if one not in names)
-        self._tell("info", names[0], f"{', '.join(names)} taken back from service")
+        self._tell("info", names[0], f"{', '.join(names)} taken back from service{by and f' by {by}'}")
 
     def _refuse_released(self, kind: type[InterlockOpen | ArmRefused], where: str) -> None:
         if self._released:

@@ -164,9 +164,11 @@ def test_an_instrument_is_let_go_for_service_and_taken_back_by_the_controller(st
         assert "OZ Optics" in bench.link.ask("take_back", {"name": "voa_a"}, timeout_s=60.0)["voa_a"]
         assert other["voa_a"].attenuation_db == pytest.approx(60.0)
         texts = [event.text for event in bench.link.ask("events", {"since": 0})]
+        who = bench.link.ask("status")["holder"]
+        assert str(os.getpid()) in who
         assert [text for text in texts if "service" in text] == [
-            "voa_a released for service; the bench cannot be armed until it is taken back",
-            "voa_a taken back from service",
+            f"voa_a released for service by {who}; the bench cannot be armed until it is taken back",
+            f"voa_a taken back from service by {who}",
         ]
         bench.arm()
         with pytest.raises(InterlockOpen, match="the bench is armed"):
