@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ...control.topics import SlotHistogram, Source
 from .. import words
-from ..badges import Badge, Value, plain
+from ..badges import Badge, plain
 from ..flow import Flow
 from ..quantity import PENDING_S, QuantityEdit
 from .live import LiveChart
@@ -22,28 +22,28 @@ _CLOSE_PS = 1.0
 
 
 class GateRow:
-    """One gate in fields: from, to, width, and whether what was asked for is confirmed.  moved: called with both ends, ps."""
+    """One gate in fields: from, to, and width, which moves its end; and whether what was asked for is confirmed.  moved: called with both ends, ps."""
 
     def __init__(self, name: str, moved: Callable[[float, float], None]) -> None:
         self.name, self._moved = name, moved
         self._gate, self._slot_ps = (0.0, 0.0), 0.0
         self._wanted: tuple[tuple[float, float], float] | None = None
         self.title = plain(f"Gate {name}")
-        self.low, self.high = (QuantityEdit(f"Gate {name}, {end}", "s", source="slot") for end in ("from", "to"))
-        self.width = Value(f"Gate {name}, width")
+        self.low, self.high, self.width = (QuantityEdit(f"Gate {name}, {end}", "s", source="slot") for end in ("from", "to", "width"))
         self.state = Badge(f"Gate {name}", "live")
         self.state.hide()
         self.retheme()
         self.low.entered.connect(lambda value: self.ask(value * 1e12, self._gate[1]))
         self.high.entered.connect(lambda value: self.ask(self._gate[0], value * 1e12))
+        self.width.entered.connect(lambda value: self.ask(self._gate[0], self._gate[0] + value * 1e12))
 
     def widgets(self) -> tuple[QWidget, ...]:
         """Return what stands in the row."""
-        return self.title, self.low, plain("to"), self.high, self.width, self.state
+        return self.title, self.low, plain("to"), self.high, plain("width"), self.width, self.state
 
     def retheme(self) -> None:
         """Take another text size: seven characters fit."""
-        for edit in (self.low, self.high):
+        for edit in (self.low, self.high, self.width):
             edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("-00000 ps ") + 8)
 
     def shown(self) -> tuple[float, float]:
@@ -58,12 +58,11 @@ class GateRow:
             agrees = max(abs(one - other) for one, other in zip(wanted, gate, strict=True)) < _CLOSE_PS
             if agrees or time.monotonic() - since > PENDING_S:
                 self._wanted = None
-        for edit, end in zip((self.low, self.high), gate, strict=True):
+        for edit, end in zip((self.low, self.high, self.width), (*gate, gate[1] - gate[0]), strict=True):
             # A gate may begin in the slot before, or end in the next one.
-            edit.set_limits(-slot_ps * 1e-12, 2e-12 * slot_ps)
+            edit.set_limits(*((0.0, slot_ps * 1e-12) if edit is self.width else (-slot_ps * 1e-12, 2e-12 * slot_ps)))
             if not edit.hasFocus() and not edit.problem and self._wanted is None:
                 edit.setText(f"{end:.0f} ps")
-        self.width.show_text(f"{gate[1] - gate[0]:.0f} ps wide")
         if self._wanted is not None:
             self._tell("pending")
         elif self.state.word == "pending":

@@ -120,7 +120,17 @@ def test_a_gate_is_typed_and_pending_until_the_owner_confirms_it(qtbot, page, de
     page.redraw("histogram", payloads.slot_histogram(gates={"D1": (3900.0, 6200.0), "D2": (3800.0, 6200.0)}))
 
     assert not [one for one in page.findChildren(Badge) if one.isVisible() and "pending" in one.accessibleName()]
-    assert "Gate D1, width: 2300 ps wide" in page.texts()
+    assert control(page, "Gate D1, width", QLineEdit).text() == "2300 ps"
+
+
+def test_the_width_of_a_gate_is_typed_and_its_begin_stays(qtbot, page, desk):
+    enter(qtbot, page, "Gate D1, width", "1500 ps")
+
+    assert desk.answers.of("gates") == [{"D1": [3800.0, 5300.0]}]
+    assert control(page, "Gate D1: pending", Badge)
+    enter(qtbot, page, "Gate D1, width", "11 ns")
+    assert control(page, "Gate D1, width", QLineEdit).accessibleDescription() == "Not sent: limit 10.0 ns (slot)"
+    assert len(desk.answers.of("gates")) == 1
 
 
 def test_arrows_step_a_gate_and_enter_sends_it(qtbot, page, desk):
