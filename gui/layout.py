@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from PySide6.QtCore import QByteArray, QRect, QSettings, QSize, Qt
-from PySide6.QtGui import QGuiApplication, QUndoCommand
+from PySide6.QtCore import QByteArray, QEvent, QObject, QRect, QSettings, QSize, Qt
+from PySide6.QtGui import QGuiApplication, QMouseEvent, QUndoCommand
 from PySide6.QtWidgets import QApplication, QWidget
 
 from .desk import Desk
@@ -50,6 +50,7 @@ class Layouts:
         for page in pages:
             self._restore(page)
         self._marks = {page.NAME: _mark(page) for page in pages}
+        self._drags = _Drags(pages)
 
     def _restore(self, page: Page) -> None:
         stored = self._desk.settings.value(key(page.NAME))
@@ -79,7 +80,7 @@ class Layouts:
             return
         self._fitted[page.NAME] = now
         page.lay_out()
-        self._marks[page.NAME] = replace(_mark(page), rects=None)
+        self._marks[page.NAME] = _mark(page)
 
     def _shape_changed(self, page: Page) -> bool:
         return _mark(page).shape != self._marks[page.NAME].shape
@@ -96,13 +97,13 @@ class Layouts:
     def save(self) -> None:
         """Write what the operator has changed."""
         for page in self._pages:
-            state, before = page.saveState(VERSION), self._last[page.NAME]
+            state, before, dragged = page.saveState(VERSION), self._last[page.NAME], self._drags.take(page)
             if state == before or not page.isVisible():
                 continue
             mark, was = _mark(page), self._marks[page.NAME]
-            # Panels also change their size along with window and text; only what the operator does is undone.
+            # Panels also change their size along with window, text and what is in them; only what the operator does is undone.
             alone = (mark.size, mark.text) == (was.size, was.text)
-            moved = mark.shape != was.shape or (alone and was.rects is not None and mark.rects != was.rects)
+            moved = mark.shape != was.shape or (dragged and alone and mark.rects != was.rects)
             if moved and alone:
                 self._desk.undo.push(_Moved(self, page, before, state))
             self._last[page.NAME], self._marks[page.NAME] = state, mark
@@ -115,8 +116,11 @@ class Layouts:
         self._desk.settings.sync()
 
     def put(self, page: Page, state: QByteArray) -> None:
-        """Arrange a page as it was, or as it comes: then by the size that it has now."""
+        """Arrange a page as it was, or as it comes: then by the size that it has now. The focus stays where it is."""
+        focus = QApplication.focusWidget()
         page.restoreState(state, VERSION)
+        if focus is not None and focus.isVisible():
+            focus.setFocus()
         if state != self._default[page.NAME]:
             self._keep(page, page.saveState(VERSION))
             return
@@ -133,16 +137,39 @@ class Layouts:
         self._desk.undo.push(_Moved(self, page, self._last[page.NAME], self._default[page.NAME], now=True))
 
 
+class _Drags(QObject):
+    """Notes on which pages the operator has dragged the edge between two panels."""
+
+    def __init__(self, pages: Sequence[Page]) -> None:
+        super().__init__()
+        self._dragged: set[str] = set()
+        for page in pages:
+            page.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Look at a press; nothing lies where an edge is."""
+        pressed = isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonPress
+        if isinstance(watched, Page) and pressed and watched.childAt(event.position().toPoint()) is None:  # type: ignore[attr-defined]
+            self._dragged.add(watched.NAME)
+        return False
+
+    def take(self, page: Page) -> bool:
+        """Say whether an edge was dragged since this was asked last."""
+        dragged = page.NAME in self._dragged
+        self._dragged.discard(page.NAME)
+        return dragged
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
     """What a page looked like.
 
-    shape: of each panel where it is, whether it floats or is closed, and what lies with it.  rects: of what can be seen, whichever panel it is; None where that
-    is still on its way.  size and text: of the page, and of what is written.
+    shape: of each panel where it is, whether it floats, and where, or is closed, and what lies with it.  rects: of what can be seen, whichever panel it is.
+    size and text: of the page, and of what is written.
     """
 
     shape: tuple[object, ...]
-    rects: tuple[tuple[int, int, int, int], ...] | None
+    rects: tuple[tuple[int, int, int, int], ...]
     size: QSize
     text: float
 
@@ -153,13 +180,13 @@ def _mark(page: Page) -> _Mark:
         (
             dock.objectName(),
             page.dockWidgetArea(dock),
-            dock.isFloating(),
+            dock.geometry().getRect() if dock.isFloating() else None,
             dock.isHidden() and dock.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide),
             tuple(sorted(other.objectName() for other in page.tabifiedDockWidgets(dock))),
         )
         for dock in docks
     )
-    seen = [dock.geometry() for dock in docks if dock.isVisible() and (dock.isFloating() or page.rect().intersects(dock.geometry()))]
+    seen = [dock.geometry() for dock in docks if dock.isVisible() and page.rect().intersects(dock.geometry())]
     return _Mark(shape, tuple(sorted((one.x(), one.y(), one.width(), one.height()) for one in seen)), page.size(), QApplication.font().pointSizeF())
 
 

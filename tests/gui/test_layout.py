@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QByteArray, QRect, QSettings, Qt
+from PySide6.QtCore import QByteArray, QEvent, QPointF, QRect, QSettings, Qt
+from PySide6.QtGui import QMouseEvent, QUndoCommand
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QLineEdit, QPushButton, QTabBar, QVBoxLayout, QWidget
 
 from heliograph.core.errors import LimitError
@@ -15,6 +17,7 @@ from heliograph.gui.audit import audit
 from heliograph.gui.pages.page import Page
 from heliograph.gui.pages.panel import Panel
 from heliograph.gui.plots import Chart
+from heliograph.gui.quantity import QuantityEdit
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -173,6 +176,71 @@ def test_a_panel_that_only_comes_to_the_front_is_no_layout_of_the_operators(wind
 
     assert not desk.settings.contains(layout.key("rates"))
     assert not desk.undo.canUndo()
+
+
+def drag_edge(page: Page, by: int) -> None:
+    """Drag the edge between the two panels of a page, which lie one above the other."""
+    upper, lower = page.panels()
+    x, y = page.width() // 2, (upper.geometry().bottom() + lower.geometry().top()) // 2
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    for kind, down, button, held in (
+        (QEvent.Type.MouseButtonPress, y, left, left),
+        (QEvent.Type.MouseMove, y + by, none, left),
+        (QEvent.Type.MouseButtonRelease, y + by, left, none),
+    ):
+        at = QPointF(x, down)
+        QApplication.sendEvent(page, QMouseEvent(kind, at, page.mapToGlobal(at), button, held, Qt.KeyboardModifier.NoModifier))
+        # The edge moves a moment later.
+        QTest.qWait(20)
+    QApplication.processEvents()
+
+
+def test_what_panels_do_by_themselves_is_no_step_to_be_undone(window: Any) -> None:
+    page = window.page
+    drag_edge(page, -60)
+    window.layouts.save()
+    steps, before = window.desk.undo.count(), page.panels()[0].height()
+
+    page.panels()[0].widget().setMinimumHeight(before + 80)
+    QApplication.processEvents()
+    window.layouts.save()
+
+    assert page.panels()[0].height() > before
+    assert (steps, window.desk.undo.count()) == (1, 1)
+
+
+def test_an_edge_that_was_dragged_is_put_back_and_the_focus_stays(window: Any, qtbot: Any) -> None:
+    page = window.page
+    window.layouts.save()
+    before = page.panels()[0].height()
+    drag_edge(page, -60)
+    window.layouts.save()
+    assert page.panels()[0].height() < before
+    button = page.panels()[1].findChild(QPushButton)
+    button.setFocus()
+
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    QApplication.processEvents()
+
+    assert abs(page.panels()[0].height() - before) <= 2
+    assert QApplication.focusWidget() is button
+
+
+def test_ctrl_z_goes_on_to_the_window_where_a_field_has_nothing_to_undo(window: Any, qtbot: Any) -> None:
+    field = QuantityEdit("Duration", "s")
+    window.page.panels()[1].setWidget(field)
+    field.setText("1 s")
+    field.show()
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    window.desk.undo.push(QUndoCommand("a step"))
+
+    qtbot.keyClicks(field, "0")
+    qtbot.keyClick(field, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (field.text(), window.desk.undo.index()) == ("1 s", 1)
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+
+    assert window.desk.undo.index() == 0
 
 
 @pytest.mark.parametrize("kind", ["random", "cut", "version", "text", "file"])

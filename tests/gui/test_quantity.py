@@ -33,6 +33,8 @@ def test_what_is_no_power_is_refused(text: str) -> None:
 def test_a_refusal_says_what_would_be_taken() -> None:
     with pytest.raises(ParameterError, match="unit missing: mW, uW, dBm"):
         parse("10", "W")
+    with pytest.raises(ParameterError, match="'1,5 mW' has a comma: use a point"):
+        parse("1,5 mW", "W")
     with pytest.raises(LimitError, match=r"limit 15\.0 mW \(station\)"):
         parse("16 mW", "W", high=0.015)
     with pytest.raises(LimitError, match=r"least 0\.800 dB \(station\)"):
