@@ -8,6 +8,7 @@ say about the same bench. A bench that is not heard of is an error, and leaves n
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 OUT = Path(__file__).parent / "screenshots"
@@ -40,7 +42,6 @@ def window(settings: Path) -> Iterator[Any]:
 
     from heliograph.gui.app import application
     from heliograph.gui.desk import Desk
-    from heliograph.gui.rehearsal import Day
     from heliograph.gui.window import Window
 
     application()
@@ -50,9 +51,16 @@ def window(settings: Path) -> Iterator[Any]:
     made.show()
     made.activateWindow()
     try:
-        yield Day(made)
+        yield _person().Day(made)
     finally:
         made.leave()
+
+
+def _person() -> Any:
+    """Return the module of the window's tests by which somebody goes through a day at the bench."""
+    package = sys.modules.setdefault("window_tests", ModuleType("window_tests"))
+    package.__path__ = [str(Path(__file__).parents[1] / "tests" / "gui")]
+    return importlib.import_module("window_tests.rehearsal")
 
 
 def rehearse(day: Any, *, points: int = POINTS, pairs: tuple[str, ...] = PAIRS, light_s: float = LIGHT_S, rounds: int = ROUNDS) -> dict[str, Any]:

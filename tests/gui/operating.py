@@ -25,7 +25,6 @@ from heliograph.control.lab import find
 from heliograph.core.statement import Provenance, SecurityStatement
 from heliograph.gui import theme
 from heliograph.gui.desk import Desk
-from heliograph.gui.rehearsal import Day
 from heliograph.gui.window import Window
 from heliograph.instruments.station import default_text
 from heliograph.mocks import truth
@@ -34,6 +33,7 @@ from heliograph.postprocess.keystore import KeyBlock, link, open_party
 from . import benches, payloads
 from .conftest import OfflineDesk
 from .frames import Presses
+from .rehearsal import Day
 
 PAGES = ("bench", "acquire", "key", "learning", "queue", "log", "runs")
 SIZE = (1280, 800)

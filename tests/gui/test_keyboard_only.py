@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QApplication, QDateEdit, QMenu, QMenuBar
 
-from heliograph.gui.person import Person, called
 from heliograph.gui.window import Window
 
 from .operating import PAGES, made_by_hand, opened, page_of, states, tell
+from .person import Person, called
 
 _MOUSE = {QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick, QEvent.Type.Wheel}
 

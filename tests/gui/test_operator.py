@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QDockWidget
 
 from heliograph.gui import access
-from heliograph.gui.rehearsal import Day
 
 from .operating import opened, simulated, stores_of
+from .rehearsal import Day
 
 
 @pytest.fixture

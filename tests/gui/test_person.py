@@ -12,11 +12,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton
 
 from heliograph.core.errors import BenchError
-from heliograph.gui.person import Person
 from heliograph.gui.window import Window
 
 from .conftest import OfflineDesk
 from .frames import PAGES
+from .person import Person
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from heliograph.gui.guard import Guard
-from heliograph.gui.person import Person
 from heliograph.gui.window import Window
 
 from .operating import PAGES, made_by_hand, page_of
+from .person import Person
 from .test_guard import MADE, Watchdog
 
 FRAME_S = 0.1

@@ -14,9 +14,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from heliograph.gui.rehearsal import Day
-
 from .operating import Truth, opened, simulated
+from .rehearsal import Day
 
 SAFE_S = 2.0
 TOLD_S = 4.0

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit, QWidget
 
-from ..control.topics import LearningProgress, QueueState, StoreStates
-from ..core.errors import BenchError
+from heliograph.control.topics import LearningProgress, QueueState, StoreStates
+from heliograph.core.errors import BenchError
+from heliograph.gui.window import Window
+
 from .person import Person
-from .window import Window
 
 OPEN_S, RUN_S = 60.0, 180.0
 

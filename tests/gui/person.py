@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QComboBox, QMenu, QMenuBar, QScrollArea, QTabBar, QWidget
 
-from ..core.errors import BenchError
+from heliograph.core.errors import BenchError
 
 W = TypeVar("W", bound=QWidget)
 LOOK_MS = 20
