@@ -17,6 +17,7 @@ from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from heliograph.cli import main
 from heliograph.control.stations import station_lock
 from heliograph.gui import theme
 from heliograph.gui.desk import Desk
@@ -115,6 +116,7 @@ def test_a_bench_whose_owner_was_killed_is_opened_again(live: Window, qtbot: Any
     qtbot.waitUntil(lambda: owners(tmp_path) == [], timeout=10_000)
 
 
+@pytest.mark.slow
 def test_the_window_closes_by_itself_with_code_zero() -> None:
     begun = time.monotonic()
     done = subprocess.run([*COMMAND, "gui", "--exit-after", "0.2", "--json"], capture_output=True, text=True, timeout=60, check=False)
@@ -123,12 +125,21 @@ def test_the_window_closes_by_itself_with_code_zero() -> None:
     assert time.monotonic() - begun < 15
 
 
-def test_a_wrong_station_is_refused_before_a_window_opens(tmp_path: Path) -> None:
-    command = [*COMMAND, "gui", "--station", str(tmp_path / "none.toml"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def in_this_process(capsys: pytest.CaptureFixture[str], station: Path) -> tuple[int, Any]:
+    """Return code and answer of the command for a file that is refused before a window is made."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with pytest.raises(SystemExit) as ended:
+        main(["gui", "--station", str(station), "--json"])
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+    return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
 
-    assert done.returncode == 3
-    assert "heliograph station new" in json.loads(done.stdout)["error"]["remedy"]
+
+def test_a_wrong_station_is_refused_before_a_window_opens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = in_this_process(capsys, tmp_path / "none.toml")
+
+    assert code == 3
+    assert "heliograph station new" in told["error"]["remedy"]
 
 
 @pytest.mark.slow
@@ -181,9 +192,11 @@ def test_the_window_of_a_simulated_bench_says_so_when_it_closes(tmp_path: Path) 
     command = [*COMMAND, "gui", "--demo", "--out", str(tmp_path / "demo"), "--exit-after", "0.5", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, json.loads(done.stdout)["simulated"]) == (0, True), done.stderr
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["window"], told["simulated"]) == (0, "closed", True), done.stderr
 
 
+@pytest.mark.slow
 def test_the_window_of_a_file_says_whether_its_bench_is_simulated(tmp_path: Path) -> None:
     station = tmp_path / "station.toml"
     station.write_bytes(default_text())
@@ -194,13 +207,13 @@ def test_the_window_of_a_file_says_whether_its_bench_is_simulated(tmp_path: Path
     assert (done.returncode, told["simulated"], told["station"]) == (0, True, str(station)), done.stderr
 
 
-def test_a_file_that_describes_no_bench_is_refused_before_a_window_opens(tmp_path: Path) -> None:
+def test_a_file_that_describes_no_bench_is_refused_before_a_window_opens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     garbage = tmp_path / "station.toml"
     garbage.write_text("[station\n")
-    done = subprocess.run([*COMMAND, "gui", "--station", str(garbage), "--json"], capture_output=True, text=True, timeout=60, check=False)
+    code, told = in_this_process(capsys, garbage)
 
-    assert done.returncode == 3
-    assert json.loads(done.stdout)["error"]["type"] == "ConfigError"
+    assert code == 3
+    assert told["error"]["type"] == "ConfigError"
 
 
 def test_a_bench_that_cannot_be_opened_ends_the_command_with_its_error(tmp_path: Path) -> None:

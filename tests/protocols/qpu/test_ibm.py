@@ -915,6 +915,16 @@ def test_no_secret_is_in_any_file_or_log(backend, service, home, ibm_cloud, capl
     assert "another-dummy-token" not in said
 
 
+def test_a_reason_that_quotes_the_token_is_told_without_it(backend, service, home, ibm_cloud):
+    service.client.script(states=[["Failed", f"bad key {ibm_cloud.TOKEN}", 1]])
+    with pytest.raises(QpuJobFailed) as caught:
+        backend.run([Work(bell())], 20)
+
+    said = "".join(path.read_text() for path in home.rglob("*") if path.is_file())
+    assert "bad key ***" in said
+    assert ibm_cloud.TOKEN not in f"{said} {caught.value}"
+
+
 def test_account_numbers_are_masked_for_others():
     assert masked("arn:aws:braket:us-east-1:123456789012:task/1") == "arn:aws:braket:us-east-1:************:task/1"
     assert masked("1234567890123 12345678901") == "1234567890123 12345678901"
