@@ -52,6 +52,10 @@ class FlippedMaskBit:
         """Return what the store says."""
         return self._keys.affordable_holds(peer, bits)
 
+    def taken(self, peer: str) -> dict[str, int]:
+        """Return what the store says."""
+        return self._keys.taken(peer)
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Hold in the store."""
         return self._keys.hold(peer, bits, purpose)

@@ -136,6 +136,16 @@ def _spendings(records: list[dict[str, Any]]) -> tuple[Spending, ...]:
     return tuple(Spending(purpose, bits, keys) for purpose, (bits, keys) in spent.items())
 
 
+def taken(query: Query) -> dict[str, int]:
+    """Return the bits that ever left a store, by purpose; ends of chunks that nobody got are included."""
+    found: dict[str, int] = {}
+    for (text,) in query("SELECT j FROM audit ORDER BY n"):
+        record = json.loads(text)
+        if record["ev"] == "consume":
+            found[record["purpose"]] = found.get(record["purpose"], 0) + record["bits"] + record["tail"]
+    return found
+
+
 def _debits(records: list[dict[str, Any]]) -> tuple[Debited, ...]:
     spent = [record for record in records if record["ev"] == "consume"][-MOST_DEBITS:]
     return tuple(Debited(record["t"] / 1e3, record["purpose"], record["bits"], tuple(str(key) for key in record["keys"])) for record in spent)

@@ -21,7 +21,7 @@ from ..channel.in_process import Fault, pipe
 from .allocation import Plan, free_bits, plans
 from .cipher import kek_from_file
 from .end import LinkEnd
-from .ledger import LinkLedger, ledger_of
+from .ledger import LinkLedger, ledger_of, taken
 from .schema import ProvenanceLabel, Side
 from .source import Hold, Key, KeyBlock, pair_name
 from .split import PROVISIONING_BYTES, SplitPolicy
@@ -98,6 +98,11 @@ class PartyKeys:
         """Return how many holds of so many bits (positive) can still be made towards a peer: each takes whole chunks, of which the tail is burned."""
         with self._link(peer).lock:
             return plans(bits, *self._free(peer))
+
+    def taken(self, peer: str) -> dict[str, int]:
+        """Return the bits that ever left the store shared with a peer, by purpose; ends of chunks that nobody got are included."""
+        with self._link(peer).lock:
+            return taken(self._ends[peer].store.db.all)
 
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Set bits aside for a purpose. Raises InsufficientKey; ParameterError if bits is not a positive multiple of 8 or the purpose is empty."""

@@ -93,6 +93,10 @@ class KeySource(Protocol):
         """Return how many holds of so many bits (positive) this party can still make towards a peer, one after the other; what each burns besides counts."""
         ...
 
+    def taken(self, peer: str) -> dict[str, int]:
+        """Return the bits that ever left this party's store shared with a peer, by purpose, by id or not; ends of chunks that nobody got are included."""
+        ...
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Set bits aside (a multiple of 8). Raises InsufficientKey, and then nothing has changed."""
         ...

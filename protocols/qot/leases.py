@@ -42,6 +42,10 @@ class Leased:
         """Return how many messages of this size were foreseen and not sent yet."""
         return sum(hold.bits == bits for hold in self._holds) if peer == self._peer else 0
 
+    def taken(self, peer: str) -> dict[str, int]:
+        """Return what left the store below."""
+        return self._keys.taken(peer)
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         """Return the next hold of this size. Raises KeyStoreError if none was set aside."""
         for place, hold in enumerate(self._holds):

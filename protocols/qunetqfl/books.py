@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
@@ -32,6 +32,13 @@ class Books:
             spent += masked
             burned += use.fetched_bits - masked
         return spent, burned
+
+    def enter_lost(self, lost: Mapping[int, Mapping[str, int]]) -> None:
+        """Enter rounds that a process took key for and did not live to enter: it is burned.  lost: bits by pair and round."""
+        for round_, bits in sorted(lost.items()):
+            for pair, taken in bits.items():
+                self.burned[pair] = self.burned.get(pair, 0) + taken
+            self.aborted.append(AbortedRound(round_, "the process ended before the round was entered", sum(bits.values())))
 
     def accounts(self, clients: Iterable[str], planned: int) -> tuple[PairAccount, ...]:
         """Return one account a pair. planned: bits a pair needs for the whole run."""

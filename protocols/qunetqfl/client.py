@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Audit = Callable[[int, str, NDArray[np.float64]], None]
 """Told round, client and plain weighted update; only a test auditor is ever plugged in."""
 Phase = Literal["held", "trained", "keyed", "sent"]
+
+_PURPOSE = re.compile(r"qunetqfl run (\d+) round (\d+) masks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,19 @@ class Client:
     def key_use(self, round_: int) -> tuple[KeyUse, ...]:
         """Return what this client's pairs with later clients spent in a round."""
         return tuple(self._uses.get(round_, ()))
+
+    def taken_after(self, run: int, round_: int, clients: Iterable[str]) -> dict[int, dict[str, int]]:
+        """Return the bits that left this client's stores shared with later clients for later rounds of a run, by round and pair; chunk ends included.
+
+        clients: all that may have taken part.
+        """
+        found: dict[int, dict[str, int]] = {}
+        for peer in (name for name in clients if name.encode() > self.name.encode()):
+            for purpose, bits in self._source().taken(peer).items():
+                match = _PURPOSE.fullmatch(purpose)
+                if match is not None and int(match[1]) == run and int(match[2]) > round_:
+                    found.setdefault(int(match[2]), {})[pair_name(self.name, peer)] = bits
+        return found
 
     def learned(self, round_: int) -> tuple[float, float] | None:
         """Return loss and accuracy on this client's own samples in a round, None where it did not train; they are never sent anywhere."""

@@ -188,7 +188,7 @@ class Federation:
         return max(number, 1 + max(client.memory.last[0] for client in self.clients.values()))
 
     def resume(self) -> None:
-        """Go on from the checkpoint. The round that was open is burned: its number is not used again."""
+        """Go on from the checkpoint. A round that was open is burned: its number is not used again, and its key is entered as that of an aborted round."""
         if self._checkpoint is None:
             raise ConfigError("without a folder there is nothing to resume", where="folder")
         saved = Checkpoint.load(self._checkpoint)
@@ -198,7 +198,18 @@ class Federation:
         self._books = saved.books
         self._previous = saved.round
         begun = [client.memory.last[1] for client in self.clients.values() if client.memory.last[0] == saved.run]
-        self._next = 1 + max([saved.round, *begun])
+        lost = self._lost(saved)
+        self._books.enter_lost(lost)
+        self._next = 1 + max([saved.round, *begun, *lost])
+
+    def _lost(self, saved: Checkpoint) -> dict[int, dict[str, int]]:
+        """Return the key that was taken for rounds behind a checkpoint, bits by round and pair."""
+        lost: dict[int, dict[str, int]] = {}
+        if self._settings.aggregation == "pairwise":
+            for client in self.clients.values():
+                for round_, bits in client.taken_after(saved.run, saved.round, self._names).items():
+                    lost.setdefault(round_, {}).update(bits)
+        return lost
 
     def run(self, progress: Progress | None = None, watch: Watch | None = None, enough: Callable[[], bool] | None = None) -> LearningResult:
         """Run the rounds that are missing and return the result of the whole run. progress, watch: called after every completed round.

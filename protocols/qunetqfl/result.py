@@ -57,7 +57,10 @@ class AbortedRound:
 
 @dataclass(frozen=True, slots=True)
 class PairAccount:
-    """Key of one pair over a run, bits. planned: d q times the rounds asked for.  spent: masked.  burned: chunk tails and aborted rounds."""
+    """Key of one pair over a run, bits.
+
+    planned: d q times the rounds asked for.  spent: masked.  burned: chunk tails, and key of aborted rounds and of those that a process did not live to end.
+    """
 
     pair: str
     planned: int

@@ -23,6 +23,7 @@ class Network:
     spent: list = field(default_factory=list)
     offered: dict = field(default_factory=dict)
     log: list = field(default_factory=list)
+    taken: dict = field(default_factory=dict)
 
     def __post_init__(self):
         pairs = list(itertools.permutations(self.parties, 2))
@@ -64,6 +65,9 @@ class Source:
         pair = (self._party, peer)
         return (self.network.left[pair] - self.network.held[pair]) // self.network.chunks_for(bits)
 
+    def taken(self, peer):
+        return {purpose: bits for (pair, purpose), bits in self.network.taken.items() if pair == (self._party, peer)}
+
     def hold(self, peer, bits, purpose):
         have = self.available_bits(peer)
         if bits > have:
@@ -85,6 +89,8 @@ class Source:
         self.release(hold)
         self.network.log.append(("fetch", self._party, hold.peer))
         pair = (self._party, hold.peer)
+        taken = self.network.taken
+        taken[pair, hold.purpose] = taken.get((pair, hold.purpose), 0) + self.network.chunks_for(hold.bits) * self.network.chunk_bits
         self.network.left[pair] -= self.network.chunks_for(hold.bits)
         key = Key(next(self.network.ids), hold.bits, self.network.draw(pair, hold.bits))
         self.network.offered[self._party, hold.peer, key.key_id] = key

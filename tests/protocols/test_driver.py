@@ -352,6 +352,43 @@ def test_resuming_after_a_kill_burns_the_open_round(network, tmp_path):
     second.close()
 
 
+class Died(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("kind", [frames.MessageType.UPLOAD, frames.MessageType.RESULT])
+def test_key_of_a_round_that_a_process_died_in_is_in_the_account(network, tmp_path, kind):
+    net = network()
+
+    def dies(_sender, _receiver, data):
+        frame = parse(data)
+        if frame.type is kind and frame.round == 2:
+            raise Died
+        return (data,)
+
+    first = Federation(subject(), net.sources, settings(3), folder=tmp_path, fault=dies)
+    for _ in range(2):
+        first.step()
+    before = dict(net.taken)
+    with pytest.raises(Died):
+        first.step()
+    for client in first.clients.values():
+        client.memory.close()
+    assert net.taken != before
+
+    second = Federation(subject(), net.sources, settings(3), folder=tmp_path)
+    second.resume()
+    result = second.run()
+    second.close()
+
+    by_pair = {}
+    for ((one, other), _), bits in net.taken.items():
+        by_pair[f"{one}-{other}"] = by_pair.get(f"{one}-{other}", 0) + bits
+    assert {account.pair: account.spent + account.burned for account in result.pairs} == by_pair
+    assert [(lost.round, lost.reason) for lost in result.aborted] == [(2, "the process ended before the round was entered")]
+    assert [record.round for record in result.rounds] == [0, 1, 3]
+
+
 def test_a_second_run_in_the_same_folder_starts_anew(network, tmp_path):
     net = network()
     first, second = (run(net, rounds=2, folder=tmp_path) for _ in range(2))

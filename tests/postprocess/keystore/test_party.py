@@ -88,6 +88,17 @@ def test_what_can_be_afforded_is_what_can_be_held_with_the_ends_of_chunks(pair, 
         pair.a.hold("B", bits, "one more")
 
 
+def test_what_was_taken_is_told_by_purpose_with_the_ends_of_chunks(pair):
+    pair.ingest(bits=200_000)
+    for purpose in ("round 0", "round 1", "round 1"):
+        keys = pair.a.fetch(pair.a.hold("B", 576, purpose))
+    pair.b.fetch_by_id("A", tuple(key.key_id for key in keys), "round 1")
+    pair.a.hold("B", 576, "round 2")
+
+    assert pair.a.taken("B") == {"round 0": 768, "round 1": 2 * 768}
+    assert pair.b.taken("A") == {"round 1": 768}
+
+
 def test_a_hold_is_spent_once(pair):
     pair.ingest()
     hold = pair.a.hold("B", 256, "round 0")

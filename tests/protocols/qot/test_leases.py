@@ -21,6 +21,9 @@ class Bits:
     def affordable_holds(self, peer: str, bits: int) -> int:
         return self.available_bits(peer) // (-(-bits // 256) * 256)
 
+    def taken(self, peer: str) -> dict[str, int]:
+        return {hold.purpose: -(-hold.bits // 256) * 256 for hold in self.spent if hold.peer == peer}
+
     def hold(self, peer: str, bits: int, purpose: str) -> Hold:
         chunks = -(-bits // 256) * 256
         if chunks > self.available_bits(peer):
