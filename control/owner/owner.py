@@ -23,6 +23,7 @@ from ...instruments.station import Station
 from ..link import address
 from ..queueing.order import Queue
 from ..queueing.runner import Job, Runner
+from . import rescue_record
 from .controllers import Controllers
 from .journal import FOLDER, Journal
 from .publishing import Topics
@@ -77,7 +78,8 @@ class Owner:
         self._watchdog: DeadMan | None = None
         self._addresses: Mapping[str, Mapping[str, str]] = {}
         self._watching = threading.RLock()
-        self._cause = ""
+        self._cause = self._ended = ""
+        self._left = False
         self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
         self._closing = threading.Event()
@@ -192,6 +194,7 @@ class Owner:
     def end(self, cause: str) -> None:
         """End the run that is on and begin no other, and make the bench safe at once if it is not; nothing lights it any more."""
         self._closing.set()
+        self._ended = self._ended or cause
         self.runner.close(cause)
         if self.instruments.arbiter.state == "SAFE":
             return
@@ -205,6 +208,10 @@ class Owner:
     def settle(self) -> None:
         """Make the bench safe, then end whatever is under way in other threads; a second call does nothing. It works as far as `opened` came."""
         self._ends.close()
+        if self._ended and not self._left:
+            # Who looks on may not hear the last word.
+            self._left = True
+            rescue_record.leave(address(self.station.path, "rescue"), self._ended, self._reports)
 
     def _join(self) -> None:
         self._closing.set()

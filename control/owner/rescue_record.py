@@ -1,21 +1,27 @@
-"""What a watchdog wrote down that had to make a bench safe by itself, because its owner was silent or gone: the next owner tells it."""
+"""What whoever made a bench safe last wrote down, for those who looked on: its owner as it ended, or the watchdog of one that was silent or gone.
+
+The next owner tells what a watchdog did; what an owner did stands in its journal.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...instruments.roles import SafeReport
 from ..topics import Event
 
 if TYPE_CHECKING:
     from .owner import Owner
 
-SOURCE = "watchdog"
+SOURCE, OWNER = "watchdog", "owner"
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +35,22 @@ def tell(owner: Owner, path: Path) -> None:
     except (OSError, ValueError) as error:
         log.warning("%s: %s", path, error)
         told = {}
+    if isinstance(told, dict) and told.get("by") == OWNER:
+        path.unlink(missing_ok=True)
+        return
     owner.topics.tell(owner.journal.keep(event(told if isinstance(told, dict) else {})))
     path.unlink(missing_ok=True)
+
+
+def leave(path: Path, cause: str, reports: Sequence[SafeReport]) -> None:
+    """Write down that the owner, which is this process, has made its bench safe and ends.  reports: how that went, or an earlier time; none if never."""
+    told = {"by": OWNER, "cause": cause, "reports": [asdict(report) for report in reports], "time": time.time(), "owner": os.getpid()}
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(json.dumps(told))
+        fresh.replace(path)
+    except OSError as error:
+        log.warning("%s: %s", path, error)
 
 
 def event(told: Mapping[str, Any]) -> Event:

@@ -27,7 +27,7 @@ MOST_WAITING = 256
 """Requests of one client that may be under way; those beyond are refused, and a client that sends as many again, and reads none, is parted from."""
 MOST_REPLIES = 16
 """Replies of one client that may wait to be sent; no other is made meanwhile."""
-_PATIENCE_S = 2.0
+_PATIENCE_S, _LAST_WORD_S = 2.0, 0.5
 _AGAIN_S = 0.2
 _END = None
 
@@ -60,9 +60,10 @@ class Client:
         self._room = threading.Semaphore(MOST_REPLIES)
         self._turn, self._waiting = threading.Lock(), 0
         self._aside: queue.SimpleQueue[Message | None] | None = None
-        self._over = threading.Event()
+        self._over, self._last_word = threading.Event(), threading.Event()
         self._session = open_session(self)
         self._threads = [threading.Thread(target=work, name=f"client {self.pid}", daemon=True) for work in (self._read, self._answer, self._send)]
+        self._sender = self._threads[-1]
         for thread in self._threads:
             thread.start()
 
@@ -131,10 +132,13 @@ class Client:
             while not self._over.is_set():
                 with contextlib.suppress(queue.Empty):
                     self._send_reply(*self._replies.get(timeout=PERIOD_S))
-                if self.mailbox is not None and time.monotonic() - published >= PERIOD_S:
+                last = self._last_word.is_set()
+                if self.mailbox is not None and (last or time.monotonic() - published >= PERIOD_S):
                     published = time.monotonic()
                     for message in self.mailbox.take():
                         self._socket.sendall(framed(message))
+                if last:
+                    return
 
     def _send_reply(self, frame: bytes, made: bool) -> None:
         self._socket.sendall(frame)
@@ -148,7 +152,10 @@ class Client:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End the connection and wait for its threads."""
+        """Send what waits to be published, end the connection and wait for its threads."""
+        self._last_word.set()
+        if self._sender is not threading.current_thread():
+            self._sender.join(_LAST_WORD_S)
         self._shut()
         for thread in self._threads:
             if thread is not threading.current_thread():

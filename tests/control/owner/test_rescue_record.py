@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.control.link import address
+from heliograph.control import status
+from heliograph.control.link import VERSION, Link, Message, address
 from heliograph.control.owner import rescue_record
 from heliograph.control.owner.journal import Journal, events_of
 from heliograph.control.owner.publishing import Topics
@@ -77,3 +78,31 @@ def test_the_next_owner_tells_it_to_whoever_asks(tmp_path: Path) -> None:
         events = bench.link.ask("events", {"since": 0})
 
     assert any(event.source == "watchdog" and "the owner's pipe closed" in event.text for event in events)
+
+
+def test_an_owner_that_ends_in_order_leaves_word_that_it_made_the_bench_safe(tmp_path: Path) -> None:
+    heard: list[Message] = []
+    with owning(tmp_path) as station:
+        path = address(station, "rescue")
+        bench = attached(station)
+        bench.arm()
+        link = Link.to_owner(station, heard=heard.append)
+        assert link is not None
+        link.ask("hello", {"version": VERSION})
+        link.ask("subscribe", {"topics": ["safety"]})
+        owner = bench.owner_pid
+
+    told = json.loads(path.read_text())
+    assert (told["by"], told["owner"], told["cause"]) == ("owner", owner, "the owner was told to end")
+    assert {one["name"]: one["state"] for one in told["reports"]}["laser"] == "CONFIRMED"
+    assert [message.body["state"] for message in heard][-1] == "SAFE", "the last word is heard before the line is closed"
+    assert status.of(station)["state"] == "CLOSED"
+    link.close()
+    bench.link.close()
+    if bench._line is not None:
+        bench._line.close()
+
+    journal = Journal(tmp_path / "journal")
+    rescue_record.tell(Owning(journal), path)  # type: ignore[arg-type]
+    assert not path.exists()
+    assert not list((tmp_path / "journal").glob("*")), "its own journal has it"
