@@ -12,7 +12,7 @@ from ...core.errors import HeliographError, StoreLocked
 from ..queueing.jobs import Entry, Job
 from ..queueing.tasks import Workers, read_stores
 from ..topics import StoreStates
-from ..watching.store_states import merged, short_of_key, store_states
+from ..watching.store_states import made_and_spent, merged, short_of_key, store_states
 from .publishing import Topics
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class StoreReader:
         self._store, self._topics = store, topics
         self._reading, self._turn = threading.Lock(), threading.Lock()
         self._known: StoreStates | None = None
+        self._read: StoreStates | None = None
+        self._others: set[str] = set()
         self._wanted = self._begun = False
 
     def read(self) -> None:
@@ -72,13 +74,18 @@ class StoreReader:
                     log.exception("the stores could not be read")
                 self._topics.event("warning", "stores", str(error) if isinstance(error, HeliographError) else f"the stores could not be read: {error!r}")
                 return
+            for text in made_and_spent(states, self._read):
+                self._topics.event("info", "stores", text)
+            self._read = states
             self._tell(states)
 
     def hear(self, told: StoreStates) -> None:
         """Publish what a worker tells of the stores that it has open, together with what is known of the others."""
         if Path(told.folder).resolve() != self._store.resolve():
-            # Somebody works with stores of another folder; what is known of this one stays as it is.
-            self._topics.publish("stores", told)
+            # Whoever looks at the gauge sees the key of this bench, and of no other.
+            if told.folder not in self._others:
+                self._others.add(told.folder)
+                self._topics.event("info", "stores", f"somebody works with the stores of {told.folder}; shown are those of {self._store}")
             return
         self._tell(told, some=True)
 

@@ -345,6 +345,8 @@ class Owner:
         elif event.state == "TRIPPED":
             self._end_run(self.instruments.arbiter.cause)
         else:
+            if event.state == "ARMED":
+                self.topics.event("info", "bench", "the bench is armed")
             self.queue.look_again()
         self.tell()
 

@@ -179,7 +179,9 @@ class Server:
             self._listener = listen(path)
             self._inode = path.stat().st_ino
         except OSError as error:
-            raise StorageError(f"the socket cannot be made ({error.strerror})", where=str(path), remedy="Set HELIOGRAPH_RUNTIME_DIR to a local folder.") from error
+            raise StorageError(
+                f"the socket cannot be made ({error.strerror})", where=str(path), remedy="Set HELIOGRAPH_RUNTIME_DIR to a local folder."
+            ) from error
         self._thread = threading.Thread(target=self._accept, name="clients", daemon=True)
         self._thread.start()
 

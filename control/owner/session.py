@@ -191,6 +191,8 @@ class Session:
             if len(job.notes) >= MOST_NOTES:
                 raise ParameterError(f"{MOST_NOTES} notes wait for the file of the run", where="note", remedy="Wait until they are written down.")
             job.notes.append(text[:LONGEST_NOTE])
+        elif run and not any(path.name.startswith(run) for path in self._owner.folder.glob("*.h5")):
+            raise ParameterError("no run file is called so", where=f"note about {run}", remedy="Give the id of a run, or none.")
         return self._owner.topics.event("note", "operator", text[:LONGEST_NOTE], run=run)
 
     def _acknowledge(self, body: Mapping[str, Any]) -> Event:

@@ -136,6 +136,15 @@ class StationWatch:
             log.exception("%s could not be read", name)
             found = replace(before, error=f"{type(error).__name__}: {error}", lost=False, error_t=time.time())
         self._seen[name] = found
+        if found.error != before.error and not one.released:
+            self._tell_answers(name, found)
+
+    def _tell_answers(self, name: str, found: Seen) -> None:
+        """Tell the journal that an instrument does not answer as it should, or does again."""
+        if found.error:
+            self._topics.event("warning", name, f"{name} {'lost' if found.lost else 'at fault'}: {found.error}")
+        else:
+            self._topics.event("info", name, f"{name} answers again")
 
     def _state(self) -> StationState:
         station, instruments = self._instruments.station, self._instruments

@@ -62,3 +62,20 @@ def short_of_key(states: StoreStates, before: StoreStates | None) -> tuple[str, 
         for one in states.stores
         if one.spendable < one.reserve and (one.pair, one.party) in rich
     )
+
+
+def made_and_spent(states: StoreStates, before: StoreStates | None) -> tuple[str, ...]:
+    """Return in words, pair by pair, how much key was added and spent since the stores were read before, nothing the first time."""
+    if before is None:
+        return ()
+    known = {(one.pair, one.party): one for one in before.stores}
+    changes: dict[str, tuple[int, int]] = {}
+    for one in states.stores:
+        was = known.get((one.pair, one.party))
+        added, spent = one.delivered - (was.delivered if was else 0), one.consumed - (was.consumed if was else 0)
+        changes[one.pair] = max(changes.get(one.pair, (0, 0)), (added, spent))
+    return tuple(f"{pair}: {_changed(*change)}" for pair, change in changes.items() if change != (0, 0))
+
+
+def _changed(added: int, spent: int) -> str:
+    return ", ".join(f"{bits:,} bits of key {what}" for bits, what in ((added, "added"), (spent, "spent")) if bits)

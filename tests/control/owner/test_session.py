@@ -109,6 +109,7 @@ def test_notes_beyond_what_a_run_keeps_are_refused(tmp_path):
     assert len(job.notes) == MOST_NOTES
     job.notes.clear()
     assert session.answer(Message("note", {"text": "again"}, 1)).body.text == "again"
+    assert isinstance(session.answer(Message("note", {"text": "late", "run": "nope"}, 2)).body, ParameterError)
 
 
 def test_streams_beyond_what_one_client_may_have_open_are_refused(tmp_path):

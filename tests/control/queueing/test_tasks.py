@@ -322,16 +322,35 @@ def test_stores_of_a_worker_are_shown_beside_the_others_and_a_low_one_is_warned_
     assert texts == ["A has 5,000 bits of key left towards its peer in A-B, less than the reserve of 8,192"]
 
 
-def test_stores_of_another_folder_are_shown_alone_and_forgotten(tmp_path):
+def test_stores_of_another_folder_do_not_take_the_place_of_the_benchs_own(tmp_path):
     topics = Topics()
     reader = StoreReader(tmp_path / "ours", topics)
     box = topics.subscribe(["event"])
     reader.hear(store_states({"store": tmp_path / "ours", "stores": [book("A", "A-B", 50_000), book("B", "A-B", 50_000)]}, 1.0))
-    reader.hear(store_states({"store": tmp_path / "others", "stores": [book("A", "A-B", 10)]}, 2.0))
-    assert [one.spendable for one in topics.latest("stores").stores] == [10]
+    for t in (2.0, 2.5):
+        reader.hear(store_states({"store": tmp_path / "others", "stores": [book("A", "A-B", 10)]}, t))
+    assert [one.spendable for one in topics.latest("stores").stores] == [50_000, 50_000]
     reader.hear(store_states({"store": tmp_path / "ours", "stores": [book("A", "A-B", 40_000)]}, 3.0))
     assert [one.spendable for one in topics.latest("stores").stores] == [40_000, 50_000]
-    assert box.take() == []
+    (told,) = [message.body.text for message in box.take()]
+    assert told == f"somebody works with the stores of {tmp_path / 'others'}; shown are those of {tmp_path / 'ours'}"
+
+
+def test_key_that_was_added_and_spent_since_the_last_reading_is_told_once_a_pair(tmp_path, monkeypatch):
+    topics = Topics()
+    reader, books = StoreReader(tmp_path, topics), [book("A", "A-B", 0), book("B", "A-B", 0), book("A", "A-C", 0)]
+    monkeypatch.setattr("heliograph.control.owner.follow_up.read_stores", lambda _folder: {"store": tmp_path, "stores": books})
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "A-B.sqlite").touch()
+    reader.read()
+    box = topics.subscribe(["event"])
+
+    for k in (0, 1):
+        books[k] = {**books[k], "delivered": books[k]["delivered"] + 90_624, "consumed": books[k]["consumed"] + 576}
+    reader.read()
+    reader.read()
+
+    assert [message.body.text for message in box.take()] == ["A-B: 90,624 bits of key added, 576 bits of key spent"]
 
 
 def test_who_asks_often_has_the_stores_read_once_more(tmp_path, monkeypatch):

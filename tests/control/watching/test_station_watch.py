@@ -240,6 +240,7 @@ def test_since_when_an_interlock_is_as_it_is(instruments):
 def test_a_lost_instrument_is_told_so_with_its_last_values_and_asked_less_often(watch, instruments, monkeypatch):
     good = watch.look()
     asked: list[float] = []
+    box = watch._topics.subscribe(["event"])
 
     def silent(_self: Any) -> Any:
         asked.append(time.monotonic())
@@ -258,6 +259,8 @@ def test_a_lost_instrument_is_told_so_with_its_last_values_and_asked_less_often(
     for name in ("voa_in", "voa_a", "voa_c"):
         watch._tried[name] = 0.0
     assert of(watch.look(), "voa_b").state == "safe"
+    told = [message.body.text for message in box.take() if message.body.source == "voa_b"]
+    assert told == ["voa_b lost: no reply within 1 s", "voa_b answers again"]
 
 
 def test_a_driver_that_is_broken_is_shown_and_hides_no_other(watch, instruments, monkeypatch):
