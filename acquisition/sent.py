@@ -32,6 +32,7 @@ class Sent:
 
     mu: mean photons per pulse that left it, at most.  pulses: number of pulses, at least.
     origin: of the pattern's bits, as `RandomSource.origin`.  hardware: whether the pulses were light, not simulated.
+    station: SHA-256 of the station file's public text, as `configuration` makes it; empty in files of earlier versions.
     """
 
     pattern: Pattern
@@ -41,6 +42,12 @@ class Sent:
     pulses: int
     origin: Origin = "simulated"
     hardware: bool = False
+    station: str = ""
+
+
+def configuration(station_text: bytes) -> str:
+    """Return the SHA-256 of a station file's public text, hex."""
+    return hashlib.sha256(station_text).hexdigest()
 
 
 def save_sent(path: Path, sent: Sent) -> None:
@@ -48,7 +55,7 @@ def save_sent(path: Path, sent: Sent) -> None:
     pattern = sent.pattern
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": sent.party, "run_id": sent.run_id, "mu": sent.mu.hex(), "pulses": sent.pulses}
-    about |= {"origin": sent.origin, "hardware": sent.hardware}
+    about |= {"origin": sent.origin, "hardware": sent.hardware, "station": sent.station}
     head = json.dumps(about | {"sha256": _digest(about, planes)}, sort_keys=True).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,9 +77,10 @@ def load_sent(path: Path, *, run_id: str | None = None, party: str | None = None
             raise RunFileError(f"{name} is {about[name]!r} here, {wanted!r} is needed", where=str(path), remedy="Give the pattern file of this run and party.")
     n, half = about["n"], len(planes) // 2
     basis, bit = (np.unpackbits(np.frombuffer(part, np.uint8), count=n, bitorder="little") for part in (planes[:half], planes[half:]))
-    # Files of earlier versions do not say where their bits come from.
+    # Files of earlier versions do not say where their bits come from, nor for which station they were drawn.
     origin, hardware = about.get("origin", "simulated"), about.get("hardware", False)
-    return Sent(Pattern(basis, bit, about["mode"]), about["run_id"], about["party"], float.fromhex(about["mu"]), about["pulses"], origin, hardware)
+    pattern, mu = Pattern(basis, bit, about["mode"]), float.fromhex(about["mu"])
+    return Sent(pattern, about["run_id"], about["party"], mu, about["pulses"], origin, hardware, about.get("station", ""))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:

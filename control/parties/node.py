@@ -6,7 +6,6 @@ comes from its own folder and from the site's announcement, nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ...acquisition.runs import Run
-from ...acquisition.sent import Sent, erase_left, erase_sent, load_sent
+from ...acquisition.sent import Sent, configuration, erase_left, erase_sent, load_sent
 from ...core.entropy import Origin, OsRandom, RandomSource
 from ...core.errors import AlreadyDistilled, RunFileError, StorageError
 from ...core.files import room
@@ -232,7 +231,17 @@ def _announced(run: Run, store: Path | None) -> dict[str, Any]:
 
 
 def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, bound: Bound) -> BlockSettings:
-    """Return what the parties agree on: what they know themselves wherever the site could gain by lying, and the more careful word of the two."""
+    """Return what the parties agree on: what they know themselves wherever the site could gain by lying, and the more careful word of the two.
+
+    Raises RunFileError if the run file tells of another station than that for which the users drew their patterns: the site wrote it, and later.
+    """
+    drawn_for = configuration(run.station_text)
+    if any(one.station not in ("", drawn_for) for one in sent):
+        remedy = "Restore the run file from a copy, or acquire another run."
+        raise RunFileError("the station in the run file is not that of the users, it was changed since", where=str(run.path), remedy=remedy)
+    if not all(one.station for one in sent):
+        # Files of earlier versions: whether the expected counts are older than the data nobody can say.
+        bound = "azuma"
     station = Station.parse(run.station_text, run.path)
     pair = station.pairs[meta["pair"]]
     mu = (sent[0].mu, sent[1].mu)
@@ -257,7 +266,7 @@ def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, 
         pattern_mode="qrng" if all(one.pattern.mode == "qrng" for one in sent) else "demo",
         pattern_randomness=_weakest(one.origin for one in sent),
         hardware=not run.simulated and all(one.hardware for one in sent),
-        configuration=hashlib.sha256(run.station_text).hexdigest(),
+        configuration=drawn_for,
         session=time.time_ns(),
     )
 

@@ -22,7 +22,7 @@ from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, pream
 from ...acquisition.pieces import Pieces
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
-from ...acquisition.sent import Sent, erase_sent, in_use, save_sent
+from ...acquisition.sent import Sent, configuration, erase_sent, in_use, save_sent
 from ...acquisition.suspend import Watch
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
@@ -189,10 +189,11 @@ class KeyExchange(BenchProcedure):
 
     def _keep(self, patterns: Mapping[str, Pattern], pulses: int) -> None:
         """Put what each user sends where only that user looks."""
+        drawn_for = configuration(self._station.public_text())
         for user, pattern in patterns.items():
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
             hardware = not self._station.simulated
-            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware))
+            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware, drawn_for))
             self._locked.enter_context(in_use(path))
 
     def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:

@@ -309,6 +309,42 @@ def test_the_site_cannot_make_a_simulated_run_real(again):
     assert not any("not authenticated" in told for told in reasons)
 
 
+def test_a_site_cannot_choose_the_parameters_of_the_bound_after_the_data(again):
+    """They come of the counts that the station file predicts, so it must be the one for which the users drew their patterns."""
+    store = again.path.parents[1] / "store"
+    path = again.path
+    again.close()
+    with h5py.File(path, "r+") as file:
+        text = bytes(file["snapshot/station"][()])
+        fitted = text.replace(b"error_y", b"error_y ")
+        assert fitted != text
+        del file["snapshot/station"]
+        file.create_dataset("snapshot/station", data=np.frombuffer(fitted, np.uint8))
+        file.attrs["digest"] = digest(file)
+
+    with Run.open(path) as run, network(store, "AB") as keys, pytest.raises(RunFileError, match="station in the run file is not that of the users"):
+        keys.distil(run)
+    assert len(patterns_of(again)) == 2
+
+
+def test_a_pattern_that_does_not_say_for_which_station_it_was_drawn_is_bounded_by_azuma(again):
+    store = again.path.parents[1] / "store"
+    path = pattern_path(store, "B", again.run_id)
+    save_sent(path, replace(load_sent(path), station=""))
+
+    said: list[bytes] = []
+
+    def hears(_end: int, data: bytes) -> None:
+        said.append(data)
+        raise Died
+
+    with network(store, "AB") as keys, pytest.raises(Died):
+        keys.distil(again, tap=hears)
+
+    assert MessageType(said[0][5]) == MessageType.PARAMS
+    assert b"azuma" in said[0]
+
+
 def test_users_believe_nobody_about_brightness_and_number_of_their_pulses(again):
     store = again.path.parents[1] / "store"
     honest = {user: load_sent(pattern_path(store, user, again.run_id)) for user in "AB"}
