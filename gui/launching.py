@@ -92,6 +92,13 @@ class Owner:
         self._stop()
         self._complaints.close()
 
+    def let_go(self) -> None:
+        """Let it go on by itself."""
+        self._over.set()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._complaints.close()
+
     def _stop(self) -> None:
         self._over.set()
         if self._process.poll() is None:

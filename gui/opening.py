@@ -160,6 +160,12 @@ class Opening(QObject):
         if guard is not None:
             guard.close()
 
+    def let_go(self) -> None:
+        """Let the owner that was started here go on without this window."""
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.let_go()
+
     def close(self) -> None:
         """Leave for good."""
         self._over.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -347,28 +348,45 @@ class Window(QMainWindow):
     # The end
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Leave the bench in order; where a run is on, the operator decides."""
+        """Leave the bench in order; where that would end what others do on it, or a run, the operator decides."""
         if self._over:
             event.accept()
             return
-        if self.asks_before_closing and self.opening.owns and bench_row(self.desk.latest("queue")) is not None:
+        if self.asks_before_closing and self.opening.owns and (ends := self._what_ends()):
             event.ignore()
-            self._ask_whether_to_close()
+            self._ask_whether_to_close(ends)
             return
         self.leave()
         event.accept()
 
-    def _ask_whether_to_close(self) -> None:
-        box = QMessageBox(
-            QMessageBox.Icon.NoIcon, "End the run?", "A run is on. Closing the window aborts it and ends the bench that was started here.", parent=self
-        )
+    def _what_ends(self) -> list[str]:
+        """Return what would come to an end, or into the dark, along with the bench that was started here."""
+        queue, safety = self.desk.latest("queue"), self.desk.latest("safety") or {}
+        ends = [f"{row.procedure}, job {row.job}, is {row.state}." for row in (queue.rows if queue is not None else ()) if row.on]
+        return ends + ([f"{holder} controls the bench, which becomes safe."] if (holder := self._other_holder(safety)) else [])
+
+    def _other_holder(self, safety: dict[str, Any]) -> str:
+        """Return who else controls the bench, empty where nobody does."""
+        controller = safety.get("controller")
+        return "" if controller in (None, os.getpid()) else str(safety.get("holder") or f"Process {controller}")
+
+    def _ask_whether_to_close(self, ends: list[str]) -> None:
+        told = " ".join([*ends, "Closing this window ends the bench, which was started here, and all that is done on it."])
+        box = QMessageBox(QMessageBox.Icon.NoIcon, "End the bench?", told, parent=self)
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        end = box.addButton("&Abort the run and close", QMessageBox.ButtonRole.DestructiveRole)
+        end = box.addButton("&End the bench and close", QMessageBox.ButtonRole.DestructiveRole)
+        if self._other_holder(self.desk.latest("safety") or {}):
+            box.addButton("&Leave it to them and close", QMessageBox.ButtonRole.AcceptRole).clicked.connect(self._close_alone)
         box.setDefaultButton(box.addButton("&Keep the window", QMessageBox.ButtonRole.RejectRole))
         end.clicked.connect(self.close_now)
         box.open()
+
+    def _close_alone(self) -> None:
+        """Close without asking, and let the bench go on for who controls it."""
+        self.opening.let_go()
+        self.close_now()
 
     def close_now(self) -> None:
         """Close without asking."""

@@ -168,6 +168,54 @@ def test_first_light_leads_from_safe_to_count_rates(window: Any, qtbot: Any) -> 
     assert (body["procedure"], body["parameters"]) == ("CountRates", {"duration_s": "120", "pair": "A-B"})
 
 
+LEARN = payloads.queue_row(job=8, lane="worker", procedure="Learn", progress=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "safety", "told", "leave"),
+    [
+        ((LEARN,), {"controller": os.getpid()}, "Learn, job 8, is running.", False),
+        ((), {"controller": 4711, "holder": "ana@lab1 (process 4711)"}, "ana@lab1 (process 4711) controls the bench", True),
+    ],
+)
+def test_closing_asks_where_it_ends_the_work_or_the_light_of_somebody(
+    window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, rows: Any, safety: Any, told: str, leave: bool
+) -> None:
+    class Owner:
+        ended, went = False, ""
+
+        def end(self) -> None:
+            self.went = "ended"
+
+        def let_go(self) -> None:
+            self.went = "left alone"
+
+    owner = Owner()
+    window.opening.owner = owner
+    tell(window, queue=payloads.queue_state(rows=rows), safety=payloads.safety(**safety))
+
+    window.close()
+
+    (box,) = window.findChildren(QMessageBox)
+    assert told in box.text()
+    buttons = {one.text().replace("&", ""): one for one in box.buttons()}
+    assert ("Leave it to them and close" in buttons) == leave
+    assert window.isVisible()
+    assert not owner.went
+    buttons["Leave it to them and close" if leave else "End the bench and close"].click()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert owner.went == ("left alone" if leave else "ended")
+
+
+def test_closing_asks_nothing_where_nobody_loses_anything(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(window.opening), "owns", property(lambda _: True))
+    tell(window, queue=payloads.queue_state(rows=()), safety=payloads.safety(controller=os.getpid()))
+
+    window.close()
+
+    assert not window.isVisible()
+
+
 def test_closing_while_a_run_is_on_asks_in_a_dialog_that_hears_the_safe_keys(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tell(window, queue=payloads.queue_state())
     monkeypatch.setattr(type(window.opening), "owns", property(lambda _: True))
