@@ -255,14 +255,15 @@ def qpu_jobs(project: Project) -> QpuJobs:
 
 @contextmanager
 def telling_jobs(station: Path, project: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Tell of the jobs of a project whenever its ledger changes, for the length of a `with` block."""
+    """Tell of the jobs of a project whenever its ledger or its settings change, for the length of a `with` block."""
     # Both this thread and the watcher would import them otherwise, each waiting for what the other has begun.
+    from ...protocols.qpu.caps import SETTINGS
     from ...protocols.qpu.ledger import FILE
     from ...protocols.qpu.projects import Project
 
-    ledger, opened, over = project / FILE, partial(Project, project), threading.Event()
+    files, opened, over = (project / FILE, project / SETTINGS), partial(Project, project), threading.Event()
     with telling(station, warn) as teller:
-        watcher = threading.Thread(target=_watch_jobs, args=(teller, ledger, opened, over, warn), name="tell of jobs", daemon=True)
+        watcher = threading.Thread(target=_watch_jobs, args=(teller, files, opened, over, warn), name="tell of jobs", daemon=True)
         watcher.start()
         try:
             yield
@@ -277,15 +278,16 @@ def tell_jobs(station: Path, project: Project, warn: Callable[[str], None]) -> N
         teller.tell("qpu", qpu_jobs(project), soon=False)
 
 
-def _watch_jobs(teller: Teller, ledger: Path, opened: Callable[[], Project], over: threading.Event, warn: Callable[[str], None]) -> None:
-    seen, last = -1, False
+def _watch_jobs(teller: Teller, files: tuple[Path, Path], opened: Callable[[], Project], over: threading.Event, warn: Callable[[str], None]) -> None:
+    """Tell of the jobs when one of the files has changed.  files: ledger, without which there is nothing to tell, and settings."""
+    seen, last = [0, 0], False
     while not last:
         last = over.wait(_LOOK_S)
         # The folder may have to be made first, by whoever submits.
-        size = ledger.stat().st_size if ledger.is_file() else -1
-        if size == seen or not teller.heard:
+        now = [one.stat().st_mtime_ns if one.is_file() else 0 for one in files]
+        if now == seen or not now[0] or not teller.heard:
             continue
-        seen = size
+        seen = now
         try:
             teller.tell("qpu", qpu_jobs(opened()), soon=False)
         except HeliographError as error:

@@ -24,6 +24,8 @@ from .settings import FILE, load_settings
 
 UNITS: Final = {"usd": "USD", "qpu_seconds": "s", "shots": "shots", "jobs": "jobs"}
 """Units of the caps, by their names in `qpu.toml` without `max_`."""
+SETTINGS: Final = FILE
+"""File of a project in which the caps are."""
 WHOLE: Final = frozenset({"shots", "jobs"})
 EVENT: Final = "cap"
 

@@ -250,6 +250,17 @@ def test_jobs_are_told_when_the_ledger_changes(tmp_path, station, owner):
     assert (job.backend, job.shots, job.state, job.cost, jobs.cap) == ("local", 100, "unanswered", 1.5, None)
 
 
+def test_a_cap_that_is_changed_while_jobs_are_watched_is_told(tmp_path, station, owner):
+    home = Project(tmp_path / "qpu")
+    home.ledger.append("intent", uuid="1" * 32, backend="ibm:one", shots=100, works=1, parts=1, cloud=True, cost=_cost(1.5), hash=[])
+    with telling_jobs(station, home.folder, pytest.fail):
+        wait_for(lambda: owner.bodies("qpu") != [])
+        (home.folder / "qpu.toml").write_text("[budget]\nmax_usd = 4.0\n")
+        wait_for(lambda: owner.bodies("qpu")[-1].cap == 4.0)
+    (usd, *_) = owner.bodies("qpu")[-1].limits
+    assert (usd.name, usd.spent, usd.cap) == ("usd", 1.5, 4.0)
+
+
 def test_jobs_are_read_again_in_a_process_of_its_own_and_a_failure_is_an_event(tmp_path, station, owner):
     topics = Topics()
     box, folder = topics.subscribe(["event"]), tmp_path / "qpu"
