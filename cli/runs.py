@@ -138,7 +138,7 @@ def replay(
             finally:
                 one.close()
         if one.state.why:
-            raise RunFileError(one.state.why, where=str(path), remedy="Try to salvage it.")
+            raise RunFileError(one.state.why, where=str(path), remedy="Restore the file from a copy, or acquire again.")
         shown = {topic: body for topic, body in last.items() if topic in ("counts", "coincidences", "key")}
         out.result({"run": path, "duration_s": one.state.duration_s, "last": shown}, simulated=summary_of(path).simulated)
 

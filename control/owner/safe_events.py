@@ -12,6 +12,7 @@ from ..topics import Event
 from .journal import Journal
 from .publishing import Severity, Topics
 
+_FEW = 2
 TOGETHER_S = 10.0
 """How far apart owner and watchdog may notice the same end."""
 _GONE = re.compile(r"the controller\b.*\(process (\d+)\),? is gone")
@@ -28,7 +29,7 @@ class SafeEvents:
 
     def tell(self, severity: Severity, cause: str, reports: Sequence[SafeReport]) -> None:
         """Tell why and how.  It is told by the event before this one where that is of the same controller's end, and every instrument says the same again."""
-        told = ", ".join(f"{report.name} {report.state}" for report in reports)
+        told = in_short(reports)
         with self._turn:
             earlier, both = self._last, together(self._cause, cause)
             if earlier is not None and both and told == self._told and self._clock() - self._at < TOGETHER_S:
@@ -37,6 +38,15 @@ class SafeEvents:
                 return
             self._cause, self._told, self._at = cause, told, self._clock()
             self._last = self._topics.event(severity, "bench", f"{cause}; made safe: {told}")
+
+
+def in_short(reports: Sequence[SafeReport]) -> str:
+    """Return how it went in words: by name only what is not confirmed, unless there are few."""
+    confirmed = [report for report in reports if report.state == "CONFIRMED"]
+    if len(confirmed) <= _FEW:
+        return ", ".join(f"{report.name} {report.state}" for report in reports)
+    others = [f"{report.name} {report.state}" for report in reports if report.state != "CONFIRMED"]
+    return ", ".join([*others, f"{'all' if not others else 'the other'} {len(confirmed)} CONFIRMED"])
 
 
 def together(one: str, other: str) -> str:

@@ -25,7 +25,7 @@ def run_files(folder: Path) -> list[Path]:
     """Return the run files of a folder, the oldest first. Raises StorageError if there is no such folder."""
     if not folder.is_dir():
         raise StorageError("there is no such folder", where=str(folder), remedy="Name the folder of the run files, or measure something first.")
-    return sorted(folder.glob("*.h5"))
+    return sorted(path for path in folder.glob("*.h5") if not path.is_dir())
 
 
 def summaries(
@@ -77,7 +77,7 @@ def _summary(path: Path, _changed_ns: int, _size: int) -> RunSummary:
         with read_strictly(path):
             return _told(path, start, stop)
     except RunFileError as error:
-        return RunSummary(path.stem, str(path), "", 0.0, "damaged", simulated=True, why=error.message)
+        return RunSummary(path.stem, str(path), "", _begun_by_name(path), "damaged", simulated=True, why=error.message)
 
 
 def _told(path: Path, start: dict[str, Any], stop: dict[str, Any] | None) -> RunSummary:
@@ -104,6 +104,14 @@ def _provenance(run: Run) -> str:
     """Return in words what the station's data are, and which procedure is not Heliograph's."""
     known = run.provenance.label + (f": {'; '.join(run.provenance.reasons)}" if run.provenance.reasons else "")
     return f"{known}; foreign procedure: {run.start['foreign']}" if "foreign" in run.start else known
+
+
+def _begun_by_name(path: Path) -> float:
+    """Return when a run began by the name of its file, which its writer gives it; 0 for another name."""
+    try:
+        return datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _seconds(time: str) -> float:

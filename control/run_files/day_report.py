@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from ..topics import Event, RunSummary
 from .catalogue import local_day, summaries
 
 _ALARMS = ("warning", "error")
+_ROUND = re.compile(r" round (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +180,30 @@ def _spent(store: Path, today: str) -> list[str]:
 
 
 def _spent_table(debits: Sequence[Spent]) -> list[str]:
-    sums: dict[tuple[str, str, str], tuple[float, int]] = {}
+    """Return what each pair spent, purpose by purpose: all rounds together, and once what both parties of a pair spent alike."""
+    groups: dict[tuple[str, str], list[Spent]] = {}
     for one in debits:
-        place = one.pair, one.party, one.purpose
-        sums[place] = one.t, sums.get(place, (0.0, 0))[1] + one.bits
-    rows = [(_clock(t), pair, party, purpose, f"{bits:,}") for (pair, party, purpose), (t, bits) in sums.items()]
-    by_pair = {pair: sum(bits for (name, _, _), (_, bits) in sums.items() if name == pair) for pair in sorted({place[0] for place in sums})}
-    return [*_table(("last", "pair", "by", "for", "bits"), rows), *_sums(by_pair)]
+        groups.setdefault((one.pair, _ROUND.sub(" rounds", one.purpose)), []).append(one)
+    rows = []
+    for (pair, _), ones in groups.items():
+        by = {party: sum(one.bits for one in ones if one.party == party) for party in dict.fromkeys(one.party for one in ones)}
+        alike = {", ".join(by): next(iter(by.values()))} if len(set(by.values())) == 1 else by
+        rows += [(_clock(ones[-1].t), pair, who, _for(ones), f"{bits:,}") for who, bits in alike.items()]
+    return [*_table(("last", "pair", "by", "for", "bits"), rows), *_sums(_by_pair(debits))]
+
+
+def _for(ones: Sequence[Spent]) -> str:
+    """Return one purpose for those that differ by the number of their round only."""
+    numbers = sorted({int(found[1]) for one in ones if (found := _ROUND.search(one.purpose))})
+    return ones[0].purpose if len(numbers) < 2 else _ROUND.sub(f" rounds {numbers[0]} to {numbers[-1]}", ones[0].purpose)
+
+
+def _by_pair(debits: Sequence[Spent]) -> dict[str, int]:
+    """Return the bits that each pair spent: both parties spend the same key."""
+    by: dict[tuple[str, str], int] = {}
+    for one in debits:
+        by[one.pair, one.party] = by.get((one.pair, one.party), 0) + one.bits
+    return {pair: max(bits for (name, _), bits in by.items() if name == pair) for pair in sorted({pair for pair, _ in by})}
 
 
 def _sums(sums: dict[str, int]) -> list[str]:
@@ -196,8 +215,8 @@ def _stores(store: Path) -> list[str]:
         books = read_ledgers(store) if store.is_dir() else []
     except HeliographError as error:
         return [f"The stores cannot be read: {error}"]
-    rows = [(book.party, book.pair, f"{book.delivered:,}", f"{book.spendable:,}", f"{book.consumed:,}", book.provenance) for book in books]
-    return _table(("party", "pair", "delivered", "spendable", "spent", "provenance"), rows)
+    rows = [(book.party, book.pair, f"{book.delivered:,}", f"{book.spendable:,}", f"{book.consumed:,}", f"{book.burned:,}", book.provenance) for book in books]
+    return _table(("party", "pair", "delivered", "spendable", "spent", "burned", "provenance"), rows)
 
 
 def _events(events: Iterator[Event]) -> list[str]:

@@ -35,7 +35,7 @@ def read_strictly(path: Path) -> Iterator[None]:
     except HeliographError:
         raise
     except _MALFORMED as error:
-        raise RunFileError(f"the run file is damaged ({type(error).__name__})", where=str(path), remedy="Try to salvage it, or acquire again.") from error
+        raise RunFileError(f"the run file is damaged ({type(error).__name__})", where=str(path), remedy="Restore it from a copy, or acquire again.") from error
 
 
 class Playback:

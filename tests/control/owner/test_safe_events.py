@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.control.owner.journal import Journal, events_of
 from heliograph.control.owner.publishing import Topics
-from heliograph.control.owner.safe_events import TOGETHER_S, SafeEvents, together
+from heliograph.control.owner.safe_events import TOGETHER_S, SafeEvents, in_short, together
 from heliograph.instruments.roles import SafeReport
 
 OWNER, WATCHDOG = "the controller, ana@lab1 (process 4711), is gone", "the controller (process 4711) is gone"
@@ -73,3 +73,10 @@ def test_what_is_not_the_same_is_told_each_time(bench):
 )
 def test_other_causes_are_two(other):
     assert together(OWNER, other) == together(other, OWNER) == ""
+
+
+def test_of_many_instruments_those_are_named_that_are_not_confirmed():
+    many = [SafeReport(f"voa_{k}", "CONFIRMED") for k in range(12)]
+    assert in_short(many) == "all 12 CONFIRMED"
+    assert in_short([*many, SafeReport("laser", "FAILED", "no answer")]) == "laser FAILED, the other 12 CONFIRMED"
+    assert in_short([]) == ""

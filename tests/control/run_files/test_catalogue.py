@@ -331,7 +331,7 @@ def test_the_report_of_a_day_tells_runs_key_alarms_and_notes(runs):
     assert "| note | Ada | new fibre |" in text
     assert "armed" not in text
     assert "long ago" not in text
-    assert "| A | A-B | 0 | 0 | 0 | simulated |" in text
+    assert "| A | A-B | 0 | 0 | 0 | 0 | simulated |" in text
     assert "## Key spent\n\nNone." in text
 
 
@@ -346,8 +346,8 @@ def test_key_that_was_spent_is_told_by_purpose(tmp_path):
 
     text = day_report.report(tmp_path / "runs", store)
 
-    assert "| A-B | A | masks | 1,024 |" in text
-    assert "| A-B | B | masks | 1,024 |" in text
+    assert "| A-B | A, B | masks | 1,024 |" in text
+    assert "Together: A-B 1,024 bits." in text
     assert "| A | A-B | 40,000 |" in text
     assert sum(one.bits for one in day_report.spent(store)) == 4 * 512
 
@@ -396,4 +396,4 @@ def test_a_run_of_no_time_of_ours_is_damaged(tmp_path, time):
     (one,) = summaries(tmp_path)
 
     assert one.state == "damaged"
-    assert summaries(tmp_path, day="2026-11-20") == []
+    assert one.begun == pytest.approx(datetime.now(UTC).timestamp(), abs=60)

@@ -73,3 +73,15 @@ def test_key_ledgers_that_are_damaged_leave_the_rest_of_the_day(tmp_path):
     text = day_report.report(tmp_path, tmp_path / "store")
     assert "## Key made\n\nThis cannot be told: " in text
     assert "| error | bench | one |" in text
+
+
+def test_rounds_are_summed_and_a_key_of_two_parties_counts_once(tmp_path, monkeypatch):
+    rounds = [day_report.Spent(time.time(), "A-B", party, f"qunetqfl run 7f3a round {k} masks", 576) for k in range(23) for party in "AB"]
+    odd = [day_report.Spent(time.time(), "A-C", "A", "test", 256), day_report.Spent(time.time(), "A-C", "C", "test", 512)]
+    monkeypatch.setattr(day_report, "spent", lambda _store, _unread: [*rounds, *odd])
+
+    _, _, rest = day_report.report(tmp_path, tmp_path / "store").partition("## Key spent\n\n")
+    table = [line.partition(" | ")[2] for line in rest.partition("\n\n")[0].splitlines()[2:]]
+
+    assert table == ["A-B | A, B | qunetqfl run 7f3a rounds 0 to 22 masks | 13,248 |", "A-C | A | test | 256 |", "A-C | C | test | 512 |"]
+    assert "Together: A-B 13,248 bits, A-C 512 bits." in rest
