@@ -45,7 +45,7 @@ def usable(station: Station, store: Calibrations, *, now: datetime | None = None
     """Return the records that runs use.
 
     Raises CalibrationError for one that the station file asks for and is not there; Expired and Suspect for any, also if only one of record and station is
-    simulated.
+    simulated, or if they are in part and the same instruments are not.
     """
     return tuple(use(station, store, name, now=now) for name in heeded(station, store))
 
@@ -59,6 +59,12 @@ def use(station: Station, store: Calibrations, name: str, *, now: datetime | Non
     if record.simulated is not station.simulated:
         told = "it was measured on simulated instruments, and these are not" if record.simulated else "it was measured on a real bench, and this one is not"
         raise Suspect(told, where=where, remedy=make(name))
+    now_simulated = {instrument: entry.rules.simulated for instrument, entry in station.instruments.items()}
+    then_simulated = store.simulated(record)
+    # Of a bench that is partly real nobody knows which instruments made the value, so all must be what they were.
+    if len({*now_simulated.values(), *then_simulated.values()}) > 1 and now_simulated != then_simulated:
+        then, present = (", ".join(one for one, simulated in which.items() if simulated) or "nothing" for which in (then_simulated, now_simulated))
+        raise Suspect(f"simulated was {then} when it was measured, and is {present} now", where=where, remedy=make(name))
     return record
 
 

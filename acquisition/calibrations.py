@@ -176,6 +176,17 @@ class Calibrations:
         self._check_run(record, path)
         return record
 
+    def simulated(self, record: Calibration) -> dict[str, bool]:
+        """Say of each instrument of the station at which a record was measured whether it was simulated. Raises Suspect if its run file cannot be read."""
+        from .runs import Run
+
+        try:
+            with Run.open((self.folder / record.run).resolve()) as run:
+                entries = tomllib.loads(run.station_text.decode())["instruments"]
+                return {name: bool(entry.get("rules", {}).get("simulated", False)) for name, entry in entries.items()}
+        except (HeliographError, KeyError, ValueError, AttributeError) as error:
+            raise Suspect("its run file does not say of which instruments", where=str(self.path(record.name)), remedy=make(record.name)) from error
+
     def _check_run(self, record: Calibration, path: str) -> None:
         from .runs import Run
 

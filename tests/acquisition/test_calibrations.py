@@ -30,11 +30,18 @@ def station(folder: Path, text: str = "") -> Station:
 
 
 def measured(
-    folder: Path, values: Mapping[str, Measured] = BIAS, *, element: str = "im1", kind: str = "bias", days: float = 30.0, at: datetime | None = None
+    folder: Path,
+    values: Mapping[str, Measured] = BIAS,
+    *,
+    element: str = "im1",
+    kind: str = "bias",
+    days: float = 30.0,
+    at: datetime | None = None,
+    text: str = "",
 ) -> Run:
     """Return a closed run that found a calibration."""
     now_ns = int((at or datetime.now(UTC)).timestamp() * 1e9)
-    writer = RunWriter.create(folder / "runs", "BiasScan", {}, station(folder), {}, layout=RunLayout(), clock_ns=lambda: now_ns)
+    writer = RunWriter.create(folder / "runs", "BiasScan", {}, station(folder, text), {}, layout=RunLayout(), clock_ns=lambda: now_ns)
     told = {name: {"value": one.value, "sigma": one.sigma, "unit": one.unit} for name, one in values.items()}
     writer.summary["calibration"] = {"element": element, "kind": kind, "valid_days": days, "values": told}
     return Run.open(writer.close())
@@ -271,6 +278,30 @@ def test_a_record_of_a_simulation_is_not_used_on_a_real_bench(store, tmp_path):
     with pytest.raises(Suspect, match="simulated instruments"):
         in_use(instruments(real), store)
     assert in_use(instruments(real), store, measuring="im2-bias")[1] == ()
+
+
+def test_a_record_of_a_simulation_is_not_used_on_a_bench_that_is_real_in_part(store, tmp_path):
+    with measured(tmp_path) as run:
+        store.keep(run)
+    text = default_text().decode()
+    mixed = text.replace("laser.rules = { simulated = true", "laser.rules = { simulated = false")
+    assert mixed != text
+    assert station(tmp_path, mixed).simulated
+
+    with pytest.raises(Suspect, match="simulated was laser, .* when it was measured, and is "):
+        in_use(instruments(station(tmp_path, mixed)), store)
+
+
+def test_a_record_of_a_bench_that_is_real_in_part_is_used_where_the_same_instruments_are(store, tmp_path):
+    text = default_text().decode()
+    mixed = text.replace("laser.rules = { simulated = true", "laser.rules = { simulated = false")
+    other = text.replace("voa_in.rules = { simulated = true", "voa_in.rules = { simulated = false")
+    with measured(tmp_path, text=mixed) as run:
+        store.keep(run)
+
+    assert [one.name for one in in_use(instruments(station(tmp_path, mixed)), store)[1]] == ["im1-bias"]
+    for present in (text, other):
+        assert standing(station(tmp_path, present), store, "im1-bias").state == "suspect"
 
 
 def test_a_station_may_say_where_its_calibrations_are_only_by_name(tmp_path):
