@@ -10,12 +10,15 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
 from ...core.errors import InstrumentLocked, StorageError
 
 PLACE = "HELIOGRAPH_RUNTIME_DIR"
+_SERIAL = re.compile(r"asrl(/.+)", re.IGNORECASE)
+_VISA = re.compile(r"(?:asrl|gpib|tcpip|usb|pxi|vxi)\d*$", re.IGNORECASE)
 _SHARED = 0o1777
 
 
@@ -56,6 +59,21 @@ def _made(folder: Path, mode: int) -> os.stat_result:
     return found
 
 
+def canonical(resource: str) -> str:
+    """Return one name for the names of one port: a serial port by the device that its links lead to, VISA's words in capitals, this computer by one address.
+
+    Host names are not looked up: a name and its address are two.
+    """
+    words = resource.split("::")
+    serial = _SERIAL.fullmatch(words[0])
+    if serial is not None:
+        words[0] = f"ASRL{os.path.realpath(serial[1])}"
+    elif _VISA.match(words[0]):
+        words = [word.upper() for word in words]
+        words[1:] = ["127.0.0.1" if word == "LOCALHOST" else word for word in words[1:]]
+    return "::".join([words[0], *(word.upper() if word.upper() == "INSTR" else word for word in words[1:])])
+
+
 class ResourceLock:
     """The right to speak to one resource, held from construction until `release`.
 
@@ -67,7 +85,7 @@ class ResourceLock:
         self.resource, self._does = resource, does
         self._file = self._folder = -1
         folder = lock_folder()
-        path = folder / f"{hashlib.sha256(resource.encode()).hexdigest()[:32]}.lock"
+        path = folder / f"{hashlib.sha256(canonical(resource).encode()).hexdigest()[:32]}.lock"
         try:
             self._folder = _kept_from_cleaners(folder)
             self._file = _opened(path)

@@ -168,3 +168,20 @@ def test_one_session_sees_the_locks_of_another(runtime: Path, monkeypatch: pytes
     seen = {subprocess.run([sys.executable, "-c", code], env={**kept, **session}, capture_output=True, check=True).stdout for session in sessions}
 
     assert len(seen) == 1
+
+
+def test_one_port_has_one_lock_whatever_it_is_called(runtime: Path) -> None:
+    device, link = runtime / "ttyUSB0", runtime / "usb-serial"
+    device.touch()
+    link.symlink_to(device)
+    alike = [
+        (f"ASRL{device}::INSTR", f"asrl{link}::instr"),
+        ("TCPIP0::LOCALHOST::5025::SOCKET", "tcpip0::127.0.0.1::5025::socket"),
+        ("USB0::0x1313::0x8078::P0001::INSTR", "usb0::0X1313::0x8078::p0001::INSTR"),
+    ]
+    for one, other in alike:
+        lock = ResourceLock("laser", one)
+        with pytest.raises(InstrumentLocked):
+            ResourceLock("laser", other)
+        lock.release()
+    assert locks.canonical("station Ana/lab.toml") != locks.canonical("station ana/lab.toml")
