@@ -30,13 +30,15 @@ class Standing:
 class Connection:
     """Requests go out and states come in while there is an owner; may be asked from any thread.
 
-    told: called with every new standing, in a thread of this object.
+    told: called with every new standing, in a thread of this object.  wants_control: asks an owner for it as it comes; else the window only looks, until its
+    operator takes over.
     """
 
     def __init__(self, station: Path, mailbox: Mailbox, told: Callable[[Standing], None]) -> None:
         self.station, self._mailbox, self._told = station, mailbox, told
         self._link: Link | None = None
         self._sha256 = ""
+        self.wants_control = True
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="connection", daemon=True)
         self._thread.start()
@@ -95,6 +97,8 @@ class Connection:
             if self._sha256 and hello["sha256"] != self._sha256:
                 return Standing(True, False, "the station file is another one than this window began with; open it again", locked=True)
             self._sha256 = hello["sha256"]
+            if not self.wants_control:
+                return Standing(True, False, "this window only looked on before the bench went; take over")
         try:
             link.ask("control")
         except InstrumentLocked as error:

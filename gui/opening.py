@@ -135,6 +135,9 @@ class Opening(QObject):
         if "safety" not in changed or safety is None or not self._desk.is_connected or self._locked:
             return
         controller = safety.get("controller")
+        if self.connection is not None:
+            # Who has control when the owner goes has it of the next one.
+            self.connection.wants_control = controller == os.getpid()
         if controller == os.getpid():
             self._control(True, "")
         else:

@@ -257,6 +257,9 @@ class Owner:
         self.start_watchdog()
         if self._watchdog is not None:
             self._watchdog.wait_ready()
+        if self._addresses:
+            # Who looks on may have been told that none watches.
+            self.tell()
 
     def _before_hazard(self) -> None:
         """Refuse hazard without a watchdog, which the first one starts, and on a bench that is being closed."""

@@ -308,6 +308,23 @@ def test_a_second_window_only_looks(station: Path, connect: Any) -> None:
     server.close()
 
 
+def test_a_window_that_only_looked_does_not_take_the_bench_of_the_next_owner(station: Path, connect: Any) -> None:
+    server = serve(station, Bench(controller=4711))
+    connection, told, _ = connect()
+    until(lambda: told)
+    connection.wants_control = False
+    server.close()
+    until(lambda: len(told) == 2)
+
+    bench = Bench()
+    server = serve(station, bench)
+    until(lambda: len(told) == 3)
+
+    assert (told[2].connected, told[2].controls, told[2].locked) == (True, False, False)
+    assert "control" not in bench.asked
+    server.close()
+
+
 @pytest.mark.parametrize("sha256, standing", [("one", Standing(True, True)), ("two", None)])
 def test_an_owner_that_comes_back_is_found_and_controlled_only_with_the_same_station(
     station: Path, connect: Any, sha256: str, standing: Standing | None

@@ -18,7 +18,7 @@ from heliograph.control.owner.journal import Journal, events_of
 from heliograph.control.owner.publishing import Topics
 from heliograph.instruments.station import default_text
 
-from ..owned import attached, owning
+from ..owned import attached, owning, wait_for
 
 CONFIRMED = {"name": "laser", "state": "CONFIRMED", "detail": "emission off"}
 
@@ -85,11 +85,13 @@ def test_an_owner_that_ends_in_order_leaves_word_that_it_made_the_bench_safe(tmp
     with owning(tmp_path) as station:
         path = address(station, "rescue")
         bench = attached(station)
-        bench.arm()
         link = Link.to_owner(station, heard=heard.append)
         assert link is not None
         link.ask("hello", {"version": VERSION})
         link.ask("subscribe", {"topics": ["safety"]})
+        wait_for(lambda: bool(heard))
+        assert heard[0].body["watchdog"] is not None, "it watches before anybody looks"
+        bench.arm()
         owner = bench.owner_pid
 
     told = json.loads(path.read_text())
