@@ -126,7 +126,7 @@ class StationWatch:
     def _read(self, name: str, one: RoleAdapter) -> None:
         before = self._seen.get(name, Seen())
         try:
-            found = Seen(_values(one), one.is_safe(), _moves(one), read_t=time.time())
+            found = _found(one) if before.lost else _found_for_sure(one)
         except HeliographError as error:
             lost = isinstance(error, Timeout | Disconnected)
             since = before.error_t if before.error and before.lost is lost else time.time()
@@ -173,6 +173,18 @@ class StationWatch:
             return replace(self._seen.get(name, Seen()), wanted=one.wanted, accepted=one.accepted)
         self._seen.pop(name, None)
         return Seen(error=RELEASED, error_t=self._away.setdefault(name, time.time()), released=True)
+
+
+def _found(one: Any) -> Seen:
+    return Seen(_values(one), one.is_safe(), _moves(one), read_t=time.time())
+
+
+def _found_for_sure(one: Any) -> Seen:
+    """Return what is read of an instrument; one that does not answer is asked once more before it counts as lost, as the arbiter does."""
+    try:
+        return _found(one)
+    except (Timeout, Disconnected):
+        return _found(one)
 
 
 def _values(one: Any) -> dict[str, Scalar]:

@@ -263,6 +263,29 @@ def test_a_lost_instrument_is_told_so_with_its_last_values_and_asked_less_often(
     assert told == ["voa_b lost: no reply within 1 s", "voa_b answers again"]
 
 
+def test_an_instrument_that_misses_one_question_is_asked_again_and_not_said_to_be_lost(watch, instruments, monkeypatch):
+    watch.look()
+    box = watch._topics.subscribe(["event"])
+    voa, missed = type(instruments["voa_b"]), set[str]()
+    read = voa.snapshot
+
+    def late(one: Any) -> Any:
+        if one.name not in missed:
+            missed.add(one.name)
+            raise Timeout("no complete reply in time", where=one.name)
+        return read(one)
+
+    monkeypatch.setattr(voa, "snapshot", late)
+    state = watch.look()
+    for thread in watch._reading.values():
+        thread.join(20)
+
+    assert missed == {"voa_in", "voa_a", "voa_b", "voa_c"}
+    assert interlock(state, "Instruments answer").holds
+    assert not any(seen.error for seen in watch._seen.values())
+    assert not box.take()
+
+
 def test_a_driver_that_is_broken_is_shown_and_hides_no_other(watch, instruments, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(type(instruments["meter"]), "snapshot", lambda _self: 1 / 0)
