@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -167,15 +166,14 @@ def _folder(name: str, folder: Path) -> Iterator[Check]:
 
 
 def data_folder() -> list[Check]:
-    """Return whether the folder of larger data sets is there, if one is named."""
-    named = os.environ.get("HELIOGRAPH_DATA", "")
-    if not named:
-        return [Check("HELIOGRAPH_DATA", "ok", "not set: the digits data set is built in, others want a folder")]
-    folder = Path(named)
-    if not folder.is_dir():
-        return [Check("HELIOGRAPH_DATA", "fail", f"{named}: no such folder", "Create it, or unset HELIOGRAPH_DATA.")]
-    names = sorted(item.name for item in folder.iterdir() if item.is_dir() and re.match(r"\w", item.name))
-    return [Check("HELIOGRAPH_DATA", "ok", f"{named}: {', '.join(names) or 'empty'}")]
+    """Return which data sets are here, and whether the folder for them is there, if one is named."""
+    from ..protocols.learning.catalogue import data_root, datasets
+
+    folder, named = data_root(), bool(os.environ.get("HELIOGRAPH_DATA"))
+    if named and not folder.is_dir():
+        return [Check("HELIOGRAPH_DATA", "fail", f"{folder}: no such folder", "Create it, or unset HELIOGRAPH_DATA.")]
+    names = [data.name for data in datasets() if data.present and not data.embedded]
+    return [Check("HELIOGRAPH_DATA", "ok", f"{'' if named else 'not set: '}data sets lie in {folder} ({', '.join(names) or 'none yet'}); digits is built in")]
 
 
 CHECKS: tuple[Callable[[], list[Check]], ...] = (

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from heliograph.cli import doctor
+from heliograph.protocols.learning.catalogue import find
 
 
 def test_this_machine_is_fit(heliograph):
@@ -50,13 +51,25 @@ def test_a_data_folder_that_is_not_there_is_a_failure(heliograph, monkeypatch, t
 
 
 def test_a_data_folder_lists_what_it_holds(monkeypatch, tmp_path):
-    (tmp_path / "mnist").mkdir()
     monkeypatch.setenv("HELIOGRAPH_DATA", str(tmp_path))
+    for file in find("mnist").files:
+        (tmp_path / file.path).parent.mkdir(exist_ok=True)
+        (tmp_path / file.path).touch()
 
     (check,) = doctor.data_folder()
 
     assert check.state == "ok"
-    assert "mnist" in check.detail
+    assert "(mnist)" in check.detail
+
+
+def test_the_data_folder_is_the_one_that_the_list_of_data_sets_tells(heliograph, monkeypatch, tmp_path):
+    monkeypatch.delenv("HELIOGRAPH_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    (check,) = doctor.data_folder()
+
+    assert heliograph("data", "list", "--json").json["folder"] in check.detail
+    assert "none yet" in check.detail
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**8, "fail"), (10**9, "warn"), (10**11, "ok")])
