@@ -35,12 +35,13 @@ _RETIRED = "Retire the store and provision the link anew."
 class Lease:
     """Chunks by which the ceiling of a pool is raised at once. An unclean stop burns what is left of it; 1 burns nothing extra and costs a sync each time.
 
-    The pads are few before the first block, hence 1; a demonstration's block has about a thousand data chunks and eight for masks, hence the others.
+    The pads are few before the first block, and a chunk for masks is 32,768 bits, hence 1; a round of a small model takes three data chunks, and a
+    demonstration's block has a few hundred, hence 16. Whoever takes more at once is not held up: the ceiling then rises by as much.
     """
 
     auth: int = 1
-    data: int = 128
-    bulk: int = 4
+    data: int = 16
+    bulk: int = 1
 
     def of(self, pool: Pool) -> int:
         """Return the step of a pool."""

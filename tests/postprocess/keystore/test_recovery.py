@@ -63,11 +63,24 @@ def test_an_unclean_stop_burns_one_lease_at_most_and_both_ends_agree(pair, chunk
     pair.open()
 
     after = pair.a.ledger("B").available
-    assert before["data_ab"] - 128 * 256 <= after["data_ab"] < before["data_ab"]
+    assert before["data_ab"] - 16 * 256 <= after["data_ab"] < before["data_ab"]
     assert {k: v for k, v in after.items() if k != "data_ab"} == {k: v for k, v in before.items() if k != "data_ab"}
     here, there = chunks(pair.link)
     assert here == there
     assert not set(seen) & set(spend(pair))
+
+
+def test_three_unclean_stops_between_rounds_leave_the_key_for_hundreds_more(pair):
+    pair.ingest(bits=1_180_000)
+    before = pair.a.available_bits("B")
+    for _ in range(3):
+        spend(pair, bits=576)
+        spend(pair, bits=33_000)
+        pair.crash()
+        pair.open()
+
+    taken = 3 * (768 + 32_768 + 256)
+    assert before - taken - 3 * 16 * 256 <= pair.a.available_bits("B") < before - taken
 
 
 def test_keys_fetched_by_one_party_survive_the_other_partys_crash(pair):
