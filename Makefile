@@ -6,6 +6,7 @@ TORCH_INDEX ?=
 DEMO ?=
 TESTS ?=
 ONLY ?=
+CANARY ?= PySide6-Essentials
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -13,7 +14,7 @@ SOURCES := -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDE
 NO_INDEX := no package index answers: connect this machine, or set PIP_INDEX_URL to an index it can reach, and run make again
 LOOKS_AT_QT := from PySide6 import QtGui, QtTest, QtWidgets
 
-.PHONY: demo test test-all check bench docs screenshots
+.PHONY: demo test test-all check bench docs screenshots canary
 
 demo: .venv/.ready
 	@$(BIN)/heliograph demo $(DEMO)
@@ -40,6 +41,16 @@ docs: .venv/.docs
 # Of a live simulated bench, a minute and a half.
 screenshots: .venv/.ready
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python docs/screenshots.py
+
+# Whether the newest PySide6, in a folder of its own, may be allowed: a quarter of an hour.
+canary: .venv/.ready
+	@rm -rf .venv/canary; $(PIP) install --quiet --target .venv/canary '$(CANARY)' 2>.venv/canary.log || { cat .venv/canary.log >&2; echo "$(NO_INDEX)" >&2; exit 1; }
+	@export PYTHONPATH=.venv/canary QT_QPA_PLATFORM=offscreen; \
+	with=$$($(BIN)/python -c 'import sys, PySide6; print("PySide6", PySide6.__version__, "on Python", sys.version.split()[0])'); \
+	echo "Drawing every page 2,000 times with $$with"; \
+	if $(BIN)/python -m pytest -n 2 -m slow tests/gui/test_repaint.py --tb=short -q; \
+	then echo "green: with $$with no page loses a reference; the bound in pyproject.toml and constraints.txt may rise to it"; \
+	else echo "red: $$with does not stand 2,000 drawings; the bound in pyproject.toml and constraints.txt stays"; exit 1; fi
 
 # pytest-qt ends pytest before the first test where Qt's libraries are missing.
 define pytest
