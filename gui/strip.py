@@ -7,12 +7,12 @@ import os
 import platform
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
-from . import words
+from . import theme, words
 from .badges import Badge, Value, tip
 from .desk import Desk, Passing
 from .flow import Flow
@@ -235,6 +235,20 @@ class Gauge(QProgressBar):
         self.setAccessibleName(f"Key store: {text}{', stale' if self._stale else ''}")
         self.setToolTip(tip(f"Key store: {text}"))
         self.setFixedWidth(QFontMetrics(QApplication.font()).horizontalAdvance(text) + 32)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw the text in one colour, and how full it is below."""
+        now, painter = theme.current(), QPainter(self)
+        inside = self.rect().adjusted(0, 0, -1, -1)
+        thick = max(4, self.height() // 6)
+        full = round((inside.width() - 2) * self.value() / self.maximum())
+        painter.fillRect(inside, QColor(now.base))
+        painter.fillRect(QRect(inside.left() + 1, inside.bottom() - thick, full, thick), QColor(now.muted if self._stale else now.ok))
+        painter.setPen(QColor(now.line))
+        painter.drawRect(inside)
+        painter.setPen(QColor(now.muted if self._stale else now.text))
+        painter.drawText(inside.adjusted(0, 0, 0, -thick), Qt.AlignmentFlag.AlignCenter, self._text)
+        painter.end()
 
     def set_stale(self, stale: bool) -> None:
         """Grey it while it may be out of date."""

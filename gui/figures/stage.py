@@ -31,7 +31,7 @@ class Stage(Lines):
         self._reached = ("", 0.0)
         self.add_line("Stage", self.state)
         self.add_wide(self.why)
-        for name, widget in (("Data", self.source), ("Pair", self.pair), ("Progress", self.bar), ("Events", self.events)):
+        for name, widget in (("Data", self.source), ("Pair", self.pair), ("This stage", self.bar), ("Events", self.events)):
             self.add_line(name, widget)
         self.add_wide(plain("Sifted X bits, have and need"))
         self.add_wide(self.budget)
@@ -40,7 +40,8 @@ class Stage(Lines):
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
         self.state.set_state(now.stage if now.stage in _ENDS else "running")
-        self.why.show_text(f"{now.stage}: {now.why}" if now.why else now.stage)
+        # The end itself stands beside "Stage".
+        self.why.show_text(f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
         self._show_bar(now)
@@ -62,6 +63,11 @@ class Stage(Lines):
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the figures are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
+
+    def show_over(self, now: KeyProgress) -> None:
+        """Say that nothing more comes, and when the last block was made."""
+        made = max((block.t for block in now.blocks), default=0.0)
+        self.source.set_state(now.stage if now.stage in _ENDS else "idle", f"last block at {words.clock(made)}" if made else "")
 
 
 def have_and_need(now: KeyProgress) -> str:

@@ -197,14 +197,17 @@ class Key(Page):
         self._draw_blocks(self._latest())
 
     def _tell_age(self) -> None:
-        """Say how old the figures are: while there is an exchange they come once a second, and what is over is not stale."""
+        """Say how old the figures are: light is told of once a second, a step of the distillation may be silent; of what is over, that and since when."""
         if not self.can_be_seen():
             return
         now, age_s = self._latest(), self.desk.age_s("key")
         if now is None or now.source == "replay":
             self.stage.show_age("replay" if self.desk.replaying or now is not None else "unknown", None)
             return
-        late = age_s is not None and age_s > words.STALE_S and now.stage in _GOES_ON
+        if now.stage not in _GOES_ON and not self.is_stale:
+            self.stage.show_over(now)
+            return
+        late = age_s is not None and age_s > words.STALE_S and now.stage == "light"
         self.stage.show_age("stale" if self.is_stale or late else "live", age_s)
 
     def _latest(self) -> KeyProgress | None:

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLineEdit, QProgressBar
 
 from heliograph.control.topics import QueueState
+from heliograph.gui import words
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.gauge import Gauge
 from heliograph.gui.figures.key_report import report, report_csv, report_html
@@ -183,6 +184,21 @@ def test_the_figures_of_the_exchange_have_an_age(page, desk):
     desk.ticked.emit()
 
     assert "Data: live, 0.0 s" in page.texts()
+
+
+def test_a_silent_step_of_the_distillation_is_not_stale_and_what_is_over_is_not_live(page, desk):
+    desk.inject("key", payloads.key_progress(stage="correcting"), came=time.monotonic() - 6.3)
+    desk.ticked.emit()
+    assert "Data: live, 6.3 s" in page.texts()
+
+    over = payloads.key_progress(stage="done", blocks=BLOCKS)
+    desk.inject("key", over, came=time.monotonic() - 29.0)
+    page.redraw("key", over)
+    desk.ticked.emit()
+
+    assert f"Data: done, last block at {words.clock(BLOCKS[-1].t)}" in page.texts()
+    assert "Key exchange: done" in page.texts()
+    assert "What is done: done" not in page.texts()
 
 
 def test_the_empty_part_of_a_store_is_explained(page):

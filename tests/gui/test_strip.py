@@ -161,3 +161,18 @@ def test_what_the_strip_says_can_be_read_in_every_palette(window: Any, qapp: QAp
         back = window.grab().toImage().pixelColor(value.mapTo(window, QPoint(0, 0))).name()
         fore = value.palette().color(QPalette.ColorGroup.Active, value.foregroundRole()).name()
         assert theme.contrast(fore, back) >= 4.5, (value.name, fore, back)
+
+
+@pytest.mark.parametrize("name", list(theme.THEMES))
+def test_the_text_of_the_gauge_stands_on_one_ground_however_full_it_is(window: Any, name: str) -> None:
+    window.set_theme(name)
+    tell(window, station=payloads.station_state(), stores=payloads.store_states())
+    window.strip.key.setValue(500)
+    QApplication.processEvents()
+
+    image = window.strip.key.grab().toImage()
+
+    middle = image.height() // 3
+    assert image.pixelColor(4, middle).name() == image.pixelColor(image.width() - 5, middle).name()
+    below = image.height() - 4
+    assert image.pixelColor(4, below).name() != image.pixelColor(image.width() - 5, below).name()
