@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,6 +71,7 @@ class Arming(QWidget):
         self._failed: int | None = None
         self._lowering: tuple[str, str, float] | None = None
         self._rates: list[str] = []
+        self._counted = 0.0
         self._made_safe: int | None = None
         self.setAccessibleName("Arming")
         self.state = Badge("Safety", "unknown")
@@ -123,6 +125,7 @@ class Arming(QWidget):
         """Say that the state is the last one known while the owner is silent."""
         self._stale = stale
         self.state.set_state(self._state.lower() or "unknown", "last known" if stale and self._state else "")
+        self._show_rows()
 
     @guarded
     def show_safety(self, now: Mapping[str, Any]) -> None:
@@ -135,14 +138,14 @@ class Arming(QWidget):
         self._show_causes()
         if before != self._state and self._state in ("SAFE", "TRIPPED"):
             self._done.clear()
-            self._lowering = None
+            self._lowering, self._rates = None, []
         self._allow()
         self._show_rows()
 
     @guarded
-    def show_station(self, station: StationState) -> None:
-        """Show what the instruments read back."""
-        self._station = station
+    def show_station(self, station: StationState, counts: CountRates | None = None) -> None:
+        """Show what the instruments read back.  counts: rates of the run that is on, None without one."""
+        self._station, self._counts = station, counts
         self._show_causes()
         names = [one.name for one, _ in arming_rows.attenuations(station)]
         if names != [self.which.itemText(at) for at in range(self.which.count())]:
@@ -178,15 +181,22 @@ class Arming(QWidget):
             step.badge.set_state(self._word(at))
             if self._station is not None:
                 told = arming_rows.read_back(at, self._station, self._counts)
-                step.told.show_text(", ".join([told, *self._rates]) if at == 4 and self._counts is None else told)
+                step.told.show_text(", ".join([told, *self._own_rates()]) if at == 4 and self._counts is None else told)
                 step.told.set_stale(self._stale or not arming_rows.fresh(at, self._station))
                 if step.told.heightForWidth(step.told.width()) != step.told.height():
                     # Else a text of more lines is cut until the next event.
                     step.updateGeometry()
 
+    def _own_rates(self) -> list[str]:
+        """Return the rates that were counted on the way down, and how old they are."""
+        age_s = time.monotonic() - self._counted
+        return [*self._rates, f"counted {words.duration(age_s)} ago"] if self._rates and age_s > words.STALE_S else self._rates
+
     def _word(self, at: int) -> str:
         if at == self._failed:
             return "failed"
+        if self._stale:
+            return "unknown"
         reached = self._reads(at)
         if self._arming:
             first = next((row for row in range(4) if not self._reads(row)), 3)
@@ -328,6 +338,7 @@ class Arming(QWidget):
 
     def _count(self, detectors: list[str], then: Callable[[], None]) -> None:
         if not detectors:
+            self._counted = time.monotonic()
             self._show_rows()
             then()
             return

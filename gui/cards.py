@@ -41,7 +41,8 @@ class Card(QWidget):
     def __init__(self, desk: Desk, state: InstrumentState) -> None:
         super().__init__()
         self.desk, self.name, self.role = desk, state.name, state.role
-        self.marked = self._old = False
+        self.marked = self._old = self._silent = False
+        self._read = ("", 0.0)
         self.rows: dict[str, Row] = {}
         self._kinds: tuple[tuple[str, str, str], ...] = ()
         self._quantities: tuple[Quantity, ...] = ()
@@ -120,13 +121,23 @@ class Card(QWidget):
             if isinstance(row, QuantityField) and row.label.text() != limited(one):
                 row.label.setText(limited(one))
         read = f"read {words.duration(late_s)} ago{', stale' if old else ''}" if now.read_t else "never read"
-        self.age.show_text("let go, not read" if now.state == "released" else read)
+        self._read = "let go, not read" if now.state == "released" else read, now.read_t
+        self._show_age()
         grown |= self._show_service(now)
         if old != self._old or (old and rebuilt):
             self._old = old
             for value in (value for row in self.rows.values() for value in row.findChildren(Value)):
                 value.set_stale(old)
         return grown
+
+    def set_stale(self, stale: bool) -> None:
+        """Tell when it was read, instead of how long ago, while the owner is silent."""
+        self._silent = stale
+        self._show_age()
+
+    def _show_age(self) -> None:
+        told, read_t = self._read
+        self.age.show_text(f"read at {words.clock(read_t)}" if self._silent and read_t else told)
 
     def _rebuild(self, now: InstrumentState) -> None:
         for row in self.rows.values():

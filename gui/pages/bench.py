@@ -19,6 +19,7 @@ from ..figures.areas import scrolled
 from ..interlock_list import Interlocks
 from ..schematic import Schematic
 from ..station_editor import StationEditor
+from ..strip import bench_row
 from .page import BOTTOM, RIGHT, TOP, Page
 
 _SETTLED_DRAWS = 2
@@ -84,10 +85,11 @@ class Bench(Page):
 
     def _draw_station(self, now: StationState) -> None:
         late_s = self.desk.age_s("station") or 0.0
-        self.schematic.show_station(now, self._counts())
+        counts = self._counts()
+        self.schematic.show_station(now, counts)
         self.cards.show_instruments(now.instruments, late_s, now.t)
         self.interlocks.show_interlocks(now.interlocks)
-        self.arming.show_station(now)
+        self.arming.show_station(now, counts)
         self.calibrations.show_station(now)
         self.editor.show_station(now)
         self._chain(now)
@@ -132,7 +134,12 @@ class Bench(Page):
     def _counts(self) -> CountRates | None:
         """Return the rates of the run that is on: old ones and replayed ones are not of this bench."""
         counts, age_s = self.desk.latest("counts"), self.desk.age_s("counts")
-        return counts if counts is not None and counts.source == "live" and age_s is not None and age_s <= words.STALE_S else None
+        if counts is None or counts.source != "live" or age_s is None or age_s > words.STALE_S:
+            return None
+        # Whoever comes to the bench is told the last rates of all, however old.
+        queue = self.desk.latest("queue")
+        on = bench_row(queue)
+        return counts if queue is None or (on is not None and counts.run in (on.path or "")) else None
 
     # Going about
 

@@ -158,6 +158,46 @@ def test_rates_of_a_run_that_is_over_are_taken_away(page, desk):
     assert page.schematic.canvas.buttons["tagger"].told.values == ("no run",)
 
 
+@pytest.mark.parametrize("on", [(), (payloads.queue_row(path="/runs/20261120T190000Z-ffffff-p0.h5"),)], ids=["no run", "another run"])
+def test_the_last_rates_of_an_earlier_run_are_not_told_to_a_window_that_comes_later(page, desk, on):
+    desk.inject("queue", payloads.queue_state(rows=on))
+    desk.inject("counts", payloads.count_rates())
+
+    for topic, payload in (("counts", desk.latest("counts")), ("station", bench(lit=True))):
+        page.redraw(topic, payload)
+
+        assert "kHz" not in page.arming.steps[4].told.text(), topic
+        assert page.schematic.canvas.buttons["tagger"].told.values == ("no run",)
+
+
+def test_rates_beside_the_attenuation_go_with_their_run(page, desk):
+    desk.inject("queue", payloads.queue_state(rows=(payloads.queue_row(path=f"/runs/{payloads.RUN}-p0.h5"),)))
+    desk.inject("counts", payloads.count_rates())
+    page.redraw("counts", desk.latest("counts"))
+    assert "D1 82.0 kHz of 2.00 MHz" in page.arming.steps[4].told.text()
+
+    desk.inject("counts", payloads.count_rates(), came=time.monotonic() - 5.0)
+    page.redraw("station", bench(lit=True))
+
+    assert "kHz" not in page.arming.steps[4].told.text()
+
+
+def test_a_silent_owner_leaves_no_tick_and_no_present_age(page):
+    page.redraw("safety", payloads.safety(state="ARMED"))
+    page.redraw("station", bench(lit=True))
+    assert page.arming.steps[3].badge.word == "done"
+    laser = page.cards.grid.cards["laser"]
+    assert laser.age.text().endswith(" ago")
+
+    page.stale(True)
+
+    assert {step.badge.word for step in page.arming.steps} == {"unknown"}
+    assert laser.age.text().startswith("read at ")
+    page.stale(False)
+    assert page.arming.steps[3].badge.word == "done"
+    assert laser.age.text().endswith(" ago")
+
+
 def test_a_station_file_is_edited_beside_the_drawing(qtbot, page):
     qtbot.keyClick(page, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier)
 
