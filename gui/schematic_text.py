@@ -30,7 +30,7 @@ class Told:
 
 def light(elements: Mapping[str, Element]) -> dict[str, str]:
     """Return for every element whether light leaves it; where its power is not known, as for what feeds it."""
-    found = {name: NO_LIGHT if one.power_w <= 0 else LIGHT for name, one in elements.items() if one.power_w is not None}
+    found = {name: NO_LIGHT if one.power_w < words.DARK_W else LIGHT for name, one in elements.items() if one.power_w is not None}
     for _ in elements:
         for name, one in elements.items():
             if name in found:
@@ -110,9 +110,11 @@ def _detector(element: Element, driven: Iterable[InstrumentState], counts: Count
         rate_hz = float(counts.rates_hz[counts.names.index(element.name)])
         if isfinite(rate_hz):
             values.append(words.scaled(rate_hz, "Hz"))
-    bias = next((one for one in _quantities(driven) if one.unit in ("A", "V") and "bias" in one.label.lower()), None)
-    if bias is not None:
-        values.append(words.quantity(bias.measured, bias.unit))
+    biases = [one for one in _quantities(driven) if one.unit in ("A", "V") and "bias" in one.label.lower()]
+    # A controller with several channels has them in the order of its detectors.
+    at = int(element.name[1:]) - 1 if len(biases) > 1 and element.name[1:].isdigit() else 0
+    if at < len(biases):
+        values.append(words.quantity(biases[at].measured, biases[at].unit))
     return values
 
 

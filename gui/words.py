@@ -11,6 +11,8 @@ THIN = "\u2009"
 STALE_S = 2.0
 """Age beyond which a value is marked."""
 UNKNOWN = "-"
+DARK_W = 1e-19
+"""Less than a photon a second, at any wavelength that goes through glass fibre."""
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _PLAIN = ("", "dB", "dBm", "degC", "°C", "%", "deg", "counts", "bit", "bits", "SNU", "rad")
 
@@ -132,14 +134,14 @@ def power(watts: float | None) -> str:
     """Return an optical power: "-96.6 dBm (0.218 pW)"."""
     if watts is None or not isfinite(watts):
         return UNKNOWN
-    return "dark" if watts <= 0 else f"{dbm(watts)} ({scaled(watts, 'W')})"
+    return "dark" if watts < DARK_W else f"{dbm(watts)} ({scaled(watts, 'W')})"
 
 
 def dbm(watts: float | None) -> str:
     """Return an optical power as "-96.6 dBm"."""
     if watts is None or not isfinite(watts):
         return UNKNOWN
-    return "dark" if watts <= 0 else f"{round(10 * log10(watts) + 30, 1) + 0.0:.1f} dBm"
+    return "dark" if watts < DARK_W else f"{round(10 * log10(watts) + 30, 1) + 0.0:.1f} dBm"
 
 
 def duration(seconds: float | None) -> str:

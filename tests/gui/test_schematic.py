@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from heliograph.control.topics import Element
+from heliograph.control.topics import Element, Quantity
 from heliograph.gui import schematic_layout, schematic_text, theme
 from heliograph.gui.schematic import Schematic
 from heliograph.gui.schematic_layout import draw, joined
@@ -301,3 +301,19 @@ def test_a_station_without_elements_draws_nothing(schematic):
 def _count(widget, colour):
     image = widget.grab().toImage()
     return sum(image.pixelColor(x, y).name().upper() == colour.upper() for x in range(0, image.width(), 5) for y in range(image.height()))
+
+
+def test_each_detector_has_the_bias_of_its_own_channel():
+    biases = (Quantity("Bias 1", "A", 2e-5), Quantity("Threshold 1", "V", 0.1), Quantity("Bias 2", "A", 0.0), Quantity("Threshold 2", "V", 0.1))
+    snspd = replace(payloads.detector_state(), name="snspd", quantities=biases)
+
+    shown = [schematic_text.told(Element(name, "detector", (), ("snspd",)), {"snspd": snspd}).values for name in ("D1", "D2", "D3")]
+
+    assert shown == [("20.0 µA",), ("0 A",), ()]
+
+
+def test_less_than_a_photon_a_second_is_no_light():
+    elements = {"a": Element("a", "attenuator", ("b",), power_w=2.7e-27), "b": Element("b", "tap", ())}
+
+    assert schematic_text.light(elements) == {"a": "no light", "b": "no light"}
+    assert schematic_text.told(elements["a"], {}).values == ("dark",)

@@ -13,6 +13,8 @@ def test_numbers_are_said_as_the_specification_says_them() -> None:
     assert words.percent(0.01234) == "1.23 %"
     assert words.rate(228_732) == "228.7 kbit/s"
     assert words.power(2.1785e-13) == "-96.6 dBm (0.218 pW)"
+    assert [words.power(watts) for watts in (0.0, 2.7e-27, -8.8e-12)] == ["dark"] * 3
+    assert words.dbm(2.7e-27) == "dark"
     assert words.age(0.34) == "0.3 s"
     assert words.age(75) == "1 min 15 s, stale"
     assert words.safety("TRIPPED", "VOA A lost") == "Safety: tripped, cause VOA A lost"
