@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from ..core.errors import StorageError
+from ..core.files import allocate
 
 _MARK = 1 << 62
 MARGIN = 1 << 20
@@ -37,10 +38,7 @@ class Room:
     def reserve(self, used: int, more: int) -> None:
         """Make sure that `more` bytes fit behind the first `used`. Raises StorageError."""
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._file, used, more)
-            elif (free := os.fstatvfs(self._file)).f_bavail * free.f_frsize < more:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            allocate(self._file, used, more)
         except OSError as error:
             raise storage_error(error, self._path) from error
 

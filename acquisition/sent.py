@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,12 +124,12 @@ def erase_sent(path: Path) -> bool:
 @contextmanager
 def in_use(path: Path) -> Iterator[None]:
     """Keep the file from `erase_left` for the length of a `with` block, or until this process dies."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise StorageError(f"the pattern cannot be read again: {error.strerror}", where=str(path), remedy="Choose another folder.") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_SH)
+        except OSError as error:
+            raise StorageError(f"the pattern cannot be locked: {error.strerror}", where=str(path), remedy="Choose a folder of a local disk.") from error
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import ExitStack, suppress
@@ -70,12 +71,20 @@ def room(folder: Path, size: int, spare: int) -> IO[bytes]:
     """Keep `size` bytes of a disk, besides `spare` that are free now, until the file without a name that this returns is closed."""
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it outlives this function
     try:
-        os.posix_fallocate(file.fileno(), 0, size + spare)
+        allocate(file.fileno(), 0, size + spare)
         os.ftruncate(file.fileno(), size)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def allocate(file: int, used: int, more: int) -> None:
+    """Make sure that `more` bytes fit into an open file behind the first `used`."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, used, more)
+    elif (free := os.fstatvfs(file)).f_bavail * free.f_frsize < more:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def sync_folder(folder: Path) -> None:
