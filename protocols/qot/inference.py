@@ -29,7 +29,7 @@ from .opening import DUMMIES_PER_BIT, SEED_BYTES, hidden_to
 from .parties import Opening
 from .states import DrawnStates
 from .tasks import Images, Noise
-from .training import Trained
+from .training import Trained, share_right
 
 BITS_OF_TRANSFER = 3
 SHOT_S = 250e-6
@@ -162,7 +162,7 @@ def choose(trained: Trained, held: Samples, error: float, shots: int, *, wanted_
     """
     network, y = trained.aware_network(), np.asarray(held.y)
     x, step = features(network, held.x), 1.0 / len(y)
-    exact = _share(_exactly(secure_layers(network, [Knobs(1)] * len(trained.scales), trained.scales), x), y)
+    exact = share_right(_exactly(secure_layers(network, [Knobs(1)] * len(trained.scales), trained.scales), x), y)
     # Fewer images than one cannot tell a loss.
     target = exact - max(wanted_loss, step)
     tried = [one for factor in _CLAMPS for one in _with_clamp(network, (x, y), [factor * scale for scale in trained.scales], error, shots, target, seed)]
@@ -177,17 +177,13 @@ def _with_clamp(network: SecureNetwork, held: Held, scales: Sequence[float], err
     for repetitions in range(1, MOST_REPETITIONS + 1, 2):
         knobs = tuple(Knobs(best_block(repeated_error(error, repetitions), m), repetitions, shots) for m in sizes)
         layers, rng = secure_layers(network, knobs, scales), np.random.default_rng([seed, repetitions])
-        accuracy = float(np.mean([_share(_by_counts(layers, x, error, error, rng), y) for _ in range(_TRIES)]))
+        accuracy = float(np.mean([share_right(_by_counts(layers, x, error, error, rng), y) for _ in range(_TRIES)]))
         choice = Choice(knobs, tuple(scales), tuple(one.deviation(error, m) for one, m in zip(knobs, sizes, strict=True)), accuracy, target)
         yield choice
         noisiest = max(choice.deviations)
         if choice.reached or noisiest > _NO_BETTER * before:
             return
         before = noisiest
-
-
-def _share(scores: Matrix, y: NDArray[np.int64]) -> float:
-    return float((scores.argmax(axis=1) == y).mean())
 
 
 def noise_left(device: Characterised, choice: Choice, shots: int) -> Noise:

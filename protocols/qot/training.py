@@ -138,7 +138,7 @@ def _continued(found: Trained, images: Images, count: _Counter, scales: Sequence
     with nullcontext() if found.task.convolutions else single_thread():
         for _ in _on(network, found, images.train, count, scales):
             scores = through(network, test.x) if scales is None else _by_transfers(network, features(network, test.x), scales, rng)
-            accuracies.append(_share(scores, test.y))
+            accuracies.append(share_right(scores, test.y))
     return arrays_of(network), tuple(accuracies)
 
 
@@ -170,7 +170,8 @@ def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimizer.step()
 
 
-def _share(scores: NDArray[Any], y: NDArray[np.int64]) -> float:
+def share_right(scores: NDArray[Any], y: NDArray[np.int64]) -> float:
+    """Return the accuracy: the share of images whose class has the highest score.  scores: (n, classes).  y: the classes, (n,)."""
     return float((scores.argmax(axis=1) == y).mean())
 
 
@@ -178,7 +179,7 @@ def _accuracies(network: SecureNetwork, test: Samples, rng: np.random.Generator)
     """Return the accuracy of a network that knows of no noise, evaluated exactly, and by transfers with scales that cut no row."""
     entering = features(network, test.x)
     scales = [float(row_sums(layer).max()) for layer in network.linear()]
-    return _share(through(network.head, entering), test.y), _share(_by_transfers(network, entering, scales, rng), test.y)
+    return share_right(through(network.head, entering), test.y), share_right(_by_transfers(network, entering, scales, rng), test.y)
 
 
 def _by_transfers(network: SecureNetwork, entering: NDArray[np.float32], scales: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:
