@@ -66,7 +66,9 @@ def _learn(out: Output, task: Task, store: Path, settings: Settings, folder: Pat
     parties = parties_in(store)
     if len(parties) < 3:
         raise ConfigError(
-            f"the stores of {len(parties)} parties are here, three or more are needed", where=str(store), remedy="Run `heliograph demo`, or acquire key."
+            f"the stores of {len(parties)} parties are here ({', '.join(parties) or 'none'}), three or more are needed",
+            where=str(store),
+            remedy="Make key with each further party: exchange light between it and all the others, and distil that.",
         )
     total = settings.rounds or task.rounds
     with (

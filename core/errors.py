@@ -358,7 +358,7 @@ class InsufficientKey(HeliographError):
         super().__init__(
             f"{wanted} {need_bits:,} bits, {have_bits:,} are available. No key was spent on any pair",
             where=f"pair {pair}",
-            remedy=f"Run `heliograph acquire key --pairs {pair}` and distil it.",
+            remedy=f"Exchange more light between the pair and distil it: `heliograph acquire key --pairs {pair}`, or Key exchange in the window.",
         )
         self.pair = pair
         self.need_bits = need_bits

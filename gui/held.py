@@ -13,7 +13,13 @@ from .desk import Desk, Passing
 LATE_S = 1.0
 """What follows a run by itself begins sooner, also while the queue is held."""
 _WAITS, _FAILED = "what waits in a held queue", "a failure that holds the queue"
+_LONG = 48
 _GO_ON = "Go on in the strip begins what waits (also Queue, Go on)."
+
+
+def short(why: str) -> str:
+    """Return why a queue is held, where there is little room: what failed, and not of what; the page Queue has all of it."""
+    return why if len(why) <= _LONG else why.partition(": ")[0]
 
 
 def waiting(queue: QueueState) -> list[QueueRow]:
@@ -23,7 +29,7 @@ def waiting(queue: QueueState) -> list[QueueRow]:
 
 def held_text(queue: QueueState) -> str:
     """Return that and why nothing more is begun, and what begins it; empty for a queue that goes on."""
-    return f"The queue is held: {queue.held}. What is put into it waits. {_GO_ON}" if queue.held else ""
+    return f"The queue is held: {short(queue.held)}. What is put into it waits. {_GO_ON}" if queue.held else ""
 
 
 class QueueNotices:
@@ -55,7 +61,7 @@ class QueueNotices:
         for job in sorted(failed.keys() - self._failed) if self._failed is not None else ():
             one = failed[job]
             remedy = f"The queue is held. Remove the cause; then: {_GO_ON}" if queue.held else "Its row on the page Queue says more."
-            error = BenchError(f"{one.procedure} failed: {one.why or 'no cause was told'}", where=f"job {job}", remedy=remedy)
+            error = BenchError(f"{one.procedure} failed: {one.why.rstrip('.') or 'no cause was told'}", where=f"job {job}", remedy=remedy)
             self._desk.notice(Passing(error, _FAILED) if queue.held else error)
         self._failed = set(failed)
 

@@ -16,7 +16,7 @@ from . import theme, words
 from .badges import Badge, Value, tip
 from .desk import Desk, Passing
 from .flow import Flow
-from .held import waiting
+from .held import short, waiting
 from .hold import HoldButton
 from .rescue import is_silent, told_safety
 from .safe import SafeButton
@@ -180,11 +180,11 @@ class Strip(QFrame):
             wait = len(waiting(queue))
             told = f"{wait} in the queue" if wait else "no run"
             if queue.held:
-                self.run.set_state("paused", f"queue held: {queue.held}, {told}")
+                self.run.set_state("paused", f"queue held: {short(queue.held)}, {told}")
             else:
                 self.run.set_state("idle", told)
             return
-        after = f"; then the queue is held: {queue.held}" if queue.held else ""
+        after = f"; then the queue is held: {short(queue.held)}" if queue.held else ""
         beside = "" if task is None else f"; beside it {how_far(task)}" if run is not None else ", beside the bench"
         self.run.set_state(row.state, f"{how_far(row)}{beside}{after}")
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ...core.errors import ParameterError, RunAborted
+from ...core.errors import HeliographError, ParameterError, RunAborted
 from ..owner.publishing import Topics
 from ..topics import PERIOD_S, QueueState
 from .jobs import Entry, Lane, RunState
@@ -151,7 +151,10 @@ class Queue:
                 at = next((k for k, one in enumerate(self._waiting) if not one.completes), len(self._waiting))
                 self._waiting[at:at] = following
             if entry.state is RunState.FAILED and not entry.followed and not self.go_on_after_failure:
-                self._held = self._held or f"{entry.name} {entry.number} failed: {entry.why}"
+                # What to do about it stands at the entry itself.
+                error = entry.error if isinstance(entry.error, HeliographError) else None
+                why = entry.why if error is None else f"{error.where}: {error.message}" if error.where else error.message
+                self._held = self._held or f"{entry.name} {entry.number} failed: {why.rstrip('.')}"
             self._changed.notify_all()
         self.publish()
 

@@ -6,12 +6,13 @@ import getpass
 from collections.abc import Callable
 from typing import Any
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from ...core.errors import HeliographError
 from .. import words
-from ..badges import Badge, Value, plain
+from ..badges import Badge, Value, plain, tip
 from ..desk import Desk
 from ..form_choice import FormChoice
 from ..forms import Form
@@ -231,9 +232,22 @@ class StartPanel(QWidget):
             self.left.show_text(words.UNKNOWN)
             return
         self.state.set_state(row.state)
-        self.which.show_text(f"{row.procedure}, job {row.job}" + (f": {row.why}" if row.why else ""))
+        # What to do about it is told by a notice, and stands on the page Queue.
+        why = row.why.partition(". ")[0].rstrip(".")
+        self.which.show_text(f"{row.procedure}, job {row.job}" + (f": {why}" if why else ""))
+        self.which.setToolTip(tip(row.why))
+        self._fit_which()
         self.bar.setValue(round(100 * row.progress))
         self.left.show_text(words.UNKNOWN if row.over else words.duration(row.eta_s))
+
+    def _fit_which(self) -> None:
+        """Give the text its height: beside what scrolls, a layout does not."""
+        self.which.setMinimumHeight(self.which.heightForWidth(max(1, self.width())))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fit the text to another width."""
+        super().resizeEvent(event)
+        self._fit_which()
 
     def _enable(self) -> None:
         """Offer what can be asked for now; the reason why not is told."""

@@ -160,3 +160,22 @@ def test_whoever_starts_something_sees_that_it_will_wait(desk: Any, qtbot: Any) 
 
     panel.show_queue(QueueState(()))
     assert not panel.held.isVisible()
+
+
+def test_a_long_cause_is_told_once_and_short_elsewhere(window: Any, qtbot: Any) -> None:
+    cause = "the stores of 2 parties are here (A, B), three or more are needed"
+    failed = payloads.queue_row(job=6, procedure="Learn", lane="worker", state="failed", why=f"store: {cause}. Make key with each further party.", eta_s=None)
+    tell(window, station=payloads.station_state(), queue=QueueState((payloads.queue_row(job=6, procedure="Learn", lane="worker"),)))
+    tell(window, queue=held(failed, why=f"Learn 6 failed: {cause}"))
+    panel = StartPanel(window.desk, lambda _: True, lambda _: True)
+    qtbot.addWidget(panel)
+    panel.resize(280, 600)
+    panel.show()
+    panel.show_queue(held(failed, why=f"Learn 6 failed: {cause}"))
+
+    assert window.strip.run.accessibleName() == "Run: paused, queue held: Learn 6 failed, no run"
+    assert cause in window.notices.earlier[-1].text
+    assert ".." not in window.notices.earlier[-1].text
+    assert panel.held.text().startswith("The queue is held: Learn 6 failed. What")
+    assert panel.which.text() == f"Learn, job 6: store: {cause}"
+    qtbot.waitUntil(lambda: panel.which.height() >= panel.which.heightForWidth(panel.which.width()))
