@@ -133,6 +133,7 @@ class Owner:
         if self.controllers.shared:
             self.workers.start()
             self.stores.read_soon()
+            self.live.remember(self.store, self.station)
 
     def _open_watch(self) -> None:
         from ..watching.station_watch import StationWatch

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.ledger import records
+from ...core.statement import Provenance
 from ...postprocess.finite_key import Epsilons
 from .tables import Rows
 
@@ -37,6 +38,11 @@ def epsilon_parts(epsilons: Epsilons, forgery: float | None) -> dict[str, float]
     """
     named = {"correction": epsilons.correction, "amplification": epsilons.amplification, "concentration": 2 * epsilons.concentration}
     return {**named, "authentication": forgery or 0.0, "total": epsilons.total + (forgery or 0.0)}
+
+
+def in_words(provenance: Provenance) -> str:
+    """Return where key comes from, with the reasons: "simulated: ..."."""
+    return provenance.label + (f": {'; '.join(provenance.reasons)}" if provenance.reasons else "")
 
 
 def epsilon_rows(parts: Mapping[str, float]) -> Rows:

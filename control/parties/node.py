@@ -34,7 +34,7 @@ from ...postprocess.keystore.source import KeyBlock
 from ...postprocess.parameters import PairBench, SlotShares, expected_counts
 from ...postprocess.procedures.key_exchange import pattern_path
 from ...postprocess.round_tags import RoundTags
-from .accounting import epsilon_parts
+from .accounting import epsilon_parts, in_words
 
 Bound = Literal["azuma", "kato"]
 Progress = Callable[[str, float], None]
@@ -134,7 +134,7 @@ class Network:
                 blocks = [KeyBlock(pair, settings.block, one.key, one.bits, one.statement, one.statement.provenance) for one in results]
                 self.links[pair].ingest(blocks[0], blocks[1])
                 for ledger, one in zip(ledgers, results, strict=True):
-                    cost = {"disclosed": one.disclosed, "epsilons": epsilon_parts(settings.epsilons, one.forgery)}
+                    cost = {"disclosed": one.disclosed, "epsilons": epsilon_parts(settings.epsilons, one.forgery), "figures": _figures(run, settings, one)}
                     ledger.append("distilled", run_id=run.run_id, pair=pair, block=settings.block, bits=one.bits, **cost)
             except BaseException as error:
                 if noting.noted:
@@ -350,8 +350,26 @@ def _erase_left(store: Path, run_id: str, error: BaseException) -> bool:
     return over
 
 
+def _seconds(run: Run, settings: BlockSettings) -> float:
+    return settings.n_sent / Station.parse(run.station_text, run.path).clock.rep_rate_hz
+
+
+def _figures(run: Run, settings: BlockSettings, result: Distilled) -> dict[str, Any]:
+    """Return what was found of a block beside its key, for whoever looks at it later (`watching.earlier_key`)."""
+    return {
+        "seconds": _seconds(run, settings),
+        "sifted_bits": result.counts.n_x,
+        "qber_x": result.qber_x,
+        "qber_y": result.qber_y,
+        "gain": result.counts.n_events / settings.n_sent,
+        "leak_bits": result.leak_bits,
+        "f_ec": result.f_ec,
+        "provenance": in_words(result.statement.provenance),
+    }
+
+
 def _pair_key(run: Run, settings: BlockSettings, result: Distilled) -> PairKey:
-    seconds = settings.n_sent / Station.parse(run.station_text, run.path).clock.rep_rate_hz
+    seconds = _seconds(run, settings)
     paper_f = PAPER_F.get(settings.pair, OTHER_F)
     return PairKey(
         pair=settings.pair,

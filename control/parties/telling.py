@@ -22,6 +22,7 @@ from ...instruments.station import Station
 from ..link import Link
 from ..topics import BlockFigures, ClientFigures, KeyProgress, LearningProgress, QpuJobs, QpuJobState, QpuLimit
 from ..watching.store_states import store_states
+from .accounting import in_words
 from .expected_key import error_limits, expected_key
 from .node import pair_of
 
@@ -157,7 +158,6 @@ def _why(error: BaseException) -> str:
 
 def block_figures(made: PairKey, pulses: float, t: float) -> BlockFigures:
     """Return the figures of a block of key."""
-    provenance = made.statement.provenance
     return BlockFigures(
         pair=made.pair,
         block=made.block,
@@ -173,7 +173,7 @@ def block_figures(made: PairKey, pulses: float, t: float) -> BlockFigures:
         key_bits=made.key_bits,
         key_rate_bps=made.key_rate_bps,
         epsilons=dict(made.epsilons),
-        provenance=provenance.label + (f": {'; '.join(provenance.reasons)}" if provenance.reasons else ""),
+        provenance=in_words(made.statement.provenance),
         y_bits=made.disclosed.get("y_bits", 0) // 2,
     )
 

@@ -26,6 +26,7 @@ from ...instruments.station import Station
 from ..owner.publishing import Topics
 from ..parties.expected_key import Expected, error_limits, expected_key
 from ..topics import BlockFigures, Coincidences, CountRates, KeyProgress, Scalar, ScanRows, SlotHistogram, Source
+from ..watching.earlier_key import earlier_blocks
 
 if TYPE_CHECKING:
     from ...acquisition.run_writer import RunWriter
@@ -339,6 +340,11 @@ class LiveFigures:
         self._topics = topics
         self._gates: Gates = {}
         self._on: Figures | None = None
+
+    def remember(self, store: Path, station: Station) -> None:
+        """Publish, before anything is exchanged, the key that was made in the last day."""
+        blocks = earlier_blocks(store)[-MOST_BLOCKS:]
+        self._topics.publish("key", KeyProgress("live", "idle", blocks=blocks, limits=error_limits(station)))
 
     def begin(self, writer: RunWriter) -> None:
         """Look on while a run is written. Whatever is wrong with its figures, the run goes on."""

@@ -14,6 +14,7 @@ import pytest
 
 from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.sent import load_sent, save_sent
+from heliograph.control.watching.earlier_key import earlier_blocks
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
 from heliograph.postprocess.finite_key import binary_entropy
@@ -87,6 +88,12 @@ def test_a_run_gives_both_ends_the_same_key_once(heliograph, light):
     after = books(heliograph, light)
     assert {entry[:2] for entry in after.values()} == {(1, made["key_bits"])}
     assert len(after) == 2
+    (kept,) = earlier_blocks(light.store)
+    names = ("pair", "block", "seconds", "sifted_bits", "qber_x", "qber_y", "leak_bits", "f_ec", "key_bits", "key_rate_bps", "epsilons")
+    assert {name: getattr(kept, name) for name in names} == {name: made[name] for name in names}
+    assert kept.run == light.run_id
+    assert kept.provenance.startswith("simulated: ")
+    assert kept.y_bits == made["disclosed"]["y_bits"] // 2
 
     again = heliograph("distil", light.run, "--store", light.store, "--json")
     assert again.code == 1

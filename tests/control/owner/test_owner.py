@@ -86,6 +86,18 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def test_whoever_comes_first_is_told_that_no_key_is_exchanged(station):
+    heard: list[Any] = []
+    link = Link.to_owner(station, heard=heard.append)
+    assert link is not None
+    with contextlib.closing(link):
+        link.ask("hello", {"version": VERSION})
+        link.ask("subscribe", {"topics": ["key"]})
+        wait_for(lambda: bool(heard))
+
+    assert (heard[0].topic, heard[0].body.stage, heard[0].body.run, heard[0].body.blocks) == ("key", "idle", "", ())
+
+
 def test_a_script_that_opens_an_owned_bench_uses_it_as_if_it_were_its_own(station, owned):
     emitted: list[tuple[str, Any]] = []
     with open_bench(station) as bench:
