@@ -41,6 +41,10 @@ class Throughput(Lines):
         for value in self._values.values():
             value.show_text(words.UNKNOWN)
 
+    def show_over(self) -> None:
+        """Say that the run is over, whose figures these are: the owner may say them anew long afterwards."""
+        self.source.set_state("done", "of the last run")
+
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the data are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))

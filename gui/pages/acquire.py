@@ -21,6 +21,7 @@ from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.start import StartPanel
 from ..figures.throughput import Throughput
+from ..strip import bench_row
 from .page import Page
 
 _LIVE = ("counts", "histogram", "coincidences")
@@ -37,7 +38,7 @@ class Acquire(Page):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self.history = History()
+        self.history = self._live = History()
         self.bars, self.strip, self.arrivals = RateBars(), RateStrip(), Arrivals()
         self.scan, self.matrix, self.throughput = Scan(), CoincidenceMatrix(), Throughput()
         self.inputs = Inputs(desk)
@@ -119,7 +120,8 @@ class Acquire(Page):
         for figure in (self.bars, self.strip, self.arrivals, self.matrix, self.scan):
             figure.forget(source)
         self.throughput.forget()
-        self.history = History()
+        # What the bench gave is there again after a replay.
+        self.history = History() if self.desk.replaying else self._live
         self._look_at_the_clock()
 
     def _draw_again(self) -> None:
@@ -172,8 +174,11 @@ class Acquire(Page):
 
     def _tell_age(self) -> None:
         age, now = self.desk.age_s("counts"), self.desk.latest("counts")
+        queue = self.desk.latest("queue")
         if now is None or self.desk.is_stray(now):
             self.throughput.show_age("replay" if self.desk.replaying else "unknown", None)
+        elif self._old["counts"] and queue is not None and bench_row(queue) is None and not self.is_stale:
+            self.throughput.show_over()
         else:
             self.throughput.show_age("stale" if self.is_stale or self._old["counts"] else now.source, age)
 

@@ -318,6 +318,7 @@ def test_a_refused_start_is_a_notice(qtbot, page, desk):
 
 
 def test_after_two_seconds_without_counts_they_are_stale_and_what_is_over_is_not(page, desk):
+    desk.inject("queue", payloads.queue_state())
     for topic in ("counts", "histogram", "coincidences"):
         desk.inject(topic, LIVE[topic], came=time.monotonic() - 75.0)
 
@@ -410,6 +411,28 @@ def test_a_replay_that_has_ended_stays_marked_until_the_bench_is_shown_again(pag
     assert page.bars.plot.titleLabel.text == "no data yet", "a late answer of the replay is left out"
     show(page, counts=payloads.count_rates())
     assert any(text.startswith("Data: live") for text in page.texts())
+
+
+def test_the_strip_of_the_bench_is_there_again_after_a_replay(page, desk):
+    page.history = page._live = History()
+    for t_s in (1.0, 2.0, 3.0):
+        desk.inject("counts", payloads.count_rates(run="mine", t_s=t_s))
+    desk.set_replaying("run-1")
+    desk.inject("counts", payloads.count_rates(source="replay", run="run-1", t_s=9.0))
+    assert page.history.seconds() == 0.0
+
+    desk.set_replaying("")
+    show(page, counts=payloads.count_rates(run="mine", t_s=3.0))
+
+    assert page.history.seconds() == pytest.approx(2.0)
+
+
+def test_figures_of_a_run_that_is_over_are_neither_live_nor_of_some_age(page, desk):
+    show(page, counts=payloads.count_rates(), queue=payloads.queue_state(rows=(payloads.queue_row(state="done"),)))
+    desk._came["counts"] -= 2.3
+    desk.ticked.emit()
+
+    assert "Data: done, of the last run" in page.texts()
 
 
 # How it looks
