@@ -12,8 +12,10 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 
 from heliograph.core.errors import HeliographError
-from heliograph.gui import guarded, theme
+from heliograph.gui import guarded, launching, theme
 from heliograph.gui.desk import Desk, Passing
+
+from ..control.owned import quick
 
 
 class Answers:
@@ -84,6 +86,14 @@ def drawn(qtbot: Any) -> Callable[..., Any]:
         return page
 
     return draw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _owners_do_not_wait() -> Iterator[None]:
+    """Let owners that a window starts arm quickly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launching, "_command", lambda *words: [*quick(*words), "--json"])
+        yield
 
 
 _frozen: list[bool] = []

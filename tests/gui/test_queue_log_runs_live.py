@@ -60,6 +60,8 @@ class Live:
             assert time.monotonic() < end, "what was waited for did not come"
             QTest.qWait(20)
             self.tick.tick()
+        # Widgets that were made by the last tick are shown by the event loop.
+        QTest.qWait(20)
 
     def front(self, page):
         page.activateWindow()
@@ -183,6 +185,11 @@ def final_texts(page):
     return {name: [re.sub(OF_NOW, "", re.sub(OF_NOW, "", text)) for text in access.texts(panels[name])] for name in OF_A_RUN[page.NAME]}
 
 
+def settle(live):
+    """Wait until nothing more comes, and what came last is shown."""
+    live.until(lambda: min(live.desk.age_s(topic) or 9.0 for topic in REPLAYED) > QUIET_S)
+
+
 @pytest.mark.parametrize(
     ("procedure", "parameters", "pages"),
     [("CountRates", {"duration_s": "0.5"}, ["acquire"]), ("KeyExchange", {"pair": "A-B", "seconds": "0.6", "distil": "False"}, ["acquire", "key"])],
@@ -192,14 +199,14 @@ def test_a_replay_ends_with_the_texts_of_the_live_run(qtbot, live, procedure, pa
     live.until(lambda: live.desk.latest("safety")["state"] == "ARMED")
     run = live.ended(procedure, **parameters)
     live.until(lambda: live.desk.latest("scan").run == run and live.desk.latest("scan").over and any(one.run == run for one in runs.list.runs.values()))
-    live.until(lambda: min(live.desk.age_s(topic) or 9.0 for topic in REPLAYED) > QUIET_S)
+    settle(live)
     expected = [final_texts(page) for page in shown]
 
     runs.replay.choose(next(one for one in runs.list.runs.values() if one.run == run))
     control(runs, "Speed of the replay", QComboBox).setCurrentIndex(6)
     press(qtbot, runs, "Play the run")
     live.until(lambda: runs.replay.now is not None and runs.replay.now.over)
-    live.until(lambda: min(live.desk.age_s(topic) or 9.0 for topic in REPLAYED) > QUIET_S)
+    settle(live)
     found, marked = [final_texts(page) for page in shown], [text for page in shown for text in access.texts(page)]
     press(qtbot, runs, "Back to live")
 
