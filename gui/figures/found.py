@@ -27,7 +27,16 @@ _LABELS = {
     "v_pi": "Half-wave voltage",
     "worst": "Largest deviation",
 }
-_WHOLE = {"preamble.e_x": "QBER X before", "preamble.e_y": "QBER Y before", "seconds": "Seconds of light"}
+_WHOLE = {
+    "preamble.e_x": "QBER X before",
+    "preamble.e_y": "QBER Y before",
+    "preamble.n_x": "Events X before",
+    "preamble.n_y": "Events Y before",
+    "seconds": "Seconds of light",
+}
+_SHARES = ("preamble.e_x", "preamble.e_y")
+_BY_DETECTOR = ("mean", "dark", "eta", "dead", "afterpulse")
+"""What is told of each detector, by its number."""
 _NOT_SHOWN = ("calibration.", "selection.", "alignment.", "phases.")
 """What is told elsewhere, or twice."""
 _SCALED = ("Hz", "s", "V", "W")
@@ -53,6 +62,7 @@ def found(result: Mapping[str, Scalar]) -> list[Found]:
         if head.endswith("_sigma"):
             continue
         sigma = sigmas.get((head, unit))
+        unit = "%" if head in _SHARES else unit
         listed.append(Found(_label(head), result[name], unit, float(sigma) if isinstance(sigma, int | float) else None))
     return sorted(listed, key=lambda one: one.sigma is None)
 
@@ -69,6 +79,8 @@ def _label(head: str) -> str:
         return _WHOLE[head]
     whole, _, part = head.partition(".")
     label = _LABELS.get(whole, whole.replace("_", " ").capitalize())
+    if whole in _BY_DETECTOR and part.isdigit():
+        part = f"D{part}"
     return f"{label}, {part.replace('_', ' ').replace('.', ', ')}" if part else label
 
 
@@ -78,7 +90,10 @@ def text(one: Found) -> str:
     if value is None:
         return words.quantity(one.value)
     if one.sigma is None:
-        return words.quantity(value, one.unit)
+        if one.unit == "%":
+            return words.percent(value)
+        counted = not one.unit and value.is_integer() and (isinstance(one.value, int) or abs(value) >= 1000.0)
+        return words.count(value) if counted else words.quantity(value, one.unit)
     if one.unit in _SCALED and (value or one.sigma):
         factor, prefix = _prefix(max(abs(value), one.sigma))
         return words.uncertain(value / factor, one.sigma / factor, f"{prefix}{one.unit}")

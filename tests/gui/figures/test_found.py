@@ -18,7 +18,15 @@ def told(result):
 
 
 def test_a_fringe_reads_as_in_a_paper():
-    assert told(FRINGE) == {"Half-wave voltage": "5.006(4) V", "Visibility": "0.9928(4)", "Reduced chi²": "1.80", "Mean, 1": "259 kHz", "Gain": "2.00"}
+    assert told(FRINGE) == {"Half-wave voltage": "5.006(4) V", "Visibility": "0.9928(4)", "Reduced chi²": "1.80", "Mean, D1": "259 kHz", "Gain": "2.00"}
+
+
+def test_counts_have_all_their_digits_and_error_rates_are_shares():
+    exchange: dict[str, Scalar] = {"preamble.n_x": 113_524, "preamble.e_x": 0.00753, "dark_hz.1": 50.0, "points": 8}
+
+    shown = told(exchange)
+
+    assert shown == {"Events X before": "113\u2009524", "QBER X before": "0.753 %", "Dark, D1": "50.0 Hz", "Points": "8"}
 
 
 def test_what_has_an_uncertainty_comes_first():
