@@ -24,6 +24,7 @@ class Learning(Page):
     NAME: ClassVar[str] = "learning"
     TITLE: ClassVar[str] = "&Learning"
     TOPICS: ClassVar[frozenset[str]] = frozenset({"learning", "qpu", "queue"})
+    LINES: ClassVar[int] = 49
     BESIDE: ClassVar[frozenset[str]] = frozenset({"New run", "Task"})
 
     def __init__(self, desk: Desk) -> None:

@@ -18,14 +18,15 @@ __all__ = ["BOTTOM", "LEFT", "RIGHT", "TOP", "Page", "Panel", "first_control"]
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
-SMALL_LETTERS, SMALL_LINES = 100, 32
-"""A page that is narrower or lower than these in the operator's text has no room for panels beside each other."""
+SMALL_LETTERS = 100
+"""A window that is narrower than so many letters of the operator's text has no room for panels beside each other."""
 
 
 class Page(QMainWindow):
     """One view. Subclasses draw in `redraw` and nowhere else, and ask by `desk.ask`.
 
     NAME: file-safe.  TITLE: with the mnemonic of its tab, if any.  TOPICS: that it is redrawn for; "event" gives a tuple of the events that are new to it.
+    LINES: a window that is lower than so many lines of the operator's text has no room for its panels beside each other.
     BESIDE: names of the panels that, where the page is small, stay beside the others instead of lying on them: what runs are started from.
     small_strip: makes the strip of a panel that is torn off; given by the window that the page is in.
     """
@@ -33,6 +34,7 @@ class Page(QMainWindow):
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     TOPICS: ClassVar[frozenset[str]]
+    LINES: ClassVar[int] = 41
     BESIDE: ClassVar[frozenset[str]] = frozenset()
 
     small_strip: Callable[[], QWidget] | None = None
@@ -173,9 +175,10 @@ class Page(QMainWindow):
 
     @property
     def is_small(self) -> bool:
-        """Say whether the page, as far as it is shown, is too small for panels beside each other."""
-        text = QFontMetrics(QApplication.font())
-        return self.isVisible() and (self.width() < SMALL_LETTERS * text.averageCharWidth() or self.height() < SMALL_LINES * text.lineSpacing())
+        """Say whether the window that the page is shown in is too small for panels beside each other."""
+        # Not the page: notices and the like, which come and go above it, move no panels.
+        text, whole = QFontMetrics(QApplication.font()), self.window()
+        return self.isVisible() and (whole.width() < SMALL_LETTERS * text.averageCharWidth() or whole.height() < self.LINES * text.lineSpacing())
 
     @contextlib.contextmanager
     def placing(self) -> Iterator[None]:

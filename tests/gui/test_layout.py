@@ -139,6 +139,11 @@ def test_panels_lie_on_each_other_while_the_text_is_large_for_the_page(window: A
 
     assert areas(window.page) == before
     assert not tabbed(window.page)
+    window.safe_panel.asked([f"device {number}" for number in range(40)])
+    QApplication.processEvents()
+    window.tick.tick()
+    assert not tabbed(window.page), "what comes and goes above a page moves no panel"
+    window.safe_panel.hide()
     window.set_text_size(200)
     window.resize(2000, 1600)
     QApplication.processEvents()
