@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
-from ..core.errors import BadReply, DeviceFault, NotHomed, WrongIdentity
+from ..core.errors import BadReply, NotHomed, WrongIdentity
+from .attenuator_adapter import AttenuatorAdapter
 from .oz_optics import OzDD100, link
-from .role_adapter import RoleAdapter, narrowed
+from .role_adapter import narrowed
 from .roles import Identity, Scalar
 from .station_models import InstrumentEntry
 
-TOLERANCE_DB = 0.05
 
-
-class OzAttenuator(RoleAdapter):
+class OzAttenuator(AttenuatorAdapter):
     """A DD-100-MC as an `Attenuator`: the motor's position is its read-back. Safe: the highest attenuation, or the station's value."""
 
-    safe_step = 2
+    TOLERANCE_DB = 0.05
+    IF_STUCK = "Home the attenuator; is it stuck?"
     _driver: OzDD100
     _range: tuple[float, float] | None = None
-    _asked_db: float | None = None
 
     @classmethod
     def open(cls, name: str, configured: InstrumentEntry, addresses: Mapping[str, str], *, station: str) -> Self:
@@ -47,34 +45,16 @@ class OzAttenuator(RoleAdapter):
         return self._range
 
     @property
-    def attenuation_db(self) -> float:
-        """Attenuation (dB) by the motor's position."""
-        return self.measured_db
+    def _moving_s(self) -> float:
+        return self._driver.moving_s
 
-    @attenuation_db.setter
-    def attenuation_db(self, attenuation_db: float) -> None:
-        self.approach("attenuation_db", self.within(attenuation_db, self.range_db, "dB"), self._go, now=lambda: self.measured_db)
-
-    def _go(self, asked: float) -> None:
-        self._driver.attenuation_db = asked
-        self._asked_db = asked
-        deadline = time.monotonic() + self._driver.moving_s
-        while not self.settled:
-            if time.monotonic() > deadline:
-                raise DeviceFault(
-                    f"{asked:.2f} dB was asked for, {self.measured_db:.2f} dB is reached", where=self.place, remedy="Home the attenuator; is it stuck?"
-                )
-            time.sleep(0.02)
+    def _send(self, attenuation_db: float) -> None:
+        self._driver.attenuation_db = attenuation_db
 
     @property
     def measured_db(self) -> float:
         """Attenuation (dB) by the motor's position; raises NotHomed if the motor does not know it."""
         return float(self._driver.attenuation_db)
-
-    @property
-    def settled(self) -> bool:
-        """Whether the attenuation last asked for is reached."""
-        return self._asked_db is None or abs(self.measured_db - self._asked_db) <= TOLERANCE_DB
 
     @property
     def homed(self) -> bool:
@@ -91,26 +71,7 @@ class OzAttenuator(RoleAdapter):
         self._driver.home()
         self.arbiter.parked(self.name)
 
-    @property
-    def on_loss(self) -> Literal["max", "hold", "open"]:
-        """What the device does when power or connection is lost."""
-        return self.rules.on_loss
-
     def snapshot(self) -> dict[str, Scalar]:
         """Read attenuation, range and motor position."""
         low, high = self.range_db
         return {"attenuation_db": self.measured_db, "min_db": low, "max_db": high, "position": int(self._driver.position), "on_loss": self.on_loss}
-
-    @property
-    def safe_db(self) -> float:
-        """Attenuation (dB) of the safe state."""
-        value = self.rules.safe.attenuation_db
-        return self.range_db[1] if value == "max" else value
-
-    def _make_safe(self) -> None:
-        self._asked_db = self.safe_db
-        self._driver.attenuation_db = self.safe_db
-
-    def is_safe(self) -> bool:
-        """Read back that the safe attenuation is reached."""
-        return self.measured_db >= self.safe_db - TOLERANCE_DB
