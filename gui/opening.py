@@ -164,10 +164,16 @@ class Opening(QObject):
             guard.close()
 
     def let_go(self) -> None:
-        """Let the owner that was started here go on without this window."""
+        """Let the owner that was started here go on without this window, until everybody else has left it, too."""
         owner, self.owner = self.owner, None
-        if owner is not None:
-            owner.let_go()
+        if owner is None:
+            return
+        if self.connection is not None:
+            try:
+                self.connection.ask("end_when_alone")
+            except HeliographError as error:
+                log.warning("%s", error)
+        owner.let_go()
 
     def close(self) -> None:
         """Leave for good."""

@@ -50,6 +50,7 @@ class Window(QMainWindow):
         # Widgets that are made before would keep the sizes of a text that is not theirs.
         self._dress()
         self.asks_before_closing = True
+        self._ends_bench = False
         self.safety = Safety(desk)
         self.rescue = Rescue(desk, self.safety)
         self._lost = False
@@ -380,8 +381,13 @@ class Window(QMainWindow):
         if self._other_holder(self.desk.latest("safety") or {}):
             box.addButton("&Leave it to them and close", QMessageBox.ButtonRole.AcceptRole).clicked.connect(self._close_alone)
         box.setDefaultButton(box.addButton("&Keep the window", QMessageBox.ButtonRole.RejectRole))
-        end.clicked.connect(self.close_now)
+        end.clicked.connect(self._end_and_close)
         box.open()
+
+    def _end_and_close(self) -> None:
+        """Close without asking, and end the bench whoever controls it."""
+        self._ends_bench = True
+        self.close_now()
 
     def _close_alone(self) -> None:
         """Close without asking, and let the bench go on for who controls it."""
@@ -394,7 +400,7 @@ class Window(QMainWindow):
         self.close()
 
     def leave(self) -> None:
-        """Save what is to be kept, leave the bench, end what was started here."""
+        """Save what is to be kept, leave the bench, end what was started here, unless somebody else controls it and nobody said that it is to end."""
         if self._over:
             return
         self._over = True
@@ -407,6 +413,8 @@ class Window(QMainWindow):
         app = QApplication.instance()
         if app is not None:
             app.removeEventFilter(self.keys)
+        if not self._ends_bench and self._other_holder(self.desk.latest("safety") or {}):
+            self.opening.let_go()
         self.opening.close()
         self.desk.close()
         self.closed.emit()

@@ -26,6 +26,7 @@ from ..queueing.runner import Job, Runner
 from . import rescue_record
 from .controllers import Controllers
 from .journal import FOLDER, Journal
+from .last_one import LastOne
 from .publishing import Topics
 from .safe_events import SafeEvents
 from .watchdog_plan import plan
@@ -69,6 +70,7 @@ class Owner:
         self._safe_events = SafeEvents(self.topics, self.journal)
         self.queue = Queue(self.topics)
         self.controllers = Controllers(station.path, shared=shared)
+        self.clients = LastOne()
         self.workers: Workers
         self.live: LiveFigures
         self.stores: StoreReader
@@ -183,8 +185,11 @@ class Owner:
                     self.topics.event("error", "bench", f"the bench could not be looked at: {told}")
 
     def _look_idle(self) -> None:
-        if self.queue.on("bench") or self.queue.on("worker"):
+        busy = bool(self.queue.on("bench") or self.queue.on("worker"))
+        if busy:
             self.queue.publish(soon=True)
+        if self.clients.has_gone(busy=busy or bool(self.queue.waits)):
+            self.end_soon("everybody left the bench")
         if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
             self.instruments.arbiter.look()
 

@@ -40,6 +40,7 @@ class Session:
         self._topics: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "hello": self._hello,
             "control": lambda _: self._take_control(),
+            "end_when_alone": lambda _: self._end_when_alone(),
             "release": lambda _: self._owner.release(self),
             "get": self._get,
             "set": self._set,
@@ -99,6 +100,7 @@ class Session:
     def gone(self) -> None:
         """End the client's streams and runs; if it was the controller, the bench becomes safe unless it may be left alone."""
         self._over = True
+        self._owner.clients.went(self)
         if self._client.mailbox is not None:
             self._owner.topics.unsubscribe(self._client.mailbox)
         try:
@@ -110,6 +112,7 @@ class Session:
     def _hello(self, body: Mapping[str, Any]) -> dict[str, Any]:
         if body.get("version") != VERSION:
             raise FrameError(f"version {body.get('version')} of the link asks, {VERSION} is spoken here", remedy="Use one version of Heliograph for both.")
+        self._owner.clients.came(self)
         station = self._owner.station
         return {
             "pid": os.getpid(),
@@ -117,6 +120,9 @@ class Session:
             "roles": {name: one.role for name, one in self._owner.instruments.items()},
             "folder": self._owner.folder,
         }
+
+    def _end_when_alone(self) -> None:
+        self._owner.clients.ends = True
 
     def _take_control(self) -> None:
         if self._over:

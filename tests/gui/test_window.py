@@ -207,6 +207,25 @@ def test_closing_asks_where_it_ends_the_work_or_the_light_of_somebody(
     assert owner.went == ("left alone" if leave else "ended")
 
 
+@pytest.mark.parametrize(("holder", "went"), [(4711, "left alone"), (None, "ended")])
+def test_a_window_that_is_told_to_end_leaves_the_bench_to_who_controls_it(window: Any, holder: int | None, went: str) -> None:
+    class Owner:
+        ended, went = False, ""
+
+        def end(self) -> None:
+            self.went = "ended"
+
+        def let_go(self) -> None:
+            self.went = "left alone"
+
+    owner = window.opening.owner = Owner()
+    tell(window, queue=payloads.queue_state(), safety=payloads.safety(controller=holder))
+
+    window.close_now()
+
+    assert owner.went == went
+
+
 def test_closing_asks_nothing_where_nobody_loses_anything(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(window.opening), "owns", property(lambda _: True))
     tell(window, queue=payloads.queue_state(rows=()), safety=payloads.safety(controller=os.getpid()))
