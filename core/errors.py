@@ -22,8 +22,8 @@
     |  +- Tripped                       4  a rule made the bench safe; somebody has to reset it
     |  +- InsecureLight                 4  the light shows signs of an attack; no key comes of it
     +- InstrumentError                  4
-    |  +- Timeout  Disconnected  BadReply  ValueOutOfRange  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault  Released
-    |     +- ChecksumError  StaleReply          (both are BadReply)
+    |  +- Timeout  Disconnected  BadReply  WrongIdentity  Rejected  Busy  NotHomed  DeviceFault  Released
+    |     +- ChecksumError  StaleReply  ValueOutOfRange          (all are BadReply)
     +- DataLoss                         4  something was measured and did not arrive
     |  +- Overflow  StreamMismatch  NotMonotonic  ClockLost
     +- CalibrationError                 4
@@ -213,7 +213,7 @@ class Disconnected(InstrumentError):
 
 
 class BadReply(InstrumentError):
-    """A reply came that means nothing: garbage, wrong type, not finite."""
+    """A reply came that means nothing: garbage, or of the wrong type."""
 
 
 class ChecksumError(BadReply):
@@ -224,8 +224,8 @@ class StaleReply(BadReply):
     """A reply belongs to an earlier request."""
 
 
-class ValueOutOfRange(InstrumentError):
-    """The instrument reports a value outside what it can have."""
+class ValueOutOfRange(BadReply):
+    """The instrument reports a number that is none, such as NaN or an overflow mark, or one outside what it can have."""
 
 
 class WrongIdentity(InstrumentError):

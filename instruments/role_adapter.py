@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 from ..core import units
-from ..core.errors import BadReply, Disconnected, InstrumentError, InterlockOpen, LimitError, Timeout, WrongIdentity
+from ..core.errors import Disconnected, InstrumentError, InterlockOpen, LimitError, Timeout, ValueOutOfRange, WrongIdentity
 from .guard import ramp
 from .guard.permits import Guard, Unguarded
 from .links import told
@@ -267,11 +267,11 @@ class RoleAdapter:
         return number
 
     def reading(self, value: Any, what: str, bounds: Bounds = (-math.inf, math.inf)) -> float:
-        """Return what a driver read as a number; raises BadReply for what is none, is not finite, or lies outside what the device can read."""
+        """Return what a driver read as a number; raises BadReply for what is none, ValueOutOfRange for one not finite or outside what the device can read."""
         with told(self.place):
             found = finite(value, what)
             if not bounds[0] <= found <= bounds[1]:
-                raise BadReply(f"the {what} came as {value!r}", remedy="Check the device and its cable.")
+                raise ValueOutOfRange(f"the {what} came as {value!r}", remedy="Check the device and its cable.")
             return found
 
 
