@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.control.link import Message
+from heliograph.control.link import VERSION, Message
+from heliograph.control.owner.last_one import LastOne
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.owner.session import MOST_NOTES, MOST_STREAMS, Session
 from heliograph.control.topics import EVENT, REPLAY, CountRates
@@ -60,11 +61,26 @@ def test_a_cap_is_changed_for_the_controller_only(tmp_path):
     assert asked == [({"limit": "usd"}, "a test")]
 
 
+def test_an_owner_knows_who_is_attached_and_that_it_is_to_end_after_them(tmp_path):
+    clients = LastOne(lambda: 0.0)
+    station = SimpleNamespace(sha256="0")
+    owner: Any = SimpleNamespace(folder=tmp_path, station=station, instruments={}, left=lambda _: None, clients=clients)
+    session = Session(owner, SimpleNamespace(pid=1, who="a test", mailbox=None))  # type: ignore[arg-type]
+
+    for topic in ("hello", "end_when_alone"):
+        assert not isinstance(session.answer(Message(topic, {"version": VERSION}, 1)).body, Exception)
+    assert clients.ends
+    assert clients._here == {session}
+    session.gone()
+
+    assert not clients._here
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_when_the_reader_dies_the_bench_is_shown_again_and_it_is_said(tmp_path, asked):
     """asked: the death is noticed by another request, else by nobody's asking."""
     path, topics, said = recorded(tmp_path / "runs", "CountRates"), Topics(), list[Any]()
-    owner: Any = SimpleNamespace(folder=tmp_path / "runs", topics=topics, left=lambda _: None)
+    owner: Any = SimpleNamespace(folder=tmp_path / "runs", topics=topics, left=lambda _: None, clients=LastOne())
     client: Any = SimpleNamespace(pid=1, who="a test", mailbox=topics.subscribe(("counts", REPLAY, EVENT)))
     session = Session(owner, client)
     try:
