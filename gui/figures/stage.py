@@ -65,7 +65,10 @@ class Stage(Lines):
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
 
     def show_over(self, now: KeyProgress) -> None:
-        """Say that nothing more comes, and when the last block was made."""
+        """Say that nothing more comes, and when the last block was made; a stage that nobody goes on with does not run."""
+        if now.stage not in _ENDS:
+            self.state.set_state("idle")
+            self.why.show_text(f"{now.stage}: over, no key was made of it")
         made = max((block.t for block in now.blocks), default=0.0)
         self.source.set_state(now.stage if now.stage in _ENDS else "idle", f"last block at {words.clock(made)}" if made else "")
 

@@ -204,11 +204,19 @@ class Key(Page):
         if now is None or now.source == "replay":
             self.stage.show_age("replay" if self.desk.replaying or now is not None else "unknown", None)
             return
-        if now.stage not in _GOES_ON and not self.is_stale:
+        if not self.is_stale and (now.stage not in _GOES_ON or (age_s is not None and age_s > words.STALE_S and self._nobody_goes_on(now))):
             self.stage.show_over(now)
             return
         late = age_s is not None and age_s > words.STALE_S and now.stage == "light"
         self.stage.show_age("stale" if self.is_stale or late else "live", age_s)
+
+    def _nobody_goes_on(self, now: KeyProgress) -> bool:
+        """Say whether the run or task that told this last is over: light of which no key is made, a distillation that was killed."""
+        queue: QueueState | None = self.desk.latest("queue")
+        light = now.stage == "light"
+        rows = [row for row in (queue.rows if queue is not None else ()) if row.procedure == ("KeyExchange" if light else "Distil")]
+        told = [row for row in rows if now.run in ((row.path or "") if light else row.parameters.get("run", ""))]
+        return bool(told) and all(row.over for row in told)
 
     def _latest(self) -> KeyProgress | None:
         now: KeyProgress | None = self.desk.latest("key")

@@ -201,6 +201,28 @@ def test_a_silent_step_of_the_distillation_is_not_stale_and_what_is_over_is_not_
     assert "What is done: done" not in page.texts()
 
 
+@pytest.mark.parametrize(
+    ("stage", "row"),
+    [
+        ("light", {"procedure": "KeyExchange", "state": "done", "path": f"/runs/{payloads.RUN}-p0.h5"}),
+        ("correcting", {"procedure": "Distil", "state": "failed", "lane": "worker", "parameters": {"run": f"/runs/{payloads.RUN}-p0.h5"}}),
+    ],
+)
+def test_a_stage_that_nobody_goes_on_with_does_not_run(page, desk, stage, row):
+    now = payloads.key_progress(stage=stage, run=payloads.RUN)
+    on = payloads.queue_row(**{**row, "state": "running"})
+    for queue, told in (((on,), "Key exchange: running"), ((payloads.queue_row(**row),), "Key exchange: idle")):
+        desk.inject("queue", QueueState(queue))
+        desk.inject("key", now, came=time.monotonic() - 600.0)
+        page.redraw("key", now)
+
+        desk.ticked.emit()
+
+        assert told in page.texts()
+    assert f"What is done: {stage}: over, no key was made of it" in page.texts()
+    assert "Data: idle" in " ".join(page.texts())
+
+
 def test_the_empty_part_of_a_store_is_explained(page):
     assert any("empty: serves the other direction, or is not confirmed yet" in text for text in page.texts())
 
