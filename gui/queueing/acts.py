@@ -85,7 +85,8 @@ class Acts(QWidget):
         if now.held:
             self.state.set_state("paused", "held")
         else:
-            self.state.set_state("running" if on else "idle", f"{len(rows.waiting(now))} wait")
+            waits = len(rows.waiting(now))
+            self.state.set_state("running" if on else "idle", f"{waits} wait" if waits else "")
         self.end.show_text(rows.end_of(now))
         self.held.show_text(now.held)
         self.held.setVisible(bool(now.held))
