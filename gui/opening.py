@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -40,6 +43,8 @@ class Opening(QObject):
         self._workers: list[threading.Thread] = []
         self._over = threading.Event()
         self._locked = False
+        self._told_by: int | None = None
+        self._lost = -math.inf
         self.failure: HeliographError | None = None
 
     @property
@@ -128,10 +133,16 @@ class Opening(QObject):
         if standing.connected:
             self.failure = None
             self.progress.emit("")
+        else:
+            self._lost = time.monotonic()
 
     def tick(self, changed: frozenset[str]) -> None:
         """Follow what the owner says about who controls the bench; a window that does keeps it lit by its heartbeat."""
         safety = self._desk.latest("safety")
+        if "safety" in changed and safety is not None:
+            if self._told_by not in (None, safety.get("owner")):
+                self._end_what_ran()
+            self._told_by = safety.get("owner")
         if "safety" not in changed or safety is None or not self._desk.is_connected or self._locked:
             return
         controller = safety.get("controller")
@@ -143,6 +154,12 @@ class Opening(QObject):
         else:
             holder = safety.get("holder") or f"process {controller}"
             self._control(False, f"control held by {holder}, take over" if controller is not None else "nobody controls the bench, take over")
+
+    def _end_what_ran(self) -> None:
+        """Show nothing as running that only an owner told of which is gone; of key the next one tells by itself."""
+        learning, age_s = self._desk.latest("learning"), self._desk.age_s("learning")
+        if learning is not None and learning.state in ("starting", "running") and age_s is not None and time.monotonic() - age_s < self._lost:
+            self._desk.inject("learning", replace(learning, state="aborted", why="the owner of the bench that it was started on is gone"))
 
     def _control(self, controls: bool, why: str) -> None:
         if self._safety.guard is not None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QMessageBox, QPushButton
 
 from heliograph.core.errors import LimitError
 from heliograph.gui import access
+from heliograph.gui.connection import Standing
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -166,6 +167,18 @@ def test_first_light_leads_from_safe_to_count_rates(window: Any, qtbot: Any) -> 
     qtbot.waitUntil(lambda: bool(window.desk.answers.of("enqueue")))
     (body,) = window.desk.answers.of("enqueue")
     assert (body["procedure"], body["parameters"]) == ("CountRates", {"duration_s": "120", "pair": "A-B"})
+
+
+@pytest.mark.parametrize(("owner", "told_again", "state"), [(5000, False, "aborted"), (5000, True, "running"), (4321, False, "running")])
+def test_nothing_that_only_an_owner_told_of_which_is_gone_is_shown_as_running(window: Any, owner: int, told_again: bool, state: str) -> None:
+    tell(window, safety=payloads.safety(owner=4321), learning=payloads.learning_progress())
+    window.opening._stands(Standing(False, why="gone"))
+
+    if told_again:
+        tell(window, learning=payloads.learning_progress())
+    tell(window, safety=payloads.safety(owner=owner))
+
+    assert window.desk.latest("learning").state == state
 
 
 LEARN = payloads.queue_row(job=8, lane="worker", procedure="Learn", progress=0.1)
