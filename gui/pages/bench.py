@@ -37,7 +37,7 @@ class Bench(Page):
         self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
-        self._draws, self._arranged = 0, desk.settings.contains(layout.key(self.NAME))
+        self._draws = 0
         self._chained: tuple[object, ...] = ()
         self._docks: dict[str, QDockWidget] = {
             "Optical path": self.panel("Optical path", self.schematic, TOP),
@@ -99,7 +99,7 @@ class Bench(Page):
         """Give the drawing the height that it needs, where the operator has not arranged the panels."""
         self._draws += self.schematic.isVisible()
         # At the first drawing the page may still be on its way to its size.
-        if self._draws != _SETTLED_DRAWS or self._arranged or self.is_stacked:
+        if self._draws != _SETTLED_DRAWS or self.is_stacked or self.desk.settings.contains(layout.key(self.NAME)):
             return
         dock, below = self._docks["Optical path"], self._docks["Instruments"]
         needed = min(self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height(), round(0.6 * self.height()))
