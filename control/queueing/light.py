@@ -56,7 +56,7 @@ def run_file(text: str, runs: Path, store: Path) -> Path:
 
 def with_choice(forms: Iterable[ProcedureForm], light: tuple[Light, ...]) -> tuple[ProcedureForm, ...]:
     """Return forms, that of the distillation with a list of the light that waits, the latest first; where none does, a file can be named."""
-    return tuple(_chosen(form, light) if form.name == "Distil" and light else form for form in forms)
+    return tuple(_chosen(form, light) if form.name == "Distil" else form for form in forms)
 
 
 def _chosen(form: ProcedureForm, light: tuple[Light, ...]) -> ProcedureForm:
@@ -64,6 +64,10 @@ def _chosen(form: ProcedureForm, light: tuple[Light, ...]) -> ProcedureForm:
     paths, labels = tuple(str(one.path) for one in latest), tuple(f"{one.pair}: {one.run}" for one in latest)
 
     def asked(one: ParameterForm) -> ParameterForm:
-        return replace(one, kind="choice", default=paths[0], choices=paths, labels=labels) if one.name == "run" else one
+        if one.name != "run":
+            return one
+        if not light:
+            return replace(one, label=f"{one.label}, no light waits")
+        return replace(one, kind="choice", default=paths[0], choices=paths, labels=labels)
 
     return replace(form, parameters=tuple(asked(one) for one in form.parameters))

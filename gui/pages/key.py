@@ -62,7 +62,7 @@ class Key(Page):
         self.stage, self.tables = Stage(), BlockTables()
         self.qber, self.gain, self.rate = QberChart(), GainChart(), KeyRateChart()
         self.stores, self.debits = Stores(), Debits()
-        self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, proposed=self._proposed, taken="FRX")
+        self.start = StartPanel(desk, _started_here, lambda row: row.procedure in _STARTED_HERE, pausing=True, taken="FRX")
         self._refit = Refit(self, desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
         self._drawn: Any = None
@@ -122,12 +122,6 @@ class Key(Page):
             for name in ("Debits", *(one.NAME for one in self.more)):
                 self.tabifyDockWidget(docks["Key stores"], docks[name])
             docks["Key stores"].raise_()
-
-    def _proposed(self, procedure: str) -> dict[str, str]:
-        """Return the last light that key could be made of, for the form of the distillation."""
-        queue: QueueState | None = self.desk.latest("queue")
-        runs = [row.path for row in queue.rows if row.procedure == "KeyExchange" and row.path] if queue is not None else []
-        return {"run": runs[-1]} if procedure == "Distil" and runs else {}
 
     def shown_first(self) -> None:
         """Ask what can be started."""

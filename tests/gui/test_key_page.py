@@ -301,21 +301,6 @@ def test_a_key_exchange_is_started_by_keys(qtbot, page, desk):
     assert asked["parameters"] == {"seconds": "1.0"}
 
 
-def test_a_distillation_begins_with_the_last_light(page, desk):
-    page.start.chooser._kept.clear()
-    rows = (
-        payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/a.h5"),
-        payloads.queue_row(procedure="KeyExchange", state="done", path="/runs/b.h5"),
-    )
-    desk.inject("queue", QueueState(rows))
-
-    page.start.choose("Distil")
-    QApplication.processEvents()
-
-    assert control(page, "Run file", QLineEdit).text() == "/runs/b.h5"
-    page.start.chooser._kept.clear()
-
-
 def test_a_distillation_is_chosen_from_the_light_that_waits(page, desk):
     page.start.chooser._kept.clear()
     paths = ("/runs/b.h5", "/runs/a.h5")

@@ -78,4 +78,5 @@ def test_the_form_of_the_distillation_lists_what_waits_the_latest_first(bench):
     run = distil.parameters[0]
     assert (run.kind, run.default, run.labels) == ("choice", run.choices[0], (f"A-C: {SECOND}", f"A-B: {FIRST}"))
     assert run.choices == tuple(str(bench[0] / f"{one}-p0.h5") for one in (SECOND, FIRST))
-    assert with_choice(forms, ()) == forms
+    nothing = with_choice(forms, ())[1].parameters[0]
+    assert (nothing.kind, nothing.label) == ("text", "Run file, no light waits")
