@@ -93,7 +93,7 @@ class Strip(QFrame):
         self.take_over.held.connect(self._ask_for_control)
         self.hand_over.held.connect(lambda: desk.ask("yield_control", {"to": self._asked}))
         self.hand_over.setToolTip("Gives control of the bench to who asks for it; what runs goes on. Hold for one second.")
-        self.go_on.setAccessibleName("Go on with the queue")
+        self.go_on.setAccessibleName("Let the queue go on")
         self.go_on.setToolTip("Begins what waits in the queue again.")
         self.go_on.setMinimumHeight(24)
         self.go_on.clicked.connect(lambda: desk.ask("go_on"))
