@@ -76,6 +76,7 @@ def test_from_safe_to_a_finished_key_block_and_back(qapp: QApplication, tmp_path
         enter(person, "Light", "1")
         person.key(Qt.Key.Key_Return, control=True)
         person.until(lambda: day.delivered("A-B") > 0, "key", 90.0)
+        person.until(lambda: desk.latest("key").blocks, "the block")
         blocks = desk.latest("key").blocks
         assert [(one.pair, one.key_bits > 0) for one in blocks] == [("A-B", True)]
 
