@@ -104,7 +104,7 @@ class RateStrip(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.chart = LiveChart("Count rates, 10 minutes", x="Time before now", x_unit="s", y="Rate", y_unit="Hz")
+        self.chart = LiveChart("Count rates, 10 minutes", x="Time before the last reading", x_unit="s", y="Rate", y_unit="Hz")
         self.chart.describe_by(self._told)
         self.zoom = QCheckBox("&Zoom to the rates")
         self.zoom.setAccessibleName("Zoom to the rates")
