@@ -12,7 +12,7 @@ from weakref import WeakSet
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from shiboken6 import isValid
@@ -55,6 +55,10 @@ class _Drawn:
     limits: dict[str, tuple[Any, float, int]] = field(default_factory=dict)
     regions: dict[str, Any] = field(default_factory=dict)
     region_names: dict[str, Any] = field(default_factory=dict)
+
+
+_COLUMNS, _LINES = 12, 7
+"""Least size of a chart that can be read, in heights of a line of text."""
 
 
 class Chart(QWidget):
@@ -111,6 +115,11 @@ class Chart(QWidget):
         _unsaid.add(self)
         # A subclass that has more to colour is not made yet.
         Chart.retheme(self)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return room for a small plot: Qt's view asks for as much as it has, and would never shrink again beside what flows."""
+        line = self.fontMetrics().height()
+        return QSize(_COLUMNS * line, _LINES * line)
 
     # What is drawn
 

@@ -10,13 +10,15 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QFontMetrics, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from heliograph.gui import access, guarded, theme, words
 from heliograph.gui.badges import Badge, Value
+from heliograph.gui.flow import Flow
 from heliograph.gui.forms import Form, mnemonics
 from heliograph.gui.hold import HoldButton
 from heliograph.gui.journal.events import Events
+from heliograph.gui.pages.panel import Scroll
 from heliograph.gui.plots import Chart
 from heliograph.gui.tables import Cell, Column, Table, icon
 
@@ -338,3 +340,21 @@ def test_no_mnemonic_is_given_twice() -> None:
 
     assert len(letters) == len(set(letters))
     assert marked[2].replace("&&", "\0").replace("&", "").replace("\0", "&") == "R&D:"
+
+
+def test_a_chart_beside_what_flows_shrinks_again_after_it_was_large(qtbot: Any, appearance: str) -> None:
+    chart, line = Chart("QBER", x="Time", y="QBER"), QWidget()
+    flow = Flow(line)
+    flow.addWidget(QPushButton("a gate"))
+    inside = QWidget()
+    column = QVBoxLayout(inside)
+    column.addWidget(chart, 1)
+    column.addWidget(line)
+    area = Scroll(inside)
+    qtbot.addWidget(area)
+    for high in (600, 300):
+        area.resize(500, high)
+        area.show()
+        QApplication.processEvents()
+
+    assert inside.height() <= 300
