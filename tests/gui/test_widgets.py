@@ -356,5 +356,8 @@ def test_a_chart_beside_what_flows_shrinks_again_after_it_was_large(qtbot: Any, 
         area.resize(500, high)
         area.show()
         QApplication.processEvents()
+        # As after a change of the text's size, what the layouts remember of their widgets is asked anew.
+        chart.view.updateGeometry()
+        QApplication.processEvents()
 
     assert inside.height() <= 300
