@@ -35,8 +35,8 @@ _PARTS = (QAbstractSpinBox, QComboBox, QTabBar, QAbstractItemView)
 
 def audit(root: QWidget) -> list[str]:
     """Return the findings for what can be seen of a window; an empty list is what is wanted."""
-    shown = [one for one in [root, *root.findChildren(QWidget)] if one.isVisible() and not _is_part(one)]
-    interactive = [one for one in shown if isinstance(one, INTERACTIVE) and not isinstance(one, QScrollBar)]
+    shown = _shown(root)
+    interactive = _interactive(shown)
     return [
         *(f"{_name(one)}: no accessible name" for one in interactive if not _named(one)),
         *(f"{_name(one)}: not reached by Tab" for one in interactive if one.isEnabled() and not one.focusPolicy() & Qt.FocusPolicy.TabFocus),
@@ -49,6 +49,19 @@ def audit(root: QWidget) -> list[str]:
         *_order(root, interactive),
         *contrast_findings(theme.current()),
     ]
+
+
+def reachable(root: QWidget) -> list[QWidget]:
+    """Return the controls that can be seen of a window and used now, to each of which Tab must come."""
+    return [one for one in _interactive(_shown(root)) if one.isEnabled() and one.focusPolicy() & Qt.FocusPolicy.TabFocus]
+
+
+def _shown(root: QWidget) -> list[QWidget]:
+    return [one for one in [root, *root.findChildren(QWidget)] if one.isVisible() and not _is_part(one)]
+
+
+def _interactive(shown: Sequence[QWidget]) -> list[QWidget]:
+    return [one for one in shown if isinstance(one, INTERACTIVE) and not isinstance(one, QScrollBar)]
 
 
 def _is_part(widget: QWidget) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QApplication, QDateEdit, QMenu, QMenuBar
 
+from heliograph.gui import audit
 from heliograph.gui.window import Window
 
 from .operating import PAGES, made_by_hand, opened, page_of, states, tell
@@ -112,6 +113,8 @@ def test_tab_comes_to_every_control_of_a_page_once_and_around(window: Window, na
         person.key(Qt.Key.Key_Tab, control=person._keeps_tab())
     names = {called(one) for one in seen}
     assert {"Make safe", "Pages"} <= names
+    left_out = [called(one) for one in audit.reachable(window) if one not in seen]
+    assert not left_out, f"Tab does not come to {left_out}"
 
 
 def actions(menu: Any) -> list[Any]:
