@@ -107,6 +107,7 @@ def export(
         path = find(out_folder, run)
         if not (to if to.is_dir() else to.parent).is_dir():
             raise ConfigError("there is no such folder", where=str(to), remedy="Make it, or name another for --to.")
+        out.if_interrupted = "A part of the files may have been written, the last one not to its end: run it again with --force."
         with out.progress("Exporting") as bar:
             files = written(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
         for file in files:
