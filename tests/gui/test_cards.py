@@ -197,7 +197,9 @@ def test_pending_ends_after_two_seconds_with_what_is_read(qtbot, cards, monkeypa
     assert control(cards, "voa_in Attenuation: suspect, reads 24.0 dB").isVisible()
 
 
-@pytest.mark.parametrize(("text", "told"), [("61 dB", "limit 60.0 dB (station)"), ("12", "unit missing"), ("1,5 dB", "has a comma: use a point"), ("12 mW", "mW")])
+@pytest.mark.parametrize(
+    ("text", "told"), [("61 dB", "limit 60.0 dB (station)"), ("12", "unit missing"), ("1,5 dB", "has a comma: use a point"), ("12 mW", "mW")]
+)
 def test_what_is_out_of_range_or_no_quantity_is_not_sent(qtbot, cards, desk, text, told):
     field = typed(qtbot, cards, "voa_in Attenuation, wanted", text)
 

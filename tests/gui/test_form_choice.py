@@ -86,6 +86,7 @@ def test_what_is_proposed_and_cannot_be_chosen_is_left_out(qtbot):
     qtbot.addWidget(one)
     offer(one, "PhaseScan")
 
+    assert one.form is not None
     assert one.form.check()
     assert one.form.texts()["pair"] == "A-B"
     assert one.form.texts()["points"] == "5"
