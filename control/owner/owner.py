@@ -292,13 +292,18 @@ class Owner:
 
     def make_safe(self, cause: str) -> list[SafeReport]:
         """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
-        self._cause = cause
+        cause = self._cause = self._by_name(cause)
         self._end_run(cause)
         with self._on_the_way_down():
             reports = self.instruments.make_safe()
         self._say_safe("warning", cause, reports)
         self._look_again_later()
         return reports
+
+    def _by_name(self, cause: str) -> str:
+        """Return a cause with the name of the controller, where the watchdog knows only its process; nothing is looked up meanwhile."""
+        pid = self.controllers.pid if self.controllers.shared else None
+        return f"asked for by {self.controllers.who}" if pid is not None and cause == f"asked for by process {pid}" else cause
 
     @contextmanager
     def _on_the_way_down(self) -> Iterator[None]:

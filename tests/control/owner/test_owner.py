@@ -24,7 +24,7 @@ from heliograph.cli import main
 from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.bench import open_bench
-from heliograph.control.link import VERSION, Link
+from heliograph.control.link import VERSION, Link, WatchdogLine
 from heliograph.control.stations import station_lock
 from heliograph.control.topics import TOPICS
 from heliograph.core.errors import (
@@ -356,6 +356,18 @@ def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_pat
     assert told["by"] == "this command"
     assert {report["name"] for report in told["reports"]} >= {"laser", "voa_in", "snspd"}
     assert all(report["state"] != "FAILED" for report in told["reports"])
+
+
+def test_who_asks_the_watchdog_for_safe_is_told_by_name(station):
+    with attached(station) as bench:
+        bench.arm()
+        line = WatchdogLine.of(station)
+        assert line is not None
+        line.ask("safe", timeout_s=10.0)
+        line.close()
+        wait_for(lambda: bench_status.of(station)["state"] == "SAFE")
+        told = bench_status.of(station)["cause"]
+    assert re.fullmatch(rf"asked for by .+@.+ \(process {os.getpid()}\)", told)
 
 
 @pytest.mark.parametrize("text", [b"[bench\nname = ", None])
