@@ -12,14 +12,16 @@ import hashlib
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from ...core.errors import InstrumentLocked, StorageError
 
 PLACE = "HELIOGRAPH_RUNTIME_DIR"
-_SERIAL = re.compile(r"asrl(/.+)", re.IGNORECASE)
-_VISA = re.compile(r"(?:asrl|gpib|tcpip|usb|pxi|vxi)\d*$", re.IGNORECASE)
+_SERIAL = re.compile(r"asrl(/.+?)(?:::instr)?", re.IGNORECASE)
+_VISA = re.compile(r"(?:asrl|gpib|tcpip|usb|pxi|vxi)\d*::", re.IGNORECASE)
 _SHARED = 0o1777
+_OPENED_S = 0.5
 
 
 def user_folder() -> Path:
@@ -35,6 +37,11 @@ def lock_folder() -> Path:
     """Return the folder for the locks of all users of this computer. Raises StorageError where it cannot be used by all."""
     folder = _root() / "heliograph-locks"
     found = _made(folder, _SHARED)
+    # Whoever makes it opens it a moment later.
+    late = time.monotonic() + _OPENED_S
+    while stat.S_IMODE(found.st_mode) != _SHARED and time.monotonic() < late:
+        time.sleep(0.01)
+        found = folder.lstat()
     if stat.S_IMODE(found.st_mode) != _SHARED:
         raise StorageError("the folder for locks is not open to all users", where=str(folder), remedy="Remove it, or ask its owner to (mode 1777).")
     return folder
@@ -60,18 +67,20 @@ def _made(folder: Path, mode: int) -> os.stat_result:
 
 
 def canonical(resource: str) -> str:
-    """Return one name for the names of one port: a serial port by the device that its links lead to, VISA's words in capitals, this computer by one address.
+    """Return one name for the names of one port: a serial port by the device that its links lead to, any other as PyVISA writes it out, in capitals.
 
-    Host names are not looked up: a name and its address are two.
+    Host names are not looked up, but for this computer's own: a name and its address are two.
     """
-    words = resource.split("::")
-    serial = _SERIAL.fullmatch(words[0])
+    serial = _SERIAL.fullmatch(resource)
     if serial is not None:
-        words[0] = f"ASRL{os.path.realpath(serial[1])}"
-    elif _VISA.match(words[0]):
-        words = [word.upper() for word in words]
-        words[1:] = ["127.0.0.1" if word == "LOCALHOST" else word for word in words[1:]]
-    return "::".join([words[0], *(word.upper() if word.upper() == "INSTR" else word for word in words[1:])])
+        return f"ASRL{os.path.realpath(serial[1])}::INSTR"
+    if _VISA.match(resource) is None:
+        return resource
+    from pyvisa.rname import InvalidResourceName, to_canonical_name
+
+    with contextlib.suppress(InvalidResourceName):
+        resource = to_canonical_name(resource.upper())
+    return "::".join("127.0.0.1" if word == "LOCALHOST" else word for word in resource.upper().split("::"))
 
 
 class ResourceLock:

@@ -177,6 +177,9 @@ def test_one_port_has_one_lock_whatever_it_is_called(runtime: Path) -> None:
     alike = [
         (f"ASRL{device}::INSTR", f"asrl{link}::instr"),
         ("TCPIP0::LOCALHOST::5025::SOCKET", "tcpip0::127.0.0.1::5025::socket"),
+        ("TCPIP::bench::INSTR", "tcpip0::bench::inst0"),
+        ("GPIB::5", "GPIB0::5::INSTR"),
+        ("USB::0x1313::0x8078::P0001", "USB0::0x1313::0x8078::P0001::0::INSTR"),
         ("USB0::0x1313::0x8078::P0001::INSTR", "usb0::0X1313::0x8078::p0001::INSTR"),
     ]
     for one, other in alike:
