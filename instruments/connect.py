@@ -103,7 +103,7 @@ class Instruments(Mapping[str, Any]):
 
         The parts of one unit go together.  Until `take_back` every word to it raises Released, and the bench cannot be armed.
         by: who wants it, for what is told.  Returns how making it safe went: one that does not answer is let go all the same.
-        Raises InterlockOpen unless the bench is safe, Busy while somebody speaks with it, ParameterError if it was released before.
+        Raises InterlockOpen unless the bench is safe, Busy while somebody speaks with it or a command is judged, ParameterError if it was released before.
         """
         if self[name].released:
             raise ParameterError("it is released already", where=name, remedy="Take it back first.")
@@ -143,10 +143,10 @@ class Instruments(Mapping[str, Any]):
         return [one for one in self.station.instruments if at & set(self._addresses.get(one, {}).values())]
 
     def _let_go(self, unit: list[str], by: str) -> list[SafeReport]:
-        with ExitStack() as turns_of_all:
+        # Who judges holds the arbiter and waits for a turn, so the arbiter is asked before any turn is had.
+        with self.arbiter.releasing(*unit, patience_s=_PATIENCE_S, by=by), ExitStack() as turns_of_all:
             for one in unit:
                 turns_of_all.enter_context(turns.alone(self._open[one].driver, _PATIENCE_S, where=one))
-            self.arbiter.release(*unit, by=by)
             reports = [self._open[one].to_safe() for one in unit]
             for one in unit:
                 before = self._open[one]

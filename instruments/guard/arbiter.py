@@ -12,11 +12,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
-from ...core.errors import ArmRefused, InstrumentError, InterlockOpen, LimitError, Tripped
+from ...core.errors import ArmRefused, Busy, InstrumentError, InterlockOpen, LimitError, Tripped
 from ...core.units import show
 from . import blinding, interlocks, latches, lost_settings, readings, safe
 from .arming import arm
@@ -259,6 +260,9 @@ class Arbiter:
         adapter = self._instruments.get(name)
         if self._state not in (BenchState.ARMED, BenchState.ARMING) or self._recovering or adapter is None or not readings.guarded(self._station, adapter):
             return
+        if name in self._released:
+            # Who lets go of it has his turn with it, and must not wait here.
+            return
         with self._lock:
             self._recovering = True
             try:
@@ -366,22 +370,37 @@ class Arbiter:
         """Return the names of the instruments that are let go for service."""
         return self._released
 
-    def release(self, *names: str, by: str = "") -> None:
-        """Note that instruments are let go: until they are taken back, nothing that needs a permit has one.  by: who wants it, for what is told.
+    @contextmanager
+    def releasing(self, *names: str, patience_s: float, by: str = "") -> Iterator[None]:
+        """Note that instruments are let go, and let go of them inside: from now until they are taken back, nothing that needs a permit has one.
 
-        Raises InterlockOpen unless the bench is safe.
+        Whoever judges waits for an instrument, so nobody who has his turn with one may wait here.  by: who wants it, for what is told.
+        What is not let go of inside counts as there again. Raises InterlockOpen unless the bench is safe, Busy if something else is judged for patience_s.
         """
-        with self._lock, self._states:
-            if self._state is not BenchState.SAFE:
-                raise InterlockOpen(f"the bench is {self._state.lower()}", where=names[0], remedy="Make it safe before an instrument is let go.")
-            self._released = tuple(dict.fromkeys([*self._released, *names]))
+        if not self._lock.acquire(timeout=patience_s):
+            raise Busy(f"a command was judged, or the bench looked at, for {patience_s:g} s", where=names[0], remedy="Wait until that is done.")
+        try:
+            self._note_released(names)
+        finally:
+            self._lock.release()
+        try:
+            yield
+        finally:
+            with self._states:
+                self._released = tuple(one for one in self._released if one not in names or self._instruments[one].released)
         for name in names:
             self.parked(name)
             self._lost.pop(name, None)
         self._tell("info", names[0], f"{', '.join(names)} released for service{by and f' by {by}'}; the bench cannot be armed until it is taken back")
 
+    def _note_released(self, names: Collection[str]) -> None:
+        with self._states:
+            if self._state is not BenchState.SAFE:
+                raise InterlockOpen(f"the bench is {self._state.lower()}", where=next(iter(names)), remedy="Make it safe before an instrument is let go.")
+            self._released = tuple(dict.fromkeys([*self._released, *names]))
+
     def taken_back(self, *names: str, by: str = "") -> None:
-        """Note that instruments are here again.  by: as of `release`."""
+        """Note that instruments are here again.  by: as of `releasing`."""
         with self._lock, self._states:
             self._released = tuple(one for one in self._released if one not in names)
         self._tell("info", names[0], f"{', '.join(names)} taken back from service{by and f' by {by}'}")

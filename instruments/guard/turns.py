@@ -1,7 +1,8 @@
 """A driver that several threads may use: one conversation with the device at a time.
 
 The operator's way to the safe state, an attached viewer and a running procedure speak to one device from different threads. A turn lasts for one property or
-one call of the driver, and nothing else is waited for while it is held, so no two threads can wait for each other. What only waits for a measurement holds no
+one call of the driver, and no lock but another turn is waited for while it is held: whoever needs the arbiter has it before any turn, also for `alone`, which
+waits for its turns a limited time. So no two threads can wait for each other for ever. What only waits for a measurement holds no
 turn: a driver names such calls in `waits`.
 """
 

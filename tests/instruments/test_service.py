@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heliograph.core.errors import ArmRefused, Busy, DeviceFault, InstrumentLocked, InterlockOpen, ParameterError, Released, UnknownInstrument, WrongIdentity
+from heliograph.core.errors import (
+    ArmRefused,
+    Busy,
+    DeviceFault,
+    InstrumentLocked,
+    InterlockOpen,
+    ParameterError,
+    Released,
+    Timeout,
+    UnknownInstrument,
+    WrongIdentity,
+)
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.guard import turns, watchdog
 from heliograph.instruments.guard.locks import ResourceLock
@@ -124,11 +135,81 @@ def test_one_that_somebody_speaks_with_is_waited_for(running: Any, monkeypatch: 
     with pytest.raises(Busy, match="laser"):
         running.release("laser")
     assert not running["laser"].released
+    assert running.arbiter.released == (), "nothing was let go"
     done.set()
     thread.join()
     running.release("laser")
     with pytest.raises(Released):
         _ = before.power_w
+
+
+class ContestedTurn:
+    """The turn with a driver; as soon as it is kept for a while, somebody has a command judged, for which the instrument is read."""
+
+    def __init__(self, judge: Callable[[], None]) -> None:
+        self._turn, self._asked = threading.RLock(), threading.Event()
+        self._judging = threading.Thread(target=judge, daemon=True)
+
+    def acquire(self, *, timeout: float) -> bool:
+        got = self._turn.acquire(timeout=timeout)
+        self._judging.start()
+        assert self._asked.wait(5.0), "whoever judges waits for the turn"
+        return got
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is self._judging:
+            self._asked.set()
+        # Where everybody waits for everybody the test must end all the same.
+        if not self._turn.acquire(timeout=3.0):
+            raise Timeout("no turn")
+
+    def release(self) -> None:
+        self._turn.release()
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.release()
+
+
+def test_one_that_is_let_go_and_one_who_judges_do_not_wait_for_each_other(running: Any) -> None:
+    refused: list[Exception] = []
+
+    def judge() -> None:
+        try:
+            running.arbiter.permit("voa", "attenuation_db", 0.0)
+        except (InterlockOpen, Timeout) as error:
+            refused.append(error)
+
+    turn = ContestedTurn(judge)
+    object.__setattr__(running["voa"].driver, "_turn", turn)
+    letting_go = threading.Thread(target=running.release, args=("voa",), daemon=True)
+    letting_go.start()
+    letting_go.join(2.0)
+    hung = letting_go.is_alive()
+    letting_go.join()
+    turn._judging.join()
+
+    assert not hung
+    assert ["voa is released for service" in str(error) for error in refused] == [True]
+
+
+def test_one_is_not_let_go_while_the_bench_is_judged_for_long(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.instruments.connect._PATIENCE_S", 0.05)
+    judging, done = threading.Event(), threading.Event()
+
+    def judge() -> None:
+        with running.arbiter._lock:
+            judging.set()
+            done.wait(5.0)
+
+    thread = threading.Thread(target=judge)
+    thread.start()
+    judging.wait(5.0)
+    with pytest.raises(Busy, match="judged"):
+        running.release("voa")
+    done.set()
+    thread.join()
+    assert not running["voa"].released
+    assert running.arbiter.released == ()
 
 
 def test_a_watchdog_that_acts_by_itself_leaves_alone_what_was_released(running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
