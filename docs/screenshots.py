@@ -35,6 +35,21 @@ STATION_S = 3.0
 """The station is told once a second; after so long it is old."""
 
 
+ANA = """
+import platform, pwd, socket
+socket.gethostname = platform.node = lambda: "lab1"
+pwd.getpwuid = lambda uid: pwd.struct_passwd(("ana", "x", uid, uid, "Ana", "/", "/bin/sh"))
+"""
+"""What Python runs as it starts: pictures and texts name nobody who took them."""
+
+
+def be_ana(folder: Path) -> None:
+    """Let this process, and those that it starts, be those of ana@lab1."""
+    (folder / "sitecustomize.py").write_text(ANA)
+    os.environ.update(LOGNAME="ana", PYTHONPATH=os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH")))))
+    exec(compile(ANA, "sitecustomize.py", "exec"), {})  # noqa: S102  the lines above
+
+
 @contextmanager
 def window(settings: Path) -> Iterator[Any]:
     """Give a person in front of a new window."""
@@ -236,6 +251,7 @@ def main() -> int:
     asked = parser.parse_args()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as thrown_away:
+        be_ana(Path(thrown_away))
         bench = asked.bench or Path(thrown_away) / "heliograph-demo"
         with window(Path(thrown_away) / "window.ini") as day:
             day.begin(bench)

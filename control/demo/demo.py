@@ -61,7 +61,7 @@ def demo(folder: Path, voice: Voice, *, seed: int | None = None, rounds: int | N
     """Run the demo in a folder and return what it made; its report is `folder`/report.html.
 
     seed: of the simulated world, the patterns and the training; keys never repeat.  rounds: of learning.
-    faults: see `demo_faults.KNOWN`.  seconds: of light of every pair.
+    faults: see `faults.KNOWN`.  seconds: of light of every pair.
     Raises whatever goes wrong: no key is made of light that cannot be read.
     """
     return _Demo(folder, voice, seed, faults, seconds).run(rounds)

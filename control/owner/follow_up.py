@@ -63,6 +63,8 @@ class StoreReader:
     def read(self) -> None:
         """Read and publish, in this thread; a failure is told as an event. Nothing happens where there are no stores."""
         if not any(self._store.glob("*/*-*.sqlite")):
+            # What is made from now on is new.
+            self._read = StoreStates(str(self._store), time.time(), ())
             return
         with self._reading:
             try:

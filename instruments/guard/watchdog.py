@@ -235,9 +235,10 @@ class Watchdog:
             connection, _ = listener.accept()
         except OSError:
             return
-        if len(self._clients) >= MOST_CLIENTS:
-            connection.close()
-            return
+        # Whoever comes may want SAFE; one that neither attends nor waits goes instead.
+        idle = next((one for one in self._clients.values() if not one.attends and not one.waiting), None)
+        if len(self._clients) >= MOST_CLIENTS and idle is not None:
+            self._leave(idle)
         client = Client(connection, peer_pid(connection))
         self._clients[connection.fileno()] = client
         self._poll.register(connection, selectors.EVENT_READ, lambda: self._serve(client))

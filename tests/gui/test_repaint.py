@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -31,10 +32,12 @@ def repainted(window: Window, name: str, times: int) -> int:
     before = 0
     for number in range(WARM + times):
         if number == WARM:
+            gc.collect()
             before = sys.getrefcount(None)
         tell(window, changed(number))
         page.repaint()
         QApplication.processEvents()
+    gc.collect()
     return before - sys.getrefcount(None)
 
 

@@ -24,7 +24,7 @@ from heliograph.acquisition.runs import Run
 from heliograph.control import status as bench_status
 from heliograph.control.attached import AttachedBench, attach
 from heliograph.control.lab import find
-from heliograph.control.link import address
+from heliograph.control.link import WatchdogLine, address
 from heliograph.control.owner.journal import events_of
 from heliograph.core.errors import ArmRefused, BenchError, HeliographError, RunAborted, Tripped
 from heliograph.instruments.station import Station, default_text
@@ -479,5 +479,9 @@ def test_clients_that_talk_nonsense_neither_end_nor_hold_up_the_watchdog(served,
             time.sleep(2.5)
             served.check_lit()
             assert status(served)["state"] == "ARMED"
-            os.kill(pid, signal.SIGKILL)
+            line = WatchdogLine.of(served.station)
+            assert line is not None
+            assert line.ask("safe", timeout_s=LIMIT_S)["reports"]
+            line.close()
             served.check_dark_soon(time.monotonic())
+            os.kill(pid, signal.SIGKILL)

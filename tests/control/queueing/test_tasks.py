@@ -340,10 +340,12 @@ def test_key_that_was_added_and_spent_since_the_last_reading_is_told_once_a_pair
     topics = Topics()
     reader, books = StoreReader(tmp_path, topics), [book("A", "A-B", 0), book("B", "A-B", 0), book("A", "A-C", 0)]
     monkeypatch.setattr("heliograph.control.owner.follow_up.read_stores", lambda _folder: {"store": tmp_path, "stores": books})
+    box = topics.subscribe(["event"])
+    reader.read()
     (tmp_path / "A").mkdir()
     (tmp_path / "A" / "A-B.sqlite").touch()
     reader.read()
-    box = topics.subscribe(["event"])
+    assert [message.body.text for message in box.take()] == [f"{pair}: 9,000 bits of key added, 10 bits of key spent" for pair in ("A-B", "A-C")]
 
     for k in (0, 1):
         books[k] = {**books[k], "delivered": books[k]["delivered"] + 90_624, "consumed": books[k]["consumed"] + 576}
