@@ -135,8 +135,11 @@ class StationWatch:
             # Whatever is wrong with one device or its driver, the others are shown.
             log.exception("%s could not be read", name)
             found = replace(before, error=f"{type(error).__name__}: {error}", lost=False, error_t=time.time())
+        if self._instruments[name] is not one:
+            # It was let go while it was being read: of that its own event tells.
+            return
         self._seen[name] = found
-        if found.error != before.error and not one.released:
+        if found.error != before.error:
             self._tell_answers(name, found)
 
     def _tell_answers(self, name: str, found: Seen) -> None:

@@ -399,3 +399,25 @@ def test_a_watch_that_stumbles_says_so_once_and_goes_on(watch, monkeypatch):
     wait_for(lambda: len(looks) > 3)
     events = [message.body for message in box.take()]
     assert [(event.severity, "ZeroDivisionError" in event.text) for event in events] == [("error", True)]
+
+
+def test_an_instrument_that_is_let_go_while_it_is_read_is_not_said_to_be_at_fault(watch, instruments, monkeypatch):
+    watch.look()
+    box = watch._topics.subscribe(["event"])
+    voa = instruments["voa_b"]
+    read = type(voa).snapshot
+
+    def let_go_meanwhile(one: Any) -> Any:
+        if one is voa and not instruments["voa_b"].released:
+            instruments.release("voa_b")
+        return read(one)
+
+    monkeypatch.setattr(type(voa), "snapshot", let_go_meanwhile)
+    watch.look()
+    try:
+        watch._reading["voa_b"].join(20)
+        assert instruments["voa_b"].released
+        assert [message.body.text for message in box.take() if message.body.source == "voa_b"] == []
+        assert "voa_b" not in watch._seen
+    finally:
+        instruments.take_back("voa_b")
