@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Sent:
     mu: mean photons per pulse that left it, at most.  pulses: number of pulses, at least.
     origin: of the pattern's bits, as `RandomSource.origin`.  hardware: whether the pulses were light, not simulated.
     station: SHA-256 of the station file's public text, as `configuration` makes it; empty in files of earlier versions.
+    whole: whether all light was sent and the site about to say the last of its events: then key can be made of it, whatever a run file lacks.
     """
 
     pattern: Pattern
@@ -43,6 +44,7 @@ class Sent:
     origin: Origin = "simulated"
     hardware: bool = False
     station: str = ""
+    whole: bool = False
 
 
 def configuration(station_text: bytes) -> str:
@@ -55,7 +57,7 @@ def save_sent(path: Path, sent: Sent) -> None:
     pattern = sent.pattern
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": sent.party, "run_id": sent.run_id, "mu": sent.mu.hex(), "pulses": sent.pulses}
-    about |= {"origin": sent.origin, "hardware": sent.hardware, "station": sent.station}
+    about |= {"origin": sent.origin, "hardware": sent.hardware, "station": sent.station, "whole": sent.whole}
     head = json.dumps(about | {"sha256": _digest(about, planes)}, sort_keys=True).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,10 +79,10 @@ def load_sent(path: Path, *, run_id: str | None = None, party: str | None = None
             raise RunFileError(f"{name} is {about[name]!r} here, {wanted!r} is needed", where=str(path), remedy="Give the pattern file of this run and party.")
     n, half = about["n"], len(planes) // 2
     basis, bit = (np.unpackbits(np.frombuffer(part, np.uint8), count=n, bitorder="little") for part in (planes[:half], planes[half:]))
-    # Files of earlier versions do not say where their bits come from, nor for which station they were drawn.
+    # Files of earlier versions do not say where their bits come from, for which station they were drawn, nor whether it was all.
     origin, hardware = about.get("origin", "simulated"), about.get("hardware", False)
     pattern, mu = Pattern(basis, bit, about["mode"]), float.fromhex(about["mu"])
-    return Sent(pattern, about["run_id"], about["party"], mu, about["pulses"], origin, hardware, about.get("station", ""))
+    return Sent(pattern, about["run_id"], about["party"], mu, about["pulses"], origin, hardware, about.get("station", ""), about.get("whole", True))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -123,7 +125,7 @@ def erase_sent(path: Path) -> bool:
 
 @contextmanager
 def in_use(path: Path) -> Iterator[None]:
-    """Keep the file from `erase_left` for the length of a `with` block, or until this process dies."""
+    """Say to `waits_for` that the run is on, for the length of a `with` block, or until this process dies."""
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -133,15 +135,23 @@ def in_use(path: Path) -> Iterator[None]:
         yield
 
 
-def erase_left(path: Path) -> bool:
-    """Erase the file of a run from which nothing will come; return False, and leave it, if that run is still on. Raises StorageError as `erase_sent`."""
+def waits_for(path: Path) -> Literal["", "run", "key"]:
+    """Return what the file waits for: the end of its `run` that is still on, `key` that can be made of it, or nothing: of a run that was killed before.
+
+    What the file itself says counts, for a run file may be an early copy. One that is gone or damaged waits for nothing. Raises RunFileError where it cannot
+    be read.
+    """
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return "key" if load_sent(path).whole else ""
     except BlockingIOError:
-        return False
-    except OSError:
-        # It may be gone but for what a killed writing left.
-        pass
-    erase_sent(path)
-    return True
+        return "run"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise RunFileError(f"the pattern file cannot be read: {error.strerror}", where=str(path)) from error
+    except RunFileError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        return ""

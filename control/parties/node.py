@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ...acquisition.runs import Run
-from ...acquisition.sent import Sent, configuration, erase_left, erase_sent, load_sent
+from ...acquisition.sent import Sent, configuration, erase_sent, load_sent, waits_for
 from ...core.entropy import Origin, OsRandom, RandomSource
 from ...core.errors import AlreadyDistilled, RunFileError, StorageError
 from ...core.files import room
@@ -220,8 +220,8 @@ def _announced(run: Run, store: Path | None) -> dict[str, Any]:
     # Only the last part says of which block the events are.
     if not parts or "pair" not in parts[-1]:
         refusal = RunFileError("this run announced no events", where=str(run.path), remedy="Give a finished run of `heliograph acquire key`.")
-        if store is not None and run.procedure == "KeyExchange" and not _erase_left(store, run.run_id, refusal):
-            raise RunFileError("this run is still on", where=str(run.path), remedy="Wait until it has ended.")
+        if store is not None and run.procedure == "KeyExchange":
+            _erase_left(store, run, refusal)
         raise refusal
     pairs = Station.parse(run.station_text, run.path).pairs
     match parts[-1]:
@@ -339,15 +339,22 @@ def _erase_noting(files: Iterable[Path], error: BaseException) -> None:
             error.add_note(str(second))
 
 
-def _erase_left(store: Path, run_id: str, error: BaseException) -> bool:
-    """Erase what parties sent in a run that is over without an announcement; return False if it is still on.  run_id: as the site says."""
-    over = True
-    for folder in sorted(store.glob("*/patterns")) if Path(run_id).name == run_id else ():
-        try:
-            over &= erase_left(pattern_path(store, folder.parent.name, run_id))
-        except StorageError as second:
-            error.add_note(str(second))
-    return over
+def _erase_left(store: Path, run: Run, error: BaseException) -> None:
+    """Erase what parties sent in a run that was killed before its end. Raises RunFileError, and leaves it, where their own files say otherwise.
+
+    The run file is the site's, and may be a copy that was taken while the exchange was on: nothing is erased on its word.
+    """
+    if Path(run.run_id).name != run.run_id:
+        return
+    files = [pattern_path(store, folder.parent.name, run.run_id) for folder in sorted(store.glob("*/patterns"))]
+    waiting = {waits_for(path) for path in files}
+    if "run" in waiting:
+        raise RunFileError("this run is still on", where=str(run.path), remedy="Wait until it has ended.") from error
+    if "key" in waiting:
+        what = "the end of the announcement is missing here, but the users sent all of their light; their patterns were left"
+        remedy = f"Give the file that the exchange wrote, not an earlier copy. If there is none, erase {run.run_id}-*.bin in {store}: the bits are secret."
+        raise RunFileError(what, where=str(run.path), remedy=remedy) from error
+    _erase_noting(files, error)
 
 
 def _seconds(run: Run, settings: BlockSettings) -> float:

@@ -113,7 +113,8 @@ class KeyExchange(BenchProcedure):
         aligned = self._align()
         patterns = self._patterns()
         self._load_patterns(patterns, {user: offset.slots for user, offset in aligned.offsets.items()})
-        self._keep(patterns, round(recorded_s(self.seconds) * self._station.clock.rep_rate_hz))
+        pulses = round(recorded_s(self.seconds) * self._station.clock.rep_rate_hz)
+        self._keep(patterns, pulses)
         try:
             self._refuse_insecure()
             selector = self._receive(aligned, patterns)
@@ -123,9 +124,11 @@ class KeyExchange(BenchProcedure):
             raise
         n_slots = selector.slots
         if self.should_stop():
-            self._keep(patterns, n_slots)
+            pulses = n_slots
         elif self._pieces.cuts:
-            self._keep(patterns, self._pieces.slots)
+            pulses = self._pieces.slots
+        # First, for what lacks the last part of the announcement may be a copy that was taken before.
+        self._keep(patterns, pulses, whole=True)
         # Without this last part there is no announcement.
         self._announce(selector.flush().between(0, n_slots), pair=self.pair, first_slot=0, n_slots=n_slots)
         self.writer.summary.update(
@@ -187,13 +190,13 @@ class KeyExchange(BenchProcedure):
         drawn = demo_patterns(self.source, slots, round(Y_SHARE * slots), self._station.pairs[self.pair].yy_overlap)
         return dict(zip(self._users, drawn, strict=True))
 
-    def _keep(self, patterns: Mapping[str, Pattern], pulses: int) -> None:
-        """Put what each user sends where only that user looks."""
+    def _keep(self, patterns: Mapping[str, Pattern], pulses: int, *, whole: bool = False) -> None:
+        """Put what each user sends where only that user looks.  whole: it was all sent."""
         drawn_for = configuration(self._station.public_text())
         for user, pattern in patterns.items():
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
             hardware = not self._station.simulated
-            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware, drawn_for))
+            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware, drawn_for, whole))
             self._locked.enter_context(in_use(path))
 
     def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:

@@ -4,8 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heliograph.acquisition import sent as sent_files
 from heliograph.acquisition.patterns import demo_patterns
-from heliograph.acquisition.sent import Sent, erase_sent, load_sent, save_sent
+from heliograph.acquisition.sent import Sent, erase_sent, in_use, load_sent, save_sent, waits_for
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import RunFileError, StorageError
 
@@ -89,3 +90,33 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path, sent):
 
     with pytest.raises(StorageError):
         save_sent(blocked / "run-A.bin", replace(sent, party="B"))
+
+
+def test_a_pattern_file_says_itself_what_it_waits_for(tmp_path, sent):
+    path = tmp_path / "run-A.bin"
+    assert waits_for(path) == ""
+    save_sent(path, sent)
+    assert waits_for(path) == ""
+    with in_use(path):
+        assert waits_for(path) == "run"
+    save_sent(path, replace(sent, whole=True))
+    assert waits_for(path) == "key"
+
+
+def test_a_pattern_file_of_an_earlier_version_may_wait_for_key(tmp_path, sent, monkeypatch):
+    path = tmp_path / "run-A.bin"
+    dumps = sent_files.json.dumps
+    monkeypatch.setattr(sent_files.json, "dumps", lambda about, **how: dumps({name: value for name, value in about.items() if name != "whole"}, **how))
+    save_sent(path, sent)
+    monkeypatch.undo()
+
+    assert b'"whole"' not in path.read_bytes()
+    assert waits_for(path) == "key"
+
+
+def test_what_cannot_be_read_waits_for_nobody_knows_what(tmp_path):
+    path = tmp_path / "run-A.bin"
+    path.mkdir()
+
+    with pytest.raises(RunFileError, match="cannot be read"):
+        waits_for(path)

@@ -22,7 +22,7 @@ from heliograph.acquisition.alignment import Phases
 from heliograph.acquisition.announcements import encode_events
 from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.runs import Run
-from heliograph.acquisition.sent import erase_left, in_use, load_sent, save_sent
+from heliograph.acquisition.sent import in_use, load_sent, save_sent, waits_for
 from heliograph.acquisition.timetags import Events, EventSelector
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.parties.node import PairKey, network
@@ -123,14 +123,36 @@ def test_events_are_announced_while_they_come_and_are_those_of_the_tags(usual):
 
 
 @pytest.fixture
-def unannounced(again: Run) -> Run:
-    """Return what is left of an exchange that was killed before it announced."""
+def early(again: Run) -> Run:
+    """Return a copy of a run file that was taken while the exchange was on; its patterns are those of the whole run."""
     path = again.path
     again.close()
     with h5py.File(path, "r+") as file:
         file["announcement/meta"].resize(file["announcement/meta"].shape[0] - 1, axis=0)
         file.attrs["digest"] = digest(file)
     return again
+
+
+@pytest.fixture
+def unannounced(early: Run) -> Run:
+    """Return what is left of an exchange that was killed before it announced."""
+    for path in patterns_of(early):
+        save_sent(path, replace(load_sent(path), whole=False))
+    return early
+
+
+def test_an_early_copy_of_a_run_file_has_nothing_erased_and_the_run_still_makes_key(early, usual):
+    """Nor has a stub that names the run, nor what was salvaged of the copy."""
+    path, patterns = early.path, patterns_of(early)
+
+    with network(path.parents[1] / "store", "AB") as keys:
+        with Run.open(path) as run, pytest.raises(RunFileError, match="their patterns were left") as caught:
+            keys.distil(run)
+        assert str(path.parents[1] / "store") in caught.value.remedy
+        assert patterns_of(early) == patterns
+        shutil.copy(usual.path, path)
+        with Run.open(path) as whole:
+            assert keys.distil(whole).key_bits > 0
 
 
 def test_a_run_whose_announcement_has_no_last_part_is_not_distilled_and_its_patterns_are_erased(unannounced):
@@ -396,7 +418,7 @@ def test_an_exchange_that_is_cut_short_has_ended_its_recording(tmp_path):
 
     def interrupt(topic: str, _: object) -> None:
         if topic == "progress":
-            kept.extend(not erase_left(path) for path in tmp_path.glob("store/*/patterns/*"))
+            kept.extend(waits_for(path) == "run" for path in tmp_path.glob("store/*/patterns/*"))
             raise KeyboardInterrupt
 
     with opened(tmp_path, text_of()) as bench:
