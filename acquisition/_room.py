@@ -10,6 +10,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import struct
+import sys
 from pathlib import Path
 
 from ..core.errors import StorageError
@@ -45,7 +47,7 @@ class Room:
     def mark_written(self) -> None:
         """Let other processes see that the file is being written, until `close`: by a lock behind all data, for HDF5 has its own on the whole."""
         with contextlib.suppress(OSError):
-            fcntl.lockf(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _MARK)
+            _lock(self._file, fcntl.F_RDLCK)
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -53,15 +55,24 @@ class Room:
 
 
 def being_written(path: Path) -> bool:
-    """Say whether another process is writing a run file; where this cannot be seen, none is."""
+    """Say whether another process is writing a run file, on Linux also this one; where this cannot be seen, none is."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _MARK)
+        _lock(file, fcntl.F_WRLCK)
     except OSError as error:
         return error.errno in (errno.EACCES, errno.EAGAIN)
     finally:
         os.close(file)
     return False
+
+
+def _lock(file: int, kind: int) -> None:
+    """Lock the mark, or raise OSError."""
+    # A lock of the process is lost once any descriptor of the file is closed in it; where there are locks of one open file, they last.
+    if sys.platform == "linux":
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, _MARK, 1, 0))
+    else:
+        fcntl.lockf(file, (fcntl.LOCK_SH if kind == fcntl.F_RDLCK else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, _MARK)

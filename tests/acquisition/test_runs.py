@@ -250,6 +250,21 @@ def start_writer(folder: Path, limit: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(limit)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="locks of one open file")
+def test_reading_a_run_in_the_process_that_writes_it_does_not_hide_that_it_goes_on(tmp_path, station):
+    """A POSIX lock is lost once any descriptor of the file is closed in its process."""
+    with writer(tmp_path, station) as run:
+        fill(run)
+        run.flush()
+        Path(run.path).read_bytes()
+        for _ in range(2):
+            with pytest.raises(RunFileError, match="the run goes on"):
+                salvage(run.path)
+        seen = "import sys; from pathlib import Path; from heliograph.acquisition._room import being_written as on; print(on(Path(sys.argv[1])))"
+        assert subprocess.check_output([sys.executable, "-c", seen, str(run.path)], text=True).strip() == "True"
+    assert not list(tmp_path.glob("*salvaged*"))
+
+
 @pytest.mark.parametrize("after", [1, 7, 30])
 def test_a_killed_run_is_readable_and_salvaged_to_the_last_flush(tmp_path, after):
     process = start_writer(tmp_path)
