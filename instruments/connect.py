@@ -42,6 +42,7 @@ class Instruments(Mapping[str, Any]):
         self._addresses: dict[str, dict[str, str]] = {}
         self._locks: dict[str, ResourceLock] = {}
         self._shared = False
+        self._closed_with: list[SafeReport] = []
         self.arbiter = Arbiter(station, self._open)
         atexit.register(self._at_exit)
 
@@ -187,12 +188,19 @@ class Instruments(Mapping[str, Any]):
         atexit.unregister(self._at_exit)
         with safe.uninterrupted():
             reports = self.arbiter.secure()
+            if self._open:
+                self._closed_with = reports
             while self._open:
                 _, instrument = self._open.popitem()
                 _close(instrument)
             while self._locks:
                 self._locks.popitem()[1].release()
         return reports
+
+    @property
+    def closed_with(self) -> list[SafeReport]:
+        """Return how making everything safe went as it was closed; nothing before."""
+        return list(self._closed_with)
 
     def _at_exit(self) -> None:
         for report in safe.unconfirmed(self.close()):

@@ -23,7 +23,6 @@ from ...instruments.station import Station
 from ..link import address
 from ..queueing.order import Queue
 from ..queueing.runner import Job, Runner
-from . import rescue_record
 from .controllers import Controllers
 from .journal import FOLDER, Journal
 from .last_one import LastOne
@@ -81,7 +80,6 @@ class Owner:
         self._addresses: Mapping[str, Mapping[str, str]] = {}
         self._watching = threading.RLock()
         self._cause = self._ended = ""
-        self._left = False
         self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
         self._closing = threading.Event()
@@ -211,13 +209,14 @@ class Owner:
         if not all(_is_safe(one) for one in self.instruments.values()):
             self._say_safe("error", f"{cause}, again", self.instruments.make_safe())
 
+    @property
+    def ended(self) -> str:
+        """Return why the bench was told to end; empty if it was not."""
+        return self._ended
+
     def settle(self) -> None:
         """Make the bench safe, then end whatever is under way in other threads; a second call does nothing. It works as far as `opened` came."""
         self._ends.close()
-        if self._ended and not self._left:
-            # Who looks on may not hear the last word.
-            self._left = True
-            rescue_record.leave(address(self.station.path, "rescue"), self._ended, self._reports)
 
     def _join(self) -> None:
         self._closing.set()

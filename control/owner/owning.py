@@ -53,6 +53,8 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
             addresses = {name: entry.wire.addresses() for name, entry in station.instruments.items()}
         # A simulated bench ends when the watchdog has let go of it, too.
         stack.callback(owner.close)
+        # Who looks on may not hear the last word; how it went is known once everything is closed.
+        stack.callback(rescue_record.leave, owner, address(station.path, "rescue"))
         instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
         stack.callback(owner.settle)
         rescue_record.tell(owner, address(station.path, "rescue"))

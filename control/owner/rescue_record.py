@@ -9,13 +9,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...instruments.roles import SafeReport
 from ..topics import Event
 
 if TYPE_CHECKING:
@@ -42,9 +41,12 @@ def tell(owner: Owner, path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def leave(path: Path, cause: str, reports: Sequence[SafeReport]) -> None:
-    """Write down that the owner, which is this process, has made its bench safe and ends.  reports: how that went, or an earlier time; none if never."""
-    told = {"by": OWNER, "cause": cause, "reports": [asdict(report) for report in reports], "time": time.time(), "owner": os.getpid()}
+def leave(owner: Owner, path: Path) -> None:
+    """Write down that an owner, which is this process, has closed its bench, and whether all of it was safe then; nothing where it never had it open."""
+    if not owner.ended:
+        return
+    reports = [asdict(report) for report in owner.instruments.closed_with]
+    told = {"by": OWNER, "cause": owner.ended, "reports": reports, "time": time.time(), "owner": os.getpid()}
     fresh = path.with_name(f"{path.name}.new")
     try:
         fresh.write_text(json.dumps(told))

@@ -15,8 +15,14 @@ from heliograph.control import status
 from heliograph.control.link import VERSION, Link, Message, address
 from heliograph.control.owner import rescue_record
 from heliograph.control.owner.journal import Journal, events_of
+from heliograph.control.owner.owner import Owner
+from heliograph.control.owner.owning import owning as here
 from heliograph.control.owner.publishing import Topics
-from heliograph.instruments.station import default_text
+from heliograph.control.stations import station_lock
+from heliograph.core.errors import DeviceFault
+from heliograph.instruments.guard import safe
+from heliograph.instruments.roles import SafeReport
+from heliograph.instruments.station import Station, default_text
 
 from ..owned import attached, owning, wait_for
 
@@ -108,3 +114,31 @@ def test_an_owner_that_ends_in_order_leaves_word_that_it_made_the_bench_safe(tmp
     rescue_record.tell(Owning(journal), path)  # type: ignore[arg-type]
     assert not path.exists()
     assert not list((tmp_path / "journal").glob("*")), "its own journal has it"
+
+
+def test_the_last_word_is_how_the_bench_was_as_it_was_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
+    station = Station.parse(default_text(), tmp_path / "station.toml")
+    station.path.write_bytes(default_text())
+    with (
+        pytest.raises(DeviceFault, match="voa_b FAILED"),
+        here(station, tmp_path / "runs", lock=station_lock(station), watched=False, shared=True) as owner,
+    ):
+        owner._say_safe("error", "asked for", [SafeReport("voa_a", "FAILED", "no answer, but it was repaired since")])
+        voa = type(owner.instruments["voa_b"])
+        to_safe = voa.to_safe
+        monkeypatch.setattr(voa, "to_safe", lambda one: SafeReport("voa_b", "FAILED", "no answer") if one.name == "voa_b" else to_safe(one))
+        names = set(owner.instruments)
+
+    told = json.loads(address(station.path, "rescue").read_text())
+    assert {one["name"] for one in told["reports"]} == names
+    assert [one["name"] for one in told["reports"] if one["state"] == "FAILED"] == ["voa_b"]
+    assert time.time() - told["time"] < 10.0
+
+
+def test_an_owner_that_never_had_its_bench_open_leaves_no_word(tmp_path: Path) -> None:
+    owner: Any = Owner(Station.parse(default_text(), tmp_path / "station.toml"), tmp_path / "runs")
+
+    rescue_record.leave(owner, tmp_path / "rescue")
+
+    assert not (tmp_path / "rescue").exists()
