@@ -29,9 +29,10 @@ _SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
 
 
 def of(path: Path) -> dict[str, Any]:
-    """Return how a bench is: state, cause, owner, controller, watchdog, run, and the reports of the last safe state, with `by` where a watchdog had to make it.
+    """Return how a bench is: state, cause, owner, controller, watchdog, run, and the reports of the last safe state.
 
-    The state is CLOSED where nobody has it open, SILENT where its owner does not answer.  `station_fault` is there if the station file cannot be used now.
+    The state is CLOSED where nobody has it open, SILENT where its owner does not answer. Of a closed one `by` says who left word of its end: `owner`, which
+    closed it in order, or `watchdog`, which had to act by itself.  `station_fault` is there if the station file cannot be used now.
     Raises ConfigError for such a file where nobody has the bench open.
     """
     found = _asked(path)
@@ -71,7 +72,7 @@ def _asked(path: Path) -> dict[str, Any] | None:
 
 
 def _rescued(path: Path) -> dict[str, Any]:
-    """Return what the last watchdog left that had to act by itself."""
+    """Return what was left by whoever made the bench safe last: its owner as it ended, or a watchdog that had to act by itself."""
     try:
         return dict(json.loads(address(path, "rescue").read_text()) | {"owner": None})
     except (OSError, ValueError):
