@@ -109,6 +109,12 @@ def reached(row: int, station: StationState) -> bool:
     return False
 
 
+def dark(station: StationState) -> bool:
+    """Say whether there are lasers, and every one reads back that it is off."""
+    found = _switches(station, "Laser", "emission")
+    return bool(found) and all(quantity.measured is False for _, quantity in found)
+
+
 def fresh(row: int, station: StationState) -> bool:
     """Say whether what the instruments of a row read back is of now."""
     old = unread.unread(station.instruments, station.t)

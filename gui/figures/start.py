@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFormLayout, QGridLayout, QLineEdit, QProgressBar,
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from ...core.errors import HeliographError
 from .. import words
+from ..arming_rows import dark
 from ..badges import Badge, Value, plain, tip
 from ..desk import Desk
 from ..form_choice import FormChoice
@@ -31,6 +32,7 @@ _UNARMED = {
     "TRIPPED": "The bench has tripped: reset and arm it first. Until then it waits in the queue.",
     "ARMING": "The bench is being armed; it waits in the queue until that is done.",
 }
+_UNLIT = "The laser is off: switch it on first. Until then it waits in the queue."
 _STOP = "Ends it at its next point, or after this round; what was found is kept."
 
 
@@ -76,7 +78,8 @@ class StartPanel(QWidget):
         self.abort.held.connect(self.end)
         self.to_arming.clicked.connect(lambda _checked=False: desk.show_page("bench", "arming"))
         self.chooser.changed.connect(self._turned)
-        desk.hear("safety", lambda _now: self._show_unarmed())
+        for topic in ("safety", "station"):
+            desk.hear(topic, lambda _now: self._show_unarmed())
         desk.control_changed.connect(self._enable)
         desk.connected.connect(self._came)
         desk.replay_changed.connect(self._enable)
@@ -166,8 +169,9 @@ class StartPanel(QWidget):
 
     def _show_unarmed(self) -> None:
         """Say where the bench has to be armed before what the form says can begin, and lead there."""
-        state = str((self.desk.latest("safety") or {}).get("state", "ARMED"))
-        told = _UNARMED.get(state, "") if self.form is not None and self.form.needs_armed() else ""
+        state, station = str((self.desk.latest("safety") or {}).get("state", "ARMED")), self.desk.latest("station")
+        wanted = _UNLIT if state == "ARMED" and station is not None and dark(station) else _UNARMED.get(state, "")
+        told = wanted if self.form is not None and self.form.needs_armed() else ""
         self.unarmed.setText(told)
         for widget in (self.unarmed, self.to_arming):
             widget.setVisible(bool(told))

@@ -106,9 +106,14 @@ class Arbiter:
 
     @property
     def unlit(self) -> str:
-        """Return in words why there is no light to work with: the bench is not armed, or no laser was switched on yet; empty if there is. Nothing is read."""
+        """Return in words why there is no light to work with: the bench is not armed, or no laser was switched on yet; empty if there is. Nothing is read.
+
+        Where the station has no laser, an armed bench is all there can be.
+        """
         if self._state is not BenchState.ARMED:
             return f"the bench is {self._state.lower()}"
+        if all(self._role(name) != "Laser" for name in self._station.instruments):
+            return ""
         return "" if any(asked.get("emission") for asked in list(self._expected.values())) else "the laser is off"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from heliograph.core.errors import ArmRefused, Disconnected, InstrumentError, InterlockOpen, LimitError, Tripped
 from heliograph.instruments.attenuators import OzAttenuator
 from heliograph.instruments.guard import arming, ramp, safe
-from heliograph.instruments.guard.arbiter import Event
+from heliograph.instruments.guard.arbiter import Arbiter, Event
 from heliograph.instruments.guard.permits import BenchState
 from heliograph.instruments.roles import TagBatch
 from heliograph.instruments.wire.interbus import Status
@@ -76,6 +77,18 @@ def test_the_states_of_a_bench(bench: Bench) -> None:
     bench.arbiter.reset()
 
     assert states == [BenchState.ARMING, BenchState.ARMED, BenchState.SAFE, BenchState.ARMING, BenchState.ARMED, BenchState.TRIPPED, BenchState.SAFE]
+
+
+def test_without_light_is_a_bench_whose_laser_was_not_switched_on_and_without_a_laser_one_that_is_not_armed(bench: Bench) -> None:
+    without = replace(bench.station, instruments={name: one for name, one in bench.station.instruments.items() if one.wire.role != "Laser"})
+    alone = Arbiter(without, {"snspd": bench["snspd"]})
+    assert (bench.arbiter.unlit, alone.unlit) == ("the bench is safe", "the bench is safe")
+    for arbiter in (bench.arbiter, alone):
+        arbiter.permit("snspd", "bias:1", 10e-6)
+        assert arbiter.state is BenchState.ARMED
+    assert (bench.arbiter.unlit, alone.unlit) == ("the laser is off", "")
+    bench.arbiter.arm()
+    assert bench.arbiter.unlit == ""
 
 
 def test_light_on_biased_detectors_needs_attenuation_and_nothing_is_sent_without(bench: Bench) -> None:

@@ -51,6 +51,19 @@ def test_beside_start_stands_that_the_bench_has_to_be_armed_and_a_button_leads_t
     assert wanted == [("bench", "arming")]
 
 
+def test_on_an_armed_bench_whose_laser_was_switched_off_it_says_so(panel, desk):
+    def with_laser(on):
+        quantities = tuple(replace(one, measured=on) if one.member == "emission" else one for one in payloads.laser_state().quantities)
+        desk.inject("station", payloads.station_state(instruments=(payloads.laser_state(quantities=quantities), payloads.detector_state())))
+        return says(panel, "ARMED")
+
+    assert with_laser(on=True) == ""
+    assert with_laser(on=False) == "The laser is off: switch it on first. Until then it waits in the queue."
+    assert says(panel, "SAFE").startswith("The bench is safe")
+    desk.inject("station", payloads.station_state(instruments=(payloads.detector_state(),)))
+    assert says(panel, "ARMED") == ""
+
+
 def test_what_needs_no_light_is_told_nothing(panel):
     assert says(panel, "SAFE")
     control(panel, "Light", QCheckBox).setChecked(False)
