@@ -6,7 +6,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from ...core.errors import ParameterError
 from ...instruments.roles import SafeReport
 from ..topics import Event
 from .journal import Journal
@@ -34,8 +36,10 @@ class SafeEvents:
             earlier, both = self._last, together(self._cause, cause)
             if earlier is not None and both and told == self._told and self._clock() - self._at < TOGETHER_S:
                 self._last = None
-                self._topics.tell(self._journal.amend(earlier.number, f"{both}; made safe: {told}"))
-                return
+                # After very many events it is at hand no more.
+                with suppress(ParameterError):
+                    self._topics.tell(self._journal.amend(earlier.number, f"{both}; made safe: {told}"))
+                    return
             self._cause, self._told, self._at = cause, told, self._clock()
             self._last = self._topics.event(severity, "bench", f"{cause}; made safe: {told}")
 

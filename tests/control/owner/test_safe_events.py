@@ -68,6 +68,14 @@ def test_what_is_not_the_same_is_told_each_time(bench):
     assert len(bench.texts()) == 4
 
 
+def test_where_the_first_event_is_at_hand_no_more_the_second_is_one_of_its_own(bench):
+    bench.safe.tell("warning", OWNER, SAFE)
+    bench.journal._events.clear()
+    bench.safe.tell("warning", WATCHDOG, SAFE)
+    assert [event.text for event in bench.journal.since(0)] == [f"{WATCHDOG}; {HOW}"]
+    assert [message.body.number for message in bench.box.take()] == [1, 2]
+
+
 @pytest.mark.parametrize(
     "other", [OWNER, "", "the controller (process 471) is gone", "the controller (process 4711) has been silent for 2 s", "asked for by process 4711"]
 )
