@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -11,13 +12,16 @@ GRACE_S = 6.0
 
 
 class LastOne:
-    """Knows who is attached; may be used from any thread."""
+    """Knows who is attached; may be used from any thread.
+
+    starter: process that started this one.  ends: whether the owner is to end after the last client.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._turn = clock, threading.Lock()
         self._here: set[Hashable] = set()
         self._since: float | None = None
-        self.ends = False
+        self.starter, self.ends = os.getppid(), False
 
     def came(self, who: Hashable) -> None:
         """Note that somebody is attached."""

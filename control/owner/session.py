@@ -113,6 +113,9 @@ class Session:
         if body.get("version") != VERSION:
             raise FrameError(f"version {body.get('version')} of the link asks, {VERSION} is spoken here", remedy="Use one version of Heliograph for both.")
         self._owner.clients.came(self)
+        if self._over:
+            # It may have gone before it came.
+            self._owner.clients.went(self)
         station = self._owner.station
         return {
             "pid": os.getpid(),
@@ -122,6 +125,9 @@ class Session:
         }
 
     def _end_when_alone(self) -> None:
+        """Note that the owner is to end after the last client, on the word of the process that started it, or of the controller."""
+        if self.pid != self._owner.clients.starter:
+            self._owner.controllers.check(self)
         self._owner.clients.ends = True
 
     def _take_control(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from heliograph.control.link import VERSION, Message
+from heliograph.control.owner.controllers import Controllers
 from heliograph.control.owner.last_one import LastOne
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.owner.session import MOST_NOTES, MOST_STREAMS, Session
@@ -65,7 +66,7 @@ def test_an_owner_knows_who_is_attached_and_that_it_is_to_end_after_them(tmp_pat
     clients = LastOne(lambda: 0.0)
     station = SimpleNamespace(sha256="0")
     owner: Any = SimpleNamespace(folder=tmp_path, station=station, instruments={}, left=lambda _: None, clients=clients)
-    session = Session(owner, SimpleNamespace(pid=1, who="a test", mailbox=None))  # type: ignore[arg-type]
+    session = Session(owner, SimpleNamespace(pid=os.getppid(), who="a test", mailbox=None))  # type: ignore[arg-type]
 
     for topic in ("hello", "end_when_alone"):
         assert not isinstance(session.answer(Message(topic, {"version": VERSION}, 1)).body, Exception)
@@ -74,6 +75,36 @@ def test_an_owner_knows_who_is_attached_and_that_it_is_to_end_after_them(tmp_pat
     session.gone()
 
     assert not clients._here
+
+
+def test_who_has_gone_while_he_was_greeted_is_not_there(tmp_path):
+    clients = LastOne(lambda: 0.0)
+    owner: Any = SimpleNamespace(folder=tmp_path, station=SimpleNamespace(sha256="0"), instruments={}, left=lambda _: None, clients=clients)
+    session = Session(owner, SimpleNamespace(pid=1, who="a test", mailbox=None))  # type: ignore[arg-type]
+    session.gone()
+    session.answer(Message("hello", {"version": VERSION}, 1))
+
+    assert not clients._here
+
+
+def test_only_who_started_an_owner_or_controls_it_has_it_end_after_the_last(tmp_path):
+    controllers = Controllers(tmp_path / "station.toml", shared=True)
+
+    def asked_by(pid: int, *, controls: bool) -> tuple[Any, bool]:
+        clients = LastOne()
+        owner: Any = SimpleNamespace(folder=tmp_path, clients=clients, controllers=controllers)
+        client: Any = SimpleNamespace(pid=pid, who=f"process {pid}")
+        session = Session(owner, client)
+        if controls:
+            controllers.take(session)
+        return session.answer(Message("end_when_alone", {}, 1)).body, clients.ends
+
+    assert asked_by(1001, controls=True) == (None, True)
+    refusal, ends = asked_by(1002, controls=False)
+    assert isinstance(refusal, InstrumentLocked)
+    assert "held by process 1001" in str(refusal)
+    assert not ends
+    assert asked_by(os.getppid(), controls=False) == (None, True)
 
 
 @pytest.mark.parametrize("asked", [False, True])
