@@ -125,7 +125,7 @@ class StationEditor(QWidget):
         self._owner_sha256 = ""
         self._check: QProcess | None = None
         self._found: tuple[str, Checked] | None = None
-        self._to_save = False
+        self._to_save = ""
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self.text = TomlEdit()
         self.path, self.told = Value("Station file", "no file is open"), Value("Check", "not checked yet")
@@ -254,10 +254,10 @@ class StationEditor(QWidget):
 
     def save(self) -> None:
         """Write the file once it was checked: after a question if there is a fault in it, or if somebody else has changed it meanwhile."""
-        if self.file is None or not self.edited or self._check is not None:
+        if self.file is None or not self.edited:
             return
-        if self._found is None or self._found[0] != self.text.toPlainText():
-            self._to_save = True
+        if self._check is not None or self._found is None or self._found[0] != self.text.toPlainText():
+            self._to_save = self.text.toPlainText()
             self.check()
             return
         found = self._found[1]
@@ -312,16 +312,27 @@ class StationEditor(QWidget):
         self._judge(text, checked(said, noise.strip() or process.errorString(), copy, self.file.path))
 
     def _judge(self, text: str, found: Checked) -> None:
-        """Show what a check found of a text, and save it if that is what it was made for."""
-        to_save, self._to_save = self._to_save, False
+        """Show what a check found of a text, and save it if that is what was asked for. What was changed since that is not, and the operator is told."""
+        to_save, self._to_save = self._to_save, ""
         if text != self.text.toPlainText():
             # What was found is true of another text.
             self._edited()
+            if to_save == self.text.toPlainText():
+                self.save()
+            elif to_save and self.edited:
+                self._say_unsaved()
             return
         self._found = text, found
         self._show(found)
         if to_save:
             self.save()
+
+    def _say_unsaved(self) -> None:
+        """Say that a save came to nothing: what was typed meanwhile may be half of a change."""
+        told = "Not saved: the text was changed while it was checked. Save it again."
+        self.state.set_state("warning", "not saved")
+        self.told.show_text(told)
+        self.desk.announce(told)
 
     def _show(self, found: Checked) -> None:
         if found.line:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 
 from heliograph.core.errors import ConfigError, StorageError
@@ -128,7 +128,7 @@ def test_a_text_with_a_fault_is_saved_after_a_question_only_and_said_to_have_it(
     assert "this is no TOML" in editor.told.text()
 
 
-def test_what_is_edited_while_it_is_checked_is_not_saved(qtbot, editor, path, monkeypatch):
+def test_what_is_edited_while_it_is_checked_is_not_saved_and_the_operator_is_told(qtbot, editor, path, desk, monkeypatch):
     monkeypatch.setattr(editor, "check", lambda: None)
     edit(editor, "demo-lab", "my-lab")
     press(qtbot, editor, "Save the station file")
@@ -138,7 +138,29 @@ def test_what_is_edited_while_it_is_checked_is_not_saved(qtbot, editor, path, mo
     editor._judge(before, Checked(True, "No fault found."))
 
     assert path.read_bytes() == default_text()
-    assert editor.state.detail == "edited, not checked"
+    assert (editor.state.word, editor.state.detail) == ("warning", "not saved")
+    assert editor.told.text() == "Not saved: the text was changed while it was checked. Save it again."
+    editor._judge(before, Checked(True, "No fault found."))
+    assert editor.state.detail == "edited, not checked", "a check that was for no save says nothing of one"
+
+
+def test_a_save_while_another_text_is_checked_is_of_the_text_as_it_is_now(qtbot, editor, path, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(editor, "check", lambda: wanted.append(editor.text.toPlainText()))
+    monkeypatch.setattr(editor, "_check", QProcess(editor))
+    for typed in ("# one ", "# two "):
+        editor.text.setFocus()
+        qtbot.keyClicks(editor.text, typed)
+        qtbot.keyClick(editor.text, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
+    first, now = wanted
+    editor._check = None
+
+    editor._judge(first, Checked(True, "No fault found."))
+
+    assert path.read_bytes() == default_text(), "what it is now is checked first"
+    assert wanted[2:] == [now]
+    editor._judge(now, Checked(True, "No fault found."))
+    assert path.read_text().startswith("# one # two ")
 
 
 def test_a_file_that_somebody_else_changed_is_overwritten_after_a_question_only(qtbot, editor, path, quick):
