@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...core.errors import ParameterError
+from ...core.errors import ParameterError, RunFileError
 from ..topics import ParameterForm, ProcedureForm
 from .news import run_of
 
@@ -24,13 +24,26 @@ class Light:
 
 
 def waiting_light(runs: Path, store: Path) -> tuple[Light, ...]:
-    """Return the runs of a folder whose light waits, the oldest first.  store: folder of the key stores, where each party keeps its patterns."""
-    kept: dict[str, list[str]] = {}
+    """Return the runs of a folder whose light waits, the oldest first.  store: folder of the key stores, where each party keeps its patterns.
+
+    Left out is an exchange that is on, and one that was killed before all of its light was sent: no key comes of either.
+    """
+    kept: dict[str, dict[str, Path]] = {}
     for path in store.glob("*/patterns/*.bin"):
         party = path.parent.parent.name
-        kept.setdefault(path.name.removesuffix(f"-{party}.bin"), []).append(party)
-    found = (Light(run, "-".join(sorted(parties)), runs / _FILE.format(run)) for run, parties in sorted(kept.items()) if len(parties) == 2)
-    return tuple(one for one in found if one.path.is_file())
+        kept.setdefault(path.name.removesuffix(f"-{party}.bin"), {})[party] = path
+    pairs = {run: parties for run, parties in sorted(kept.items()) if len(parties) == 2}
+    found = ((Light(run, "-".join(sorted(parties)), runs / _FILE.format(run)), parties.values()) for run, parties in pairs.items())
+    return tuple(one for one, patterns in found if _is_file(one.path) and all(map(_waits, patterns)))
+
+
+def _waits(pattern: Path) -> bool:
+    from ...acquisition.sent import waits_for
+
+    try:
+        return waits_for(pattern) == "key"
+    except RunFileError:
+        return False
 
 
 def run_file(text: str, runs: Path, store: Path) -> Path:
@@ -40,18 +53,30 @@ def run_file(text: str, runs: Path, store: Path) -> Path:
     """
     where, wanted = f"Distil, run = {text!r}", text.strip()
     places = (Path(wanted), runs / wanted, runs.parent / wanted, runs / _FILE.format(wanted))
-    path = next((one for one in places if wanted and one.is_file()), None)
+    path = next((one for one in places if wanted and _is_file(one)), None)
     if path is None:
         remedy = f"Looked for in {runs} and by its whole path. Give the file of a key exchange, or the id of its run."
         raise ParameterError("there is no such run file", where=where, remedy=remedy)
-    with path.open("rb") as file:
-        if file.read(len(_HDF5)) != _HDF5:
-            raise ParameterError(f"{path.name} is no run file", where=where, remedy="Give the file of a key exchange.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HDF5))
+    except OSError as error:
+        raise ParameterError(f"{path.name} cannot be read ({error.strerror})", where=where, remedy="Check its rights, or give another file.") from error
+    if head != _HDF5:
+        raise ParameterError(f"{path.name} is no run file", where=where, remedy="Give the file of a key exchange.")
     run = run_of(path)
     if run and not any(store.glob(f"*/patterns/{run}-*.bin")):
         told = f"no light of run {run} waits: key was made of it before, or its patterns lie in another store"
         raise ParameterError(told, where=where, remedy=f"Choose a run whose patterns lie in {store}.")
     return path
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether there is such a file; a name that is too long, or in a closed folder, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def with_choice(forms: Iterable[ProcedureForm], light: tuple[Light, ...]) -> tuple[ProcedureForm, ...]:

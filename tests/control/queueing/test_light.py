@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from heliograph.acquisition.patterns import Pattern
+from heliograph.acquisition.sent import Sent, in_use, save_sent
 from heliograph.control.queueing.light import run_file, waiting_light, with_choice
 from heliograph.control.topics import ParameterForm, ProcedureForm
 from heliograph.core.errors import ParameterError
 
 FIRST, SECOND, THIRD = "20261120T185138Z-1de1cf", "20261120T190000Z-00ff00", "20261120T191500Z-abcdef"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def keep(store: Path, run: str, user: str, *, whole: bool = True) -> Path:
+    """Put a pattern there as an exchange does, at its end or at its beginning."""
+    path = store / user / "patterns" / f"{run}-{user}.bin"
+    save_sent(path, Sent(Pattern(np.zeros(8, np.uint8), np.zeros(8, np.uint8), "demo"), run, user, 0.1, 8, whole=whole))
+    return path
 
 
 @pytest.fixture
@@ -22,9 +32,7 @@ def bench(tmp_path: Path) -> tuple[Path, Path]:
     for run, users in ((FIRST, "AB"), (SECOND, "CA"), (THIRD, "")):
         (runs / f"{run}-p0.h5").write_bytes(SIGNATURE)
         for user in users:
-            patterns = store / user / "patterns"
-            patterns.mkdir(parents=True, exist_ok=True)
-            (patterns / f"{run}-{user}.bin").touch()
+            keep(store, run, user)
     return runs, store
 
 
@@ -37,6 +45,17 @@ def test_light_waits_while_both_parties_keep_their_patterns_and_the_file_is_ther
 
     assert waiting_light(runs, store) == ()
     assert waiting_light(runs / "none", store / "none") == ()
+
+
+def test_what_is_on_or_was_killed_before_its_end_is_not_offered(bench):
+    runs, store = bench
+    with in_use(store / "A" / "patterns" / f"{SECOND}-A.bin"):
+        assert [one.run for one in waiting_light(runs, store)] == [FIRST]
+    assert [one.run for one in waiting_light(runs, store)] == [FIRST, SECOND]
+    keep(store, SECOND, "C", whole=False)
+    assert [one.run for one in waiting_light(runs, store)] == [FIRST]
+    (store / "B" / "patterns" / f"{FIRST}-B.bin").write_bytes(b"torn")
+    assert waiting_light(runs, store) == ()
 
 
 def test_a_run_is_named_by_its_path_from_anywhere_near_or_by_its_id(bench):
@@ -54,11 +73,22 @@ def test_a_run_is_named_by_its_path_from_anywhere_near_or_by_its_id(bench):
         ("", "no such run file"),
         (THIRD, "no light of run"),
         ("..", "no such"),
+        ("x" * 300, "no such run file"),
+        ("a\0b", "no such run file"),
     ],
 )
 def test_what_gives_no_key_is_refused_before_it_is_queued(bench, text, told):
     with pytest.raises(ParameterError, match=told):
         run_file(text, *bench)
+
+
+def test_a_file_that_may_not_be_read_is_refused(bench, monkeypatch):
+    def closed(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(ParameterError, match=r"cannot be read \(Permission denied\)"):
+        run_file(FIRST, *bench)
 
 
 def test_a_refusal_says_where_was_looked(bench):
