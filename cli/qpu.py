@@ -207,7 +207,7 @@ def _show_caps(out: Output, home: Project, changed: CapChange | None) -> None:
     last = {one.limit: one.new for one in made}
     for one in now:
         if last.get(one.limit, one.most or 0.0) != (one.most or 0.0):
-            out.note(f"The cap of {one.limit} was changed by hand since: {home.folder / 'qpu.toml'}")
+            out.note(f"The cap of {one.limit} was changed by hand since, or a change was cut short: {home.folder / 'qpu.toml'}")
     rows = {"caps": [asdict(one) for one in now], "changes": [asdict(one) for one in made]}
     out.result({"project": home.folder, "changed": None if changed is None else asdict(changed), **rows})
 

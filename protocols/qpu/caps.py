@@ -6,16 +6,19 @@ is held, as a job is booked: no job slips in between.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any, Final
 
 from ...core.errors import QpuConfigError, StorageError
 from ...core.files import sync_folder
-from ...core.ledger import records
+from ...core.ledger import Ledger, records
 from .budget import Spent, spent
 from .ledger import note
 from .projects import Project
@@ -28,6 +31,8 @@ SETTINGS: Final = FILE
 """File of a project in which the caps are."""
 WHOLE: Final = frozenset({"shots", "jobs"})
 EVENT: Final = "cap"
+UNDONE: Final = "cap_undone"
+"""Says that the change before it did not come about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,13 @@ def caps(project: Project) -> tuple[Cap, ...]:
 
 
 def changes(project: Project) -> tuple[CapChange, ...]:
-    """Return every change that was ever made, the oldest first."""
-    path = project.ledger.path
-    rows = [row for row in records(path) if row["kind"] == f"qpu_{EVENT}"] if path.exists() else []
+    """Return every change that was ever made, the oldest first; one that did not come about is left out."""
+    path, rows = project.ledger.path, list[dict[str, Any]]()
+    for row in records(path) if path.exists() else ():
+        if row["kind"] == f"qpu_{EVENT}":
+            rows.append(row)
+        elif row["kind"] == f"qpu_{UNDONE}" and rows:
+            rows.pop()
     return tuple(CapChange(**{name: row[name] for name in CapChange.__slots__}) for row in rows)
 
 
@@ -85,12 +94,38 @@ def change_cap(project: Project, limit: str, most: float, *, who: str, why: str,
         # Written first, for the disk may be full; it counts once the ledger knows of it.
         store(fresh, with_cap(_text(project), limit, most, where))
         note(book, EVENT, **{name: value for name, value in asdict(change).items() if name != "t_ns"})
-        try:
-            fresh.replace(path)
-            sync_folder(path.parent)
-        except OSError as error:
-            raise StorageError(f"the settings cannot be written ({error.strerror})", where=where, remedy="The cap is as it was. Ask again.") from error
+        _put_in_place(fresh, path, book, change, where)
     return change
+
+
+def _put_in_place(fresh: Path, path: Path, book: Ledger, change: CapChange, where: str) -> None:
+    """Let the fresh settings take the place of those that were, as readable as they were. Raises StorageError."""
+    try:
+        _as_readable(fresh, path)
+        fresh.replace(path)
+    except OSError as error:
+        failure = StorageError(f"the settings cannot be written ({error.strerror})", where=where, remedy="The cap is as it was. Ask again.")
+        fresh.unlink(missing_ok=True)
+        try:
+            note(book, UNDONE, limit=change.limit, old=change.old, new=change.new)
+        except StorageError as second:
+            failure.add_note(f"The ledger says that it was changed, for: {second}")
+        raise failure from error
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        remedy = f"The cap is {change.new:g} {UNITS[change.limit]} now, but may be the former one after a power failure: look then."
+        raise StorageError(f"the folder cannot be synced ({error.strerror})", where=where, remedy=remedy) from error
+
+
+def _as_readable(fresh: Path, path: Path) -> None:
+    with suppress(FileNotFoundError):
+        was = path.stat()
+        if was.st_gid != fresh.stat().st_gid:
+            # Only members of the group can keep it; for others the file is as readable as it may be without.
+            with suppress(PermissionError):
+                os.chown(fresh, -1, was.st_gid)
+        fresh.chmod(was.st_mode & 0o777)
 
 
 def _check(limit: str, most: float, why: str, where: str) -> None:
@@ -119,11 +154,13 @@ def _compare(change: CapChange, was: float | None, where: str) -> None:
 def _text(project: Project) -> str:
     """Return the settings file as it is, which can be read: that was tried before."""
     path = project.folder / FILE
-    return path.read_text() if path.exists() else ""
+    return path.read_bytes().decode() if path.exists() else ""
 
 
 def with_cap(text: str, limit: str, most: float, where: str = "") -> str:
     """Return a settings file with another cap, everything else as it was, comments included. Raises QpuConfigError for one that is written in a rare way."""
+    if "\r\n" in text and text.count("\r\n") == text.count("\n"):
+        return with_cap(text.replace("\r\n", "\n"), limit, most, where).replace("\n", "\r\n")
     key, value = f"max_{limit}", repr(int(most) if limit in WHOLE else float(most))
     wanted: dict[str, Any] = deepcopy(tomllib.loads(text))
     wanted["budget"] = {**wanted.get("budget", {}), key: tomllib.loads(f"x = {value}")["x"]}

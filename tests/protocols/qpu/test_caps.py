@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import subprocess
 import sys
 import threading
 import tomllib
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +64,6 @@ def test_a_cap_is_changed_in_its_place_and_the_ledger_says_who_changed_it_and_wh
     found = change_cap(project, "usd", 12.5, was=5.0, **ASKED)
 
     assert written(project) == SETTINGS.replace("5.0", "12.5")
-    assert stat.S_IMODE((project.folder / "qpu.toml").stat().st_mode) == 0o600
     assert (found.old, found.new, found.spent, found.who, found.why) == (5.0, 12.5, 0.0, "ana@lab1", "a second layer")
     (kept,) = changes(project)
     assert (kept.limit, kept.old, kept.new, kept.why) == ("usd", 5.0, 12.5, "a second layer")
@@ -149,6 +150,57 @@ def test_a_full_disk_changes_nothing(project, monkeypatch):
         change_cap(project, "usd", 7.0, **ASKED)
     assert written(project) == SETTINGS
     assert changes(project) == ()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_whoever_could_read_the_settings_still_can(project, mode):
+    (project.folder / "qpu.toml").chmod(mode)
+    change_cap(project, "usd", 12.5, **ASKED)
+    assert stat.S_IMODE((project.folder / "qpu.toml").stat().st_mode) == mode
+
+
+def test_lines_of_the_settings_end_as_they_did(project):
+    (project.folder / "qpu.toml").write_bytes(SETTINGS.replace("\n", "\r\n").encode())
+    change_cap(project, "usd", 12.5, **ASKED)
+    change_cap(project, "qpu_seconds", 60.0, **ASKED)
+    found = (project.folder / "qpu.toml").read_bytes()
+    assert found.count(b"\r\n") == found.count(b"\n") == SETTINGS.count("\n") + 1
+    assert b"max_usd = 12.5\r\n" in found
+    assert b"max_jobs = 9     # a day\r\n" in found
+
+
+def test_a_change_that_did_not_come_about_is_not_told(project, monkeypatch):
+    change_cap(project, "jobs", 20, **ASKED)
+
+    replace = Path.replace
+
+    def refused(self, target):
+        if target.name == "qpu.toml":
+            raise OSError(errno.EACCES, "Permission denied")
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refused)
+        with pytest.raises(StorageError, match="The cap is as it was"):
+            change_cap(project, "usd", 7.0, **ASKED)
+
+    assert "max_usd = 5.0" in written(project)
+    assert [one.limit for one in changes(project)] == ["jobs"]
+    assert list(project.folder.glob(".qpu*")) == []
+    change_cap(project, "usd", 8.0, **ASKED)
+    assert [(one.limit, one.old, one.new) for one in changes(project)] == [("jobs", 9.0, 20.0), ("usd", 5.0, 8.0)]
+
+
+def test_a_change_whose_folder_cannot_be_synced_is_told_as_made(project, monkeypatch):
+    def broken(folder):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(room, "sync_folder", broken)
+    with pytest.raises(StorageError, match="The cap is 7 USD now"):
+        change_cap(project, "usd", 7.0, **ASKED)
+
+    assert "max_usd = 7.0" in written(project)
+    assert [one.new for one in changes(project)] == [7.0]
 
 
 def test_a_cap_waits_for_the_job_that_is_being_booked(project, paper):
