@@ -23,6 +23,8 @@ _ANSWER_S = 70.0
 """How long the ledger may take: another process may just be booking a job."""
 _READ_BACK_S = 2.0
 """How long after the answer the change may take to be told; then it is asked for."""
+_MOST_READ_BACK = 5
+"""How often it is asked for; then what was told last stands."""
 _ABOUT = "Hold for one second, by mouse or with Space: the new cap holds from the next job on, and the ledger says who changed it."
 _WHOLE = ("shots", "jobs")
 _TYPED = re.compile(r"\s*(\S*?\d)\s*([A-Za-z$]*)\s*")
@@ -58,6 +60,7 @@ class CapChange(QWidget):
         self._now: QpuJobs | None = None
         self._sent: tuple[str, float] | None = None
         self._answered: float | None = None
+        self._reread = 0
         self.edit, self.why = QLineEdit(), QLineEdit()
         self.change = HoldButton("Change &it (hold)", "Change the cap")
         self.state, self.told = Badge("Cap", "idle"), plain(wrap=True)
@@ -100,6 +103,8 @@ class CapChange(QWidget):
     def show_jobs(self, now: QpuJobs) -> None:
         """Take what the owner says of the caps."""
         if self._now is not None and self._now.project != now.project:
+            # What comes of a change there, the journal says.
+            self._sent = None
             self._say("", "")
         self._now = now
         if self._sent is not None and (accepted := self._cap(self._sent[0])) is not None and accepted.cap == self._sent[1]:
@@ -107,7 +112,17 @@ class CapChange(QWidget):
             self._say("good", f"{quantity(accepted.cap, accepted.unit)} accepted")
             self.edit.clear()
             self.why.clear()
+        elif self._reread:
+            self._overtaken()
         self.enable()
+
+    def _overtaken(self) -> None:
+        """Say that a change was written down, but is not what is told now that it was asked for: somebody else changed it since."""
+        if self._sent is None:
+            return
+        limit, self._sent = self._cap(self._sent[0]), None
+        now = "unknown" if limit is None else quantity(limit.cap or 0.0, limit.unit)
+        self._say("", "", f"the change was written down, but the cap is {now} by now. heliograph qpu cap tells who changed it.")
 
     def _cap(self, name: str) -> QpuLimit | None:
         return next((one for one in self._now.limits if one.name == name), None) if self._now is not None else None
@@ -122,7 +137,7 @@ class CapChange(QWidget):
         if word:
             self.state.set_state(word, detail)
         self.told.setText(complaint)
-        self.told.setAccessibleName(f"Cap, not changed: {complaint}" if complaint else "")
+        self.told.setAccessibleName(f"Cap: {complaint}" if complaint else "")
         self.told.setVisible(bool(complaint))
 
     def _judge(self) -> None:
@@ -148,11 +163,7 @@ class CapChange(QWidget):
 
     def enable(self) -> None:
         """Offer the change, or say why it cannot be asked for."""
-        offer(
-            self.change,
-            self._why_not(),
-            "Hold for one second, by mouse or with Space: the new cap holds from the next job on, and the ledger says who changed it.",
-        )
+        offer(self.change, self._why_not(), _ABOUT)
 
     # The act
 
@@ -161,7 +172,7 @@ class CapChange(QWidget):
         if self._now is None or self._why_not():
             return
         limit, value = parsed(self.edit.text(), self._now.limits)
-        self._sent, self._answered = (limit.name, value), None
+        self._sent, self._answered, self._reread = (limit.name, value), None, 0
         self._say("pending", f"{quantity(value, limit.unit)} wanted, {quantity(limit.cap or 0.0, limit.unit)} accepted")
         self.enable()
         told = {"project": self._now.project, "limit": limit.name, "most": value, "was": limit.cap or 0.0, "why": self.why.text().strip()}
@@ -173,7 +184,11 @@ class CapChange(QWidget):
     def _read_back(self) -> None:
         """Ask what the cap is, where it was changed and nobody has told of it."""
         if self._sent is not None and self._answered is not None and time.monotonic() - self._answered > _READ_BACK_S:
-            self._answered = time.monotonic()
+            if self._reread == _MOST_READ_BACK:
+                self._overtaken()
+                self.enable()
+                return
+            self._answered, self._reread = time.monotonic(), self._reread + 1
             self.desk.ask("reread", failed=lambda _: None)
 
     def _refused(self, error: HeliographError) -> None:

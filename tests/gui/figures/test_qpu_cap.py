@@ -99,6 +99,47 @@ def test_a_change_that_nobody_tells_of_is_asked_for(qtbot, panel, desk, monkeypa
     assert len(desk.answers.of("reread")) == 1
 
 
+def test_a_change_that_somebody_else_overtook_is_over_once_it_was_asked_for(qtbot, panel, desk, monkeypatch):
+    monkeypatch.setattr(qpu_cap, "_READ_BACK_S", -1.0)
+    typed(qtbot, panel)
+    hold_down(qtbot, panel, "Change the cap", 90)
+    panel.show_jobs(with_cap(60.0))
+    assert control(panel, "Cap: pending, 40.00 USD wanted, 20.00 USD accepted", Badge)
+    desk.ticked.emit()
+
+    panel.show_jobs(with_cap(60.0))
+
+    assert "the cap is 60.00 USD by now" in panel.change.told.text()
+    assert control(panel, "Change the cap", QPushButton).isEnabled()
+    desk.ticked.emit()
+    assert len(desk.answers.of("reread")) == 1
+
+
+def test_a_change_that_nobody_tells_of_is_not_asked_for_for_ever(qtbot, panel, desk, monkeypatch):
+    monkeypatch.setattr(qpu_cap, "_READ_BACK_S", -1.0)
+    typed(qtbot, panel)
+    hold_down(qtbot, panel, "Change the cap", 90)
+    for _ in range(20):
+        desk.ticked.emit()
+
+    assert len(desk.answers.of("reread")) == 5
+    assert "the cap is 20.00 USD by now" in panel.change.told.text()
+    assert control(panel, "Change the cap", QPushButton).isEnabled()
+
+
+def test_a_change_does_not_wait_for_a_project_that_is_told_of_no_more(qtbot, panel, desk, monkeypatch):
+    monkeypatch.setattr(qpu_cap, "_READ_BACK_S", -1.0)
+    typed(qtbot, panel)
+    hold_down(qtbot, panel, "Change the cap", 90)
+
+    panel.show_jobs(payloads.qpu_jobs(project="another"))
+
+    assert control(panel, "Change the cap", QPushButton).isEnabled()
+    assert not panel.change.state.isVisible()
+    desk.ticked.emit()
+    assert desk.answers.of("reread") == []
+
+
 @pytest.mark.parametrize(
     ("cap", "why", "says"),
     [
