@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,12 +24,14 @@ from ...instruments.station import Station
 from ..link import address
 from ..queueing.order import Queue
 from ..queueing.runner import Job, Runner
+from . import idle
 from .controllers import Controllers
 from .journal import FOLDER, Journal
 from .last_one import LastOne
 from .publishing import Topics
 from .safe_events import SafeEvents
 from .watchdog_plan import plan
+from .way_down import WayDown
 
 if TYPE_CHECKING:
     from ...acquisition.calibrations import Calibrations
@@ -48,9 +51,6 @@ log = logging.getLogger(__name__)
 CLOSING = "the owner of the bench is closing"
 _SETTLE_S = 0.2
 _LONGEST_RUN_END_S = 10.0
-_LONGEST_WAY_DOWN_S = 3.0
-_IDLE_LOOK_S = 1.0
-"""How often a bench that is armed is looked at while no run does."""
 
 
 class Owner:
@@ -84,7 +84,7 @@ class Owner:
         self._looking: list[threading.Thread] = []
         self._closing = threading.Event()
         self._telling, self._ends = threading.RLock(), ExitStack()
-        self._down, self._going_down = threading.Condition(), 0
+        self._way_down = WayDown()
 
     def start_watchdog(self) -> None:
         """Start the watchdog's process, which takes a moment; `watched` waits for it."""
@@ -112,7 +112,7 @@ class Owner:
         self.tell()
         # Ends come in the opposite order: the bench is made safe before anything is waited for.
         self._ends.callback(self.end, CLOSING)
-        self._start(self._watch_idle, "watch idle")
+        self._start(partial(idle.watch, self._look_idle, self._closing, self.topics), "watch idle")
 
     def _open_queue(self) -> None:
         from ..queueing.tasks import Workers
@@ -166,22 +166,6 @@ class Owner:
         thread.start()
         self._looking = [one for one in self._looking if one.is_alive()] + [thread]
 
-    def _watch_idle(self) -> None:
-        """Notice what happens to an armed bench that nobody commands: an interlock that opens, an attenuator that is lost."""
-        told = ""
-        while not self._closing.wait(_IDLE_LOOK_S):
-            try:
-                self._look_idle()
-            except HeliographError:
-                # What it trips on it has told already.
-                continue
-            except Exception as error:
-                # Whatever it was, the bench is looked at again a second later.
-                log.exception("the armed bench could not be looked at")
-                if repr(error) != told:
-                    told = repr(error)
-                    self.topics.event("error", "bench", f"the bench could not be looked at: {told}")
-
     def _look_idle(self) -> None:
         busy = bool(self.queue.on("bench") or self.queue.on("worker"))
         if busy:
@@ -202,7 +186,7 @@ class Owner:
         self.runner.close(cause)
         if self.instruments.arbiter.state == "SAFE":
             return
-        with self._on_the_way_down():
+        with self._way_down.under_way():
             self._say_safe("info", cause, self.instruments.make_safe())
         # What a client had on the way to an instrument may have come after it.
         self.runner.wait_idle(_SETTLE_S)
@@ -239,8 +223,7 @@ class Owner:
         """
         self.renew_watchdog()
         self._cause = ""
-        with self._down:
-            self._down.wait_for(lambda: not self._going_down, _LONGEST_WAY_DOWN_S)
+        with self._way_down.over():
             generation = self.instruments.arbiter.generation
             if not wanted():
                 raise ArmRefused("who asked for light is gone", where=str(self.station.path), remedy="Ask again.")
@@ -293,7 +276,7 @@ class Owner:
         """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
         cause = self._cause = self._by_name(cause)
         self._end_run(cause)
-        with self._on_the_way_down():
+        with self._way_down.under_way():
             reports = self.instruments.make_safe()
         self._say_safe("warning", cause, reports)
         self._look_again_later()
@@ -303,18 +286,6 @@ class Owner:
         """Return a cause with the name of the controller, where the watchdog knows only its process; nothing is looked up meanwhile."""
         pid = self.controllers.pid if self.controllers.shared else None
         return f"asked for by {self.controllers.who}" if pid is not None and cause == f"asked for by process {pid}" else cause
-
-    @contextmanager
-    def _on_the_way_down(self) -> Iterator[None]:
-        """Let nobody begin to arm the bench while it is being made safe; several may do that at once."""
-        with self._down:
-            self._going_down += 1
-        try:
-            yield
-        finally:
-            with self._down:
-                self._going_down -= 1
-                self._down.notify_all()
 
     def _look_again_later(self) -> None:
         self._start(self._look_again, "look again")
@@ -401,7 +372,7 @@ class Owner:
 
     def release(self, session: Session) -> list[SafeReport]:
         """Let the controller leave in order: its runs end, the bench is made safe, others may control it. Nothing happens for another client."""
-        with self._on_the_way_down():
+        with self._way_down.under_way():
             if not self._give_up_control(session):
                 return []
             cause = f"{session.who} left"
@@ -413,7 +384,7 @@ class Owner:
     def left(self, session: Session) -> None:
         """Note that a client has gone, without a word if it was the controller: then the bench is made safe at once, unless it may be left alone."""
         cause = f"the controller, {session.who}, is gone"
-        with self._on_the_way_down():
+        with self._way_down.under_way():
             if not self._give_up_control(session):
                 return
             if self.station.info.allow_unattended:

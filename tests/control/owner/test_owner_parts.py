@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.control.owner import owner as owner_module
+from heliograph.control.owner import idle
 from heliograph.control.owner.owner import Owner
 from heliograph.control.owner.owning import owning
 from heliograph.control.owner.publishing import Topics
@@ -94,10 +94,10 @@ def test_the_latest_queue_is_how_it_stands(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_armed_bench_is_looked_at_again_whatever_went_wrong(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner_module, "_IDLE_LOOK_S", 0.01)
+    monkeypatch.setattr(idle, "LOOK_S", 0.01)
     box = owner.topics.subscribe([EVENT])
     arbiter: Any = owner.instruments.arbiter
-    thread = threading.Thread(target=owner._watch_idle)
+    thread = threading.Thread(target=idle.watch, args=(owner._look_idle, owner._closing, owner.topics))
     thread.start()
     wait_for(lambda: arbiter.looks > 8)
     owner._closing.set()
