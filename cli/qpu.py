@@ -151,7 +151,7 @@ def jobs(project: ProjectOption = HOME, tell: TellOption = None, json_output: Js
         for uuid in lost:
             out.warn(f"nobody knows whether {uuid} was sent: `heliograph qpu resume {uuid}` looks for it")
         remaining = budget.left(home.settings.budget, budget.spent(found))
-        out.say("Left for clouds: " + ", ".join(f"{name} {value:g}" for name, value in remaining.items()))
+        out.say("Left for clouds: " + ", ".join(f"{name} {value:,.12g}" for name, value in remaining.items()))
         out.result({"jobs": rows, "unanswered": lost, "budget_left": remaining})
 
 
@@ -190,7 +190,7 @@ def _changed(out: Output, home: Project, limit: Limit, most: float, why: str, wa
 
     changed = change_cap(home, limit.value, most, who=who or who_of(os.getpid(), os.getuid()), why=why, was=was)
     unit = UNITS[changed.limit]
-    out.say(f"The cap is {changed.new:g} {unit} now; it was {changed.old:g} {unit}.")
+    out.say(f"The cap is {changed.new:,.12g} {unit} now; it was {changed.old:,.12g} {unit}.")
     if limit is Limit.usd and changed.new > 0:
         out.note("With a cap in USD, jobs are refused whose price the provider does not tell, as IBM's.")
     return changed

@@ -57,8 +57,8 @@ class JobReader:
         whose = f"{operator}, {who}" if operator else who
         changed: dict[str, Any] = self._ask(project, "cap", f"--why={why}", f"--who={whose}", f"--was={was!r}", after=("--", limit, repr(most)))["changed"]
         unit = next((one.unit for one in told.limits if one.name == limit), limit)
-        spent = f"{changed['spent']:g} {unit} spent or reserved"
-        text = f"the cap of {project} is {changed['new']:g} {unit} now, it was {changed['old']:g} {unit} ({spent}); {whose}: {why}"
+        spent = f"{changed['spent']:,.12g} {unit} spent or reserved"
+        text = f"the cap of {project} is {changed['new']:,.12g} {unit} now, it was {changed['old']:,.12g} {unit} ({spent}); {whose}: {why}"
         self._topics.event("info", "qpu", text)
         return changed
 

@@ -19,7 +19,7 @@ def quantity(value: float, unit: str) -> str:
     """Return a quantity of what is limited: "1.25 USD", "90 s", "20 000 shots"."""
     if unit.isupper():
         return money(value, unit)
-    return f"{words.count(value)} {unit}" if value == int(value) else f"{value:g} {unit}"
+    return f"{words.count(value)} {unit}" if value == int(value) else f"{words.exact(value)} {unit}"
 
 
 def standing(limits: Sequence[QpuLimit]) -> str:

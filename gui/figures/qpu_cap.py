@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from math import isclose
 
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...control.topics import QpuJobs, QpuLimit
 from ...core.errors import HeliographError, LimitError, ParameterError
+from .. import words
 from ..badges import Badge, plain
 from ..desk import Desk
 from ..flow import Flow
@@ -43,12 +45,19 @@ def parsed(text: str, limits: Sequence[QpuLimit]) -> tuple[QpuLimit, float]:
         raise ParameterError(f"{found[2]!r} is not one of {', '.join(units)}" if unit else f"unit missing: {', '.join(units)}", remedy=example)
     value = parse(found[1], "")
     if limit.name in _WHOLE and value != int(value):
-        raise ParameterError(f"{value:g} {limit.unit} is no whole number")
-    if value < limit.spent:
-        raise LimitError(f"{quantity(limit.spent, limit.unit)} are spent or reserved already")
+        raise ParameterError(f"{words.exact(value)} {limit.unit} is no whole number")
+    # A sum of prices may be off by its last bit.
+    if value < limit.spent * (1 - 1e-12):
+        raise LimitError(f"{_least(limit)} are spent or reserved already")
     if value == (limit.cap or 0.0):
         raise ParameterError(f"the cap is {quantity(value, limit.unit)} already")
     return limit, value
+
+
+def _least(limit: QpuLimit) -> str:
+    """Return what is spent, in as many digits as it takes: what is shown can be typed as the new cap."""
+    in_cents = not limit.unit.isupper() or isclose(round(limit.spent, 2), limit.spent, rel_tol=1e-12)
+    return quantity(limit.spent, limit.unit) if in_cents else f"{words.exact(limit.spent)} {limit.unit}"
 
 
 class CapChange(QWidget):

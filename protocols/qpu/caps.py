@@ -114,7 +114,7 @@ def _put_in_place(fresh: Path, path: Path, book: Ledger, change: CapChange, wher
     try:
         sync_folder(path.parent)
     except OSError as error:
-        remedy = f"The cap is {change.new:g} {UNITS[change.limit]} now, but may be the former one after a power failure: look then."
+        remedy = f"The cap is {change.new:,.12g} {UNITS[change.limit]} now, but may be the former one after a power failure: look then."
         raise StorageError(f"the folder cannot be synced ({error.strerror})", where=where, remedy=remedy) from error
 
 
@@ -141,14 +141,14 @@ def _check(limit: str, most: float, why: str, where: str) -> None:
 def _compare(change: CapChange, was: float | None, where: str) -> None:
     unit = UNITS[change.limit]
     if was is not None and was != change.old:
-        message = f"the cap is {change.old:g} {unit} now, not {was:g} {unit}"
+        message = f"the cap is {change.old:,.12g} {unit} now, not {was:,.12g} {unit}"
         raise QpuConfigError(message, where=where, remedy="It was left alone. Look who changed it: heliograph qpu cap.")
     # A sum of prices may be off by its last bit.
     if change.new < change.spent * (1 - 1e-12):
-        message = f"{change.spent:g} {unit} are spent or reserved already, so the cap cannot be {change.new:g} {unit}"
+        message = f"{change.spent:,.12g} {unit} are spent or reserved already, so the cap cannot be {change.new:,.12g} {unit}"
         raise QpuConfigError(message, where=where, remedy="It was left alone. Give at least that; what runs can be cancelled: heliograph qpu resume --cancel.")
     if change.new == change.old:
-        raise QpuConfigError(f"the cap is {change.old:g} {unit} already", where=where, remedy="Nothing was changed.")
+        raise QpuConfigError(f"the cap is {change.old:,.12g} {unit} already", where=where, remedy="Nothing was changed.")
 
 
 def _text(project: Project) -> str:

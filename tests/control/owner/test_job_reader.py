@@ -31,7 +31,7 @@ class Bench:
         self.reader = JobReader(self.topics, folder / "station.toml")
 
     def ask(self, **changes_: Any) -> dict[str, Any]:
-        asked = {"project": str(self.project.folder.resolve()), "limit": "usd", "most": 7.5, "was": 5.0, "why": "a second\nlayer", "operator": "Ana"}
+        asked = {"project": str(self.project.folder.resolve()), "limit": "usd", "most": 1_234_567.5, "was": 5.0, "why": "a second\nlayer", "operator": "Ana"}
         return self.reader.change_cap({**asked, **changes_}, WHO)
 
     def events(self) -> list[str]:
@@ -47,12 +47,12 @@ def test_a_cap_is_changed_and_the_journal_says_by_whom_and_why(bench):
     changed = bench.ask()
 
     (kept,) = changes(bench.project)
-    assert (kept.limit, kept.old, kept.new, kept.spent, kept.who, kept.why) == ("usd", 5.0, 7.5, 1.5, f"Ana, {WHO}", "a second layer")
-    assert changed["new"] == 7.5
+    assert (kept.limit, kept.old, kept.new, kept.spent, kept.who, kept.why) == ("usd", 5.0, 1_234_567.5, 1.5, f"Ana, {WHO}", "a second layer")
+    assert changed["new"] == 1_234_567.5
     (event,) = bench.events()
-    assert event.endswith(f"is 7.5 USD now, it was 5 USD (1.5 USD spent or reserved); Ana, {WHO}: a second layer")
+    assert event.endswith(f"is 1,234,567.5 USD now, it was 5 USD (1.5 USD spent or reserved); Ana, {WHO}: a second layer")
     (limit, *_) = qpu_jobs(bench.project).limits
-    assert (limit.name, limit.spent, limit.cap) == ("usd", 1.5, 7.5)
+    assert (limit.name, limit.spent, limit.cap) == ("usd", 1.5, 1_234_567.5)
 
 
 def test_what_the_ledger_refuses_is_refused_in_its_words_and_told_nobody(bench):

@@ -9,13 +9,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QPushButton
 
 from heliograph.control.topics import QpuLimit
-from heliograph.core.errors import HeliographError, ParameterError, QpuConfigError
+from heliograph.core.errors import HeliographError, LimitError, ParameterError, QpuConfigError
 from heliograph.gui import hold
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures import qpu_cap
 from heliograph.gui.figures.costs import standing
 from heliograph.gui.figures.qpu import QpuTable
 from heliograph.gui.figures.qpu_cap import parsed
+from heliograph.gui.words import THIN
 
 from .. import payloads
 from ..finding import control
@@ -154,6 +155,21 @@ def test_what_cannot_be_asked_for_says_why(qtbot, panel, cap, why, says):
     button = typed(qtbot, panel, cap, why)
     assert not button.isEnabled()
     assert says in button.accessibleDescription()
+
+
+@pytest.mark.parametrize(
+    ("limit", "text", "told"),
+    [
+        (QpuLimit("usd", "USD", 12.3512, 5.0), "12.35 USD", "12.3512 USD"),
+        (QpuLimit("usd", "USD", 0.1 + 0.2, 5.0), "0.29 USD", "0.30 USD"),
+        (QpuLimit("qpu_seconds", "s", 1_234_567.5, 5.0), "1 s", f"1{THIN}234{THIN}567.5 s"),
+    ],
+)
+def test_what_is_told_as_spent_is_enough_as_a_cap(limit, text, told):
+    with pytest.raises(LimitError) as caught:
+        parsed(text, (limit,))
+    assert caught.value.message == f"{told} are spent or reserved already"
+    assert parsed(told.replace(THIN, ""), (limit,))[0] is limit
 
 
 def test_what_is_wrong_with_a_cap_is_said_beside_it_once_it_is_typed(qtbot, panel):

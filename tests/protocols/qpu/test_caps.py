@@ -98,6 +98,7 @@ def test_a_back_end_that_is_open_hears_of_a_cap_that_was_changed_meanwhile(proje
         ("shots", 19, {}, "20 shots are spent or reserved"),
         ("usd", 5.0, {}, "5 USD already"),
         ("usd", 7.0, {"was": 4.0}, "is 5 USD now, not 4 USD"),
+        ("usd", 7.0, {"was": 1_234_567.25}, "not 1,234,567.25 USD"),
         ("qpu_seconds", 60.0, {"was": 1.0}, "is 0 s now, not 1 s"),
         ("usd", float("inf"), {}, "no cap"),
         ("usd", float("nan"), {}, "no cap"),
