@@ -10,8 +10,7 @@ import errno
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,8 +51,11 @@ def configuration(station_text: bytes) -> str:
     return hashlib.sha256(station_text).hexdigest()
 
 
-def save_sent(path: Path, sent: Sent) -> None:
-    """Write the file, whole or not at all; one that was there is overwritten with zeros. Raises StorageError for a full disk or a closed folder."""
+def save_sent(path: Path, sent: Sent, *, on: ExitStack | None = None) -> None:
+    """Write the file, whole or not at all; one that was there is overwritten with zeros. Raises StorageError for a full disk or a closed folder.
+
+    on: until it is closed, or this process dies, `waits_for` is told that the run is on, from the first moment that the file is there.
+    """
     pattern = sent.pattern
     planes = np.packbits(pattern.basis, bitorder="little").tobytes() + np.packbits(pattern.bit, bitorder="little").tobytes()
     about = {"mode": pattern.mode, "n": len(pattern), "party": sent.party, "run_id": sent.run_id, "mu": sent.mu.hex(), "pulses": sent.pulses}
@@ -61,7 +63,7 @@ def save_sent(path: Path, sent: Sent) -> None:
     head = json.dumps(about | {"sha256": _digest(about, planes)}, sort_keys=True).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, _MAGIC + head + b"\n" + planes, secret=True)
+        write_private(path, _MAGIC + head + b"\n" + planes, secret=True, locked=on)
     except OSError as error:
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else (error.strerror or "cannot be written")
         raise StorageError(f"the pattern was not written: {why}", where=str(path), remedy="Free space or choose another folder.") from error
@@ -121,18 +123,6 @@ def erase_sent(path: Path) -> bool:
         return erase(path)
     except OSError as error:
         raise StorageError(f"the pattern could not be erased: {error.strerror}", where=str(path), remedy="Erase it by hand; its bits are secret.") from error
-
-
-@contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """Say to `waits_for` that the run is on, for the length of a `with` block, or until this process dies."""
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("rb"))
-            fcntl.flock(file, fcntl.LOCK_SH)
-        except OSError as error:
-            raise StorageError(f"the pattern cannot be locked: {error.strerror}", where=str(path), remedy="Choose a folder of a local disk.") from error
-        yield
 
 
 def waits_for(path: Path) -> Literal["", "run", "key"]:

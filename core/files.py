@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from contextlib import ExitStack, suppress
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import IO
 
 
-def write_private(path: Path, content: bytes, *, secret: bool = False) -> None:
+def write_private(path: Path, content: bytes, *, secret: bool = False, locked: ExitStack | None = None) -> None:
     """Write a file of mode 0600 that is on disk whole when this returns; after a failure or a crash the file of that name is as it was before.
 
     secret: what the file held before, and what a writing of it left that failed or was killed, is overwritten with zeros.
+    locked: keeps a shared lock (flock) on the file, which it has before it has its name.
     """
     part = _part(path)
     with ExitStack() as held:
@@ -25,6 +27,10 @@ def write_private(path: Path, content: bytes, *, secret: bool = False) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                if locked is not None:
+                    # The lock is of what was opened, so it stays with a second descriptor of it.
+                    fcntl.flock(file, fcntl.LOCK_SH)
+                    locked.callback(os.close, os.dup(file.fileno()))
             part.replace(path)
         except OSError:
             for undo in (_erased, Path.unlink):

@@ -22,7 +22,7 @@ from ...acquisition.patterns import Pattern, demo_patterns, gate_waveform, pream
 from ...acquisition.pieces import Pieces
 from ...acquisition.procedures.base import BenchProcedure
 from ...acquisition.run_writer import RunLayout, RunWriter
-from ...acquisition.sent import Sent, configuration, erase_sent, in_use, save_sent
+from ...acquisition.sent import Sent, configuration, erase_sent, save_sent
 from ...acquisition.suspend import Watch
 from ...acquisition.timetags import EventSelector, SlotTiming
 from ...core.entropy import OsRandom, RandomSource
@@ -196,8 +196,8 @@ class KeyExchange(BenchProcedure):
         for user, pattern in patterns.items():
             path = pattern_path(self._patterns_in, user, self.writer.run_id)
             hardware = not self._station.simulated
-            save_sent(path, Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware, drawn_for, whole))
-            self._locked.enter_context(in_use(path))
+            sent = Sent(pattern, self.writer.run_id, user, self._light.mu, pulses, self.source.origin, hardware, drawn_for, whole)
+            save_sent(path, sent, on=self._locked)
 
     def _receive(self, aligned: Aligned, patterns: Mapping[str, Pattern]) -> EventSelector:
         """Record the block and announce its events as they come, but for the last one; return the selector with its counts."""

@@ -1,12 +1,14 @@
 import stat
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heliograph.acquisition import sent as sent_files
 from heliograph.acquisition.patterns import demo_patterns
-from heliograph.acquisition.sent import Sent, erase_sent, in_use, load_sent, save_sent, waits_for
+from heliograph.acquisition.sent import Sent, erase_sent, load_sent, save_sent, waits_for
 from heliograph.core.entropy import SimRandom
 from heliograph.core.errors import RunFileError, StorageError
 
@@ -97,10 +99,27 @@ def test_a_pattern_file_says_itself_what_it_waits_for(tmp_path, sent):
     assert waits_for(path) == ""
     save_sent(path, sent)
     assert waits_for(path) == ""
-    with in_use(path):
+    with ExitStack() as on:
+        save_sent(path, sent, on=on)
         assert waits_for(path) == "run"
+    assert waits_for(path) == ""
     save_sent(path, replace(sent, whole=True))
     assert waits_for(path) == "key"
+
+
+def test_a_run_that_saves_its_pattern_is_on_at_every_moment(tmp_path, sent, monkeypatch):
+    path, seen = tmp_path / "run-A.bin", []
+    replaced = Path.replace
+
+    def looked(part, target):
+        replaced(part, target)
+        seen.append(waits_for(path))
+
+    monkeypatch.setattr(Path, "replace", looked)
+    with ExitStack() as on:
+        save_sent(path, sent, on=on)
+        save_sent(path, replace(sent, whole=True), on=on)
+    assert seen == ["run", "run"]
 
 
 def test_a_pattern_file_of_an_earlier_version_may_wait_for_key(tmp_path, sent, monkeypatch):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heliograph.acquisition.patterns import Pattern
-from heliograph.acquisition.sent import Sent, in_use, save_sent
+from heliograph.acquisition.sent import Sent, load_sent, save_sent
 from heliograph.control.queueing.light import run_file, waiting_light, with_choice
 from heliograph.control.topics import ParameterForm, ProcedureForm
 from heliograph.core.errors import ParameterError
@@ -49,7 +50,9 @@ def test_light_waits_while_both_parties_keep_their_patterns_and_the_file_is_ther
 
 def test_what_is_on_or_was_killed_before_its_end_is_not_offered(bench):
     runs, store = bench
-    with in_use(store / "A" / "patterns" / f"{SECOND}-A.bin"):
+    pattern = store / "A" / "patterns" / f"{SECOND}-A.bin"
+    with ExitStack() as on:
+        save_sent(pattern, load_sent(pattern), on=on)
         assert [one.run for one in waiting_light(runs, store)] == [FIRST]
     assert [one.run for one in waiting_light(runs, store)] == [FIRST, SECOND]
     keep(store, SECOND, "C", whole=False)

@@ -22,7 +22,7 @@ from heliograph.acquisition.alignment import Phases
 from heliograph.acquisition.announcements import encode_events
 from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.runs import Run
-from heliograph.acquisition.sent import in_use, load_sent, save_sent, waits_for
+from heliograph.acquisition.sent import load_sent, save_sent, waits_for
 from heliograph.acquisition.timetags import Events, EventSelector
 from heliograph.control.bench import Bench, open_bench
 from heliograph.control.parties.node import PairKey, network
@@ -172,7 +172,7 @@ def test_patterns_of_an_exchange_that_goes_on_are_left(unannounced):
 
     with Run.open(path) as run, network(path.parents[1] / "store", "AB") as keys, ExitStack() as on:
         for one in patterns:
-            on.enter_context(in_use(one))
+            save_sent(one, load_sent(one), on=on)
         with pytest.raises(RunFileError, match="still on"):
             keys.distil(run)
 
