@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,8 @@ Hidden = tuple[str, ...]
 
 _NAMES = ("QISKIT_IBM_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _STARS = "***"
+_FRESH_S = 1.0
+"""Credentials that were looked for so shortly ago are not looked for again."""
 # What a token is exchanged for is nowhere on this machine to be compared with, but it has a shape: RFC 7519.
 _JWT = re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?")
 
@@ -90,29 +94,98 @@ def _cleaned(value: Any, hidden: Hidden) -> Any:
     return value if clean == shown and without(repr(value), hidden) == repr(value) else clean
 
 
-@contextmanager
-def unsaid(secrets: Secrets) -> Iterator[None]:
-    """Keep credentials out of the warnings and the lines of the log that are written while the block runs, whoever writes them."""
-    shown, made = warnings.showwarning, logging.getLogRecordFactory()
+class _Inside:
+    """One block of `unsaid` that runs: the credentials that were known to it, at any time."""
 
-    def warned(message: Warning | str, *rest: Any, **more: Any) -> None:
-        clean = without(str(message), hidden_of(secrets))
-        shown(message if clean == str(message) else Warning(clean), *rest, **more)
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets, self._until, self.hidden = secrets, 0.0, hidden_of(no_secrets)
 
-    def recorded(*args: Any, **more: Any) -> logging.LogRecord:
-        record = made(*args, **more)
-        # What cannot be put together is for logging to complain of.
-        with suppress(Exception):
-            _clean_record(record, hidden_of(secrets))
+    def look(self) -> None:
+        """Ask for the credentials, which may be others by now; not for every line, for it reads files."""
+        if time.monotonic() >= self._until:
+            self.hidden = _joined([self.hidden, hidden_of(self._secrets)])
+            # Only now, for another thread must not go on with less.
+            self._until = time.monotonic() + _FRESH_S
+
+
+_inside: list[_Inside] = []
+_changing = threading.Lock()
+_looking = threading.local()
+
+
+def _joined(known: Iterable[Hidden]) -> Hidden:
+    return tuple(sorted(set[str]().union(*known), key=len, reverse=True))
+
+
+def _known() -> Hidden:
+    """Return the credentials of all blocks that run."""
+    running = tuple(_inside)
+    # Looking for credentials may itself write to the log.
+    if not getattr(_looking, "on", False):
+        _looking.on = True
+        try:
+            for one in running:
+                one.look()
+        finally:
+            _looking.on = False
+    return _joined(one.hidden for one in running)
+
+
+class _Wrapped:
+    """Stands in the place of a function of all threads while any block of `unsaid` runs; later it passes on what it is given."""
+
+    def __init__(self, former: Callable[..., Any]) -> None:
+        self.former = former
+
+
+class _Warned(_Wrapped):
+    def __call__(self, message: Warning | str, *rest: Any, **more: Any) -> None:
+        clean = without(str(message), _known()) if _inside else str(message)
+        self.former(message if clean == str(message) else Warning(clean), *rest, **more)
+
+
+class _Recorded(_Wrapped):
+    def __call__(self, *args: Any, **more: Any) -> logging.LogRecord:
+        record: logging.LogRecord = self.former(*args, **more)
+        if _inside:
+            # What cannot be put together is for logging to complain of.
+            with suppress(Exception):
+                _clean_record(record, _known())
         return record
 
-    warnings.showwarning = warned
-    logging.setLogRecordFactory(recorded)
+
+def _ours(found: object) -> bool:
+    return isinstance(found, _Wrapped)
+
+
+def _bare(found: Any) -> Any:
+    while isinstance(found, _Wrapped):
+        found = found.former
+    return found
+
+
+@contextmanager
+def unsaid(secrets: Secrets) -> Iterator[None]:
+    """Keep credentials out of the warnings and the lines of the log that are written while the block runs, whoever writes them.
+
+    Blocks of several threads may overlap: what stands in the way of warnings and log goes with the last of them.
+    """
+    one = _Inside(secrets)
+    with _changing:
+        _inside.append(one)
+        if not _ours(shown := warnings.showwarning):
+            warnings.showwarning = _Warned(shown)
+        if not _ours(made := logging.getLogRecordFactory()):
+            logging.setLogRecordFactory(_Recorded(made))
     try:
         yield
     finally:
-        warnings.showwarning = shown
-        logging.setLogRecordFactory(made)
+        with _changing:
+            _inside.remove(one)
+            if not _inside:
+                # Where somebody else put his own over ours, it is his to take away.
+                warnings.showwarning = _bare(warnings.showwarning)
+                logging.setLogRecordFactory(_bare(logging.getLogRecordFactory()))
 
 
 def _clean_record(record: logging.LogRecord, hidden: Hidden) -> None:

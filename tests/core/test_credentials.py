@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.core import credentials
 from heliograph.core.credentials import hidden_of, no_secrets, unsaid, without, without_in
 
 TOKEN = 'tok+en/of="mine"'
@@ -60,3 +61,59 @@ def test_warnings_and_lines_of_the_log_do_not_tell(caplog):
     assert "2 words" in caplog.text
     assert TOKEN not in caplog.text
     assert (warnings.showwarning, logging.getLogRecordFactory()) == (shown, made)
+
+
+def test_of_blocks_that_overlap_none_leaves_anything_behind(caplog):
+    """Thread A goes in, B goes in, A goes out, B goes out."""
+    shown, made = warnings.showwarning, logging.getLogRecordFactory()
+    first, second = unsaid(lambda: ["first key"]), unsaid(lambda: ["second key"])
+    first.__enter__()
+    second.__enter__()
+    logging.getLogger("vendor").warning("first key and second key")
+    first.__exit__(None, None, None)
+    logging.getLogger("vendor").warning("still second key")
+    second.__exit__(None, None, None)
+
+    assert [record.message for record in caplog.records] == ["*** and ***", "still ***"]
+    assert (warnings.showwarning, logging.getLogRecordFactory()) == (shown, made)
+
+
+def test_looking_for_credentials_may_write_to_the_log_itself(caplog):
+    looked = []
+
+    def telling():
+        looked.append(1)
+        logging.getLogger("vendor").debug("looking in the usual places")
+        return [TOKEN]
+
+    with caplog.at_level(logging.DEBUG, "vendor"), unsaid(telling):
+        for _ in range(100):
+            logging.getLogger("vendor").debug("sent %s", TOKEN)
+
+    assert [record.message for record in caplog.records].count("sent ***") == 100
+    assert TOKEN not in caplog.text
+    assert len(looked) < 50
+
+
+def test_a_credential_that_is_fetched_while_the_block_runs_is_hidden_and_the_former_one_too(caplog, monkeypatch):
+    monkeypatch.setattr(credentials, "_FRESH_S", 0.0)
+    known = ["former"]
+    with unsaid(lambda: known):
+        logging.getLogger("vendor").warning("former")
+        known[0] = "fresh"
+        logging.getLogger("vendor").warning("former, fresh")
+
+    assert [record.message for record in caplog.records] == ["***", "***, ***"]
+
+
+def test_what_somebody_put_over_it_meanwhile_stays(monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", lambda *rest, **more: None)
+    told = []
+    with unsaid(lambda: [TOKEN]):
+        ours = warnings.showwarning
+        warnings.showwarning = own = lambda *rest, **more: (told.append(rest[0]), ours(*rest, **more))
+    assert warnings.showwarning is own
+    with unsaid(lambda: [TOKEN]):
+        warnings.showwarning(UserWarning(f"bad {TOKEN}"), UserWarning, "vendor.py", 1)
+    assert warnings.showwarning is own
+    assert [str(one) for one in told] == ["bad ***"]
