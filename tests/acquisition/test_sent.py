@@ -1,3 +1,4 @@
+import json
 import stat
 from contextlib import ExitStack
 from dataclasses import replace
@@ -6,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.acquisition import sent as sent_files
 from heliograph.acquisition.patterns import demo_patterns
 from heliograph.acquisition.sent import Sent, erase_sent, load_sent, save_sent, waits_for
 from heliograph.core.entropy import SimRandom
@@ -124,8 +124,8 @@ def test_a_run_that_saves_its_pattern_is_on_at_every_moment(tmp_path, sent, monk
 
 def test_a_pattern_file_of_an_earlier_version_may_wait_for_key(tmp_path, sent, monkeypatch):
     path = tmp_path / "run-A.bin"
-    dumps = sent_files.json.dumps
-    monkeypatch.setattr(sent_files.json, "dumps", lambda about, **how: dumps({name: value for name, value in about.items() if name != "whole"}, **how))
+    dumps = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda about, **how: dumps({name: value for name, value in about.items() if name != "whole"}, **how))
     save_sent(path, sent)
     monkeypatch.undo()
 
