@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,7 +112,8 @@ def test_what_somebody_put_over_it_meanwhile_stays(monkeypatch):
     told = []
     with unsaid(lambda: [TOKEN]):
         ours = warnings.showwarning
-        warnings.showwarning = own = lambda *rest, **more: (told.append(rest[0]), ours(*rest, **more))
+        own: Any = lambda *rest, **more: (told.append(rest[0]), ours(*rest, **more))  # noqa: E731
+        monkeypatch.setattr(warnings, "showwarning", own)
     assert warnings.showwarning is own
     with unsaid(lambda: [TOKEN]):
         warnings.showwarning(UserWarning(f"bad {TOKEN}"), UserWarning, "vendor.py", 1)
