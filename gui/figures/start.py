@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ...control.topics import ProcedureForm, QueueRow, QueueState
 from ...core.errors import HeliographError
@@ -79,7 +80,7 @@ class StartPanel(QWidget):
         self.to_arming.clicked.connect(lambda _checked=False: desk.show_page("bench", "arming"))
         self.chooser.changed.connect(self._turned)
         for topic in ("safety", "station"):
-            desk.hear(topic, lambda _now: self._show_unarmed())
+            desk.hear(topic, lambda _now: self._show_unarmed() if isValid(self) else None)
         desk.control_changed.connect(self._enable)
         desk.connected.connect(self._came)
         desk.replay_changed.connect(self._enable)

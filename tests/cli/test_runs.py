@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def runs(tmp_path: Path) -> Path:
         if folder.name == "runs":
             run.close("done", {"d1_hz": 1000.0})
         else:
-            run.path.rename(tmp_path / "runs" / run.path.name)
+            # A copy, for this process writes the run still.
+            shutil.copy(run.path, tmp_path / "runs" / run.path.name)
     return tmp_path / "runs"
 
 

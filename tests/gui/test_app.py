@@ -216,6 +216,7 @@ def test_a_file_that_describes_no_bench_is_refused_before_a_window_opens(tmp_pat
     assert told["error"]["type"] == "ConfigError"
 
 
+@pytest.mark.slow
 def test_a_bench_that_cannot_be_opened_ends_the_command_with_its_error(tmp_path: Path) -> None:
     station = tmp_path / "station.toml"
     station.write_bytes(default_text())

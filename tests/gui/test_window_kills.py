@@ -22,7 +22,7 @@ from heliograph.instruments.station import Station, default_text
 from .operating import Truth, simulated
 
 LIMIT_S = 4.0
-KILLS, MOST_S = 3, 3.0
+KILLS, MOST_S = 2, 3.0
 LONG_S = 20.0
 """Of bench time: the simulated bench may be quicker."""
 

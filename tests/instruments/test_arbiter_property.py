@@ -223,10 +223,12 @@ def test_nor_does_any_sequence_in_which_things_fail(monkeypatch: pytest.MonkeyPa
     tried(CommandsAndFaults, 10, 35)
 
 
+@pytest.mark.slow
 def test_nor_does_any_on_a_bench_of_avalanche_diodes_and_bias_controllers() -> None:
     tried(LineCommands, 12, 40)
 
 
+@pytest.mark.slow
 def test_nor_does_any_of_these_in_which_things_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arbiter_module, "FRESH_S", 0.0)
     tried(LineCommandsAndFaults, 10, 35)

@@ -223,7 +223,7 @@ def victims(served: Served, *, arming: bool = False) -> Iterator[Callable[[], in
             forking.kill()
 
 
-COUNTS = [pytest.param(10), pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+COUNTS = [pytest.param(4), pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
 def kill_at_random(served: Served, start: Callable[[], int], times: int, seed: int) -> None:

@@ -86,6 +86,7 @@ def test_the_next_owner_tells_it_to_whoever_asks(tmp_path: Path) -> None:
     assert any(event.source == "watchdog" and "the owner's pipe closed" in event.text for event in events)
 
 
+@pytest.mark.slow
 def test_an_owner_that_ends_in_order_leaves_word_that_it_made_the_bench_safe(tmp_path: Path) -> None:
     heard: list[Message] = []
     with owning(tmp_path) as station:

@@ -238,6 +238,7 @@ def until(walk: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
     assert reached()
 
 
+@pytest.mark.slow
 def test_a_walk_distils_each_block_and_serves_the_poor_first(tmp_path):
     found = walked(tmp_path, "--pairs", "A-B,B-C", "--seconds", "2", "--for", "8 s", "--distil", "--seed", "3")
 

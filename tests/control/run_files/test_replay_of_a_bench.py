@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from heliograph.acquisition.procedures.base import BenchProcedure
 from heliograph.acquisition.procedures.count_rates import CountRates
 from heliograph.acquisition.procedures.phase_scan import PhaseScan
@@ -32,6 +34,7 @@ def sent(topic: str, body: Any) -> bytes:
     return encode(Message(topic, replace(body, source="live")))
 
 
+@pytest.mark.slow
 def test_runs_of_the_bench_replay_to_the_states_they_ended_with(tmp_path):
     station = tmp_path / "station.toml"
     station.write_bytes(default_text())
