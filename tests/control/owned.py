@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from heliograph.control.attached import AttachedBench, attach
@@ -29,13 +29,21 @@ def quick(*words: str) -> list[str]:
 
 @contextlib.contextmanager
 def owning(folder: Path, text: bytes | None = None) -> Iterator[Path]:
+    """Own a simulated bench in a quick process of its own; give its station file."""
+    with owner_process(folder, text, quick()) as (station, _):
+        yield station
+
+
+@contextlib.contextmanager
+def owner_process(folder: Path, text: bytes | None, program: Sequence[str]) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """Own a simulated bench in a process of its own, which ends well; give its station file, and the process.  program: how `heliograph` is run."""
     station = folder / "station.toml"
     station.write_bytes(text or default_text())
-    with subprocess.Popen(quick("bench", "own", "--station", str(station)), stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen([*program, "bench", "own", "--station", str(station)], stdout=subprocess.PIPE, text=True) as owner:
         try:
             assert owner.stdout is not None
             assert json.loads(owner.stdout.readline())["pid"] == owner.pid
-            yield station
+            yield station, owner
         finally:
             owner.terminate()
             assert owner.wait(30) == 0

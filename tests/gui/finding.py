@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QFontMetrics, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QApplication, QLabel, QLineEdit, QWidget
 
 
 def control(root: QWidget, name: str, kind: type[QWidget] = QWidget) -> Any:
@@ -25,6 +25,16 @@ def control(root: QWidget, name: str, kind: type[QWidget] = QWidget) -> Any:
 def press(qtbot: Any, root: QWidget, name: str) -> None:
     """Click a button."""
     qtbot.mouseClick(control(root, name, QAbstractButton), Qt.MouseButton.LeftButton)
+
+
+def typed(qtbot: Any, root: QWidget, name: str, text: str) -> Any:
+    """Type a text in place of what stands in a field, and Enter; return the field."""
+    field = control(root, name, QLineEdit)
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, text)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    return field
 
 
 def hold(qtbot: Any, root: QWidget, name: str, how_ms: int = 120) -> None:

@@ -18,7 +18,7 @@ from heliograph.gui.cards import Cards
 from heliograph.instruments.roles import SafeReport
 
 from . import payloads
-from .finding import clipped, control, focused, press
+from .finding import clipped, control, focused, press, typed
 from .finding import hold as hold_down
 
 
@@ -32,15 +32,6 @@ def cards(qtbot, desk, monkeypatch):
     made.show_instruments(payloads.station_state().instruments, 0.2)
     QApplication.processEvents()
     return made
-
-
-def typed(qtbot, cards, name, text):
-    field = control(cards, name, QLineEdit)
-    field.setFocus()
-    field.selectAll()
-    qtbot.keyClicks(field, text)
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    return field
 
 
 def test_a_card_says_state_identity_and_age(cards):

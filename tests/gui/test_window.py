@@ -184,6 +184,18 @@ def test_nothing_that_only_an_owner_told_of_which_is_gone_is_shown_as_running(wi
 LEARN = payloads.queue_row(job=8, lane="worker", procedure="Learn", progress=0.1)
 
 
+class OwnedProcess:
+    """Stands for the owner that a window has started."""
+
+    ended, went = False, ""
+
+    def end(self) -> None:
+        self.went = "ended"
+
+    def let_go(self) -> None:
+        self.went = "left alone"
+
+
 @pytest.mark.parametrize(
     ("rows", "safety", "told", "leave"),
     [
@@ -194,17 +206,7 @@ LEARN = payloads.queue_row(job=8, lane="worker", procedure="Learn", progress=0.1
 def test_closing_asks_where_it_ends_the_work_or_the_light_of_somebody(
     window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, rows: Any, safety: Any, told: str, leave: bool
 ) -> None:
-    class Owner:
-        ended, went = False, ""
-
-        def end(self) -> None:
-            self.went = "ended"
-
-        def let_go(self) -> None:
-            self.went = "left alone"
-
-    owner = Owner()
-    window.opening.owner = owner
+    owner = window.opening.owner = OwnedProcess()
     tell(window, queue=payloads.queue_state(rows=rows), safety=payloads.safety(**safety))
 
     window.close()
@@ -222,16 +224,7 @@ def test_closing_asks_where_it_ends_the_work_or_the_light_of_somebody(
 
 @pytest.mark.parametrize(("holder", "went"), [(4711, "left alone"), (None, "ended")])
 def test_a_window_that_is_told_to_end_leaves_the_bench_to_who_controls_it(window: Any, holder: int | None, went: str) -> None:
-    class Owner:
-        ended, went = False, ""
-
-        def end(self) -> None:
-            self.went = "ended"
-
-        def let_go(self) -> None:
-            self.went = "left alone"
-
-    owner = window.opening.owner = Owner()
+    owner = window.opening.owner = OwnedProcess()
     tell(window, queue=payloads.queue_state(), safety=payloads.safety(controller=holder))
 
     window.close_now()

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,47 +42,21 @@ from heliograph.instruments.roles import SafeReport, TagBatch
 from heliograph.instruments.station import Station, default_text
 from heliograph.postprocess.procedures.key_exchange import KeyExchange
 
+from ..owned import attached, owner_process, wait_for
+
 QUICK: dict[str, Any] = {"duration_s": 0.04, "period_s": 0.02, "light": False}
 ENDLESS: dict[str, Any] = {**QUICK, "duration_s": 1e5}
 
 
-@contextlib.contextmanager
-def owning(folder: Path, text: bytes) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    station = folder / "station.toml"
-    station.write_bytes(text)
-    command = [sys.executable, "-m", "heliograph", "bench", "own", "--station", str(station)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
-        try:
-            assert owner.stdout is not None
-            assert json.loads(owner.stdout.readline())["pid"] == owner.pid
-            yield station, owner
-        finally:
-            owner.terminate()
-            assert owner.wait(30) == 0
-
-
 @pytest.fixture(scope="module")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    with owning(tmp_path_factory.mktemp("owned"), default_text()) as found:
+    with owner_process(tmp_path_factory.mktemp("owned"), default_text(), [sys.executable, "-m", "heliograph"]) as found:
         yield found
 
 
 @pytest.fixture
 def station(owned) -> Path:
     return owned[0]
-
-
-def attached(station: Path) -> AttachedBench:
-    bench = attach(Station.load(station))
-    assert bench is not None
-    return bench
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_whoever_comes_first_is_told_that_no_key_is_exchanged(station):

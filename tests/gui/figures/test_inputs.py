@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLineEdit
 
 from heliograph.control.topics import InstrumentState, Quantity
@@ -13,7 +12,7 @@ from heliograph.core.errors import ParameterError
 from heliograph.gui.figures.inputs import Inputs
 
 from .. import payloads
-from ..finding import clipped, control
+from ..finding import clipped, control, typed
 
 
 def detector() -> InstrumentState:
@@ -44,14 +43,6 @@ def inputs(qtbot, desk):
     made.show_station(payloads.station_state(instruments=(payloads.laser_state(), detector(), tagger()), t=payloads.NOW), 0.2)
     QApplication.processEvents()
     return made
-
-
-def typed(qtbot, inputs, name, text):
-    field = control(inputs, name, QLineEdit)
-    field.setFocus()
-    field.selectAll()
-    qtbot.keyClicks(field, text)
-    qtbot.keyClick(field, Qt.Key.Key_Return)
 
 
 def test_each_input_shows_what_is_wanted_accepted_and_measured_and_how_old_that_is(inputs):
