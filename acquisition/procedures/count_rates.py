@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import radians
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from ...core.errors import DeviceFault
 from ..light import expected_rates_hz, named, prepare_light
 from ..run_writer import RunLayout
 from .base import BenchProcedure
-
-if TYPE_CHECKING:
-    from ...instruments.roles import Counts
 
 _LEAST_SHARE = 0.05
 _LEAST_DARKS = 20.0
@@ -73,22 +70,20 @@ class CountRates(BenchProcedure):
     def execute(self) -> None:
         """Count period after period; emit each rate."""
         name = named(self.instruments.station, "PhotonDetector")[0]
-        taken: list[Counts] = []
         steps = max(1, round(self.duration_s / self.period_s))
-        elapsed = 0.0
-        while len(taken) < steps and not self.should_stop():
+        total, taken, elapsed = np.zeros(2, np.int64), 0, 0.0
+        while taken < steps and not self.should_stop():
             counts = self.steady_counts(name, self.period_s)
             if counts is None:
                 break
-            taken.append(counts)
-            elapsed += counts.period_s
+            total, taken, elapsed = total + counts.n, taken + 1, elapsed + counts.period_s
             if self.writer is not None:
                 self.writer.counts(name, counts)
             rates = counts.n / counts.period_s
             self.emit("results", {"Time (s)": elapsed, "D1 (1/s)": float(rates[0]), "D2 (1/s)": float(rates[1])})
-            self.emit("progress", 100.0 * len(taken) / steps)
+            self.emit("progress", 100.0 * taken / steps)
         if taken:
-            self._conclude(name, np.sum([counts.n for counts in taken], axis=0), elapsed)
+            self._conclude(name, total, elapsed)
 
     def shutdown(self) -> None:
         """Switch the modulator off again."""
