@@ -114,7 +114,7 @@ def limited(one: Quantity) -> str:
     """Return a label with the limits of the station."""
     if one.low is None and one.high is None:
         return one.label
-    low, high = (words.UNKNOWN if limit is None else words.quantity(limit, one.unit) for limit in (one.low, one.high))
+    low, high = (words.UNKNOWN if limit is None else words.in_full(limit, one.unit) for limit in (one.low, one.high))
     return f"{one.label}, {low} to {high}"
 
 

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import isclose, isfinite
 from typing import get_args
 
 from PySide6.QtCore import QEvent, Qt, Signal
@@ -31,6 +31,8 @@ _ALSO = {"s": ("min", "h")}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITHOUT_UNIT = ("", "counts", "bit", "bits", "steps", "deg")
 _MOST_DIGITS = 18
+_SAME = 1e-11
+"""Relative difference by which what is typed may lie beyond a limit and be the limit itself: a limit is shown to twelve digits."""
 
 
 def parse(
@@ -50,6 +52,10 @@ def parse(
     if not value and typed is not None and re.search("[1-9]", re.split("[eE]", typed[0])[0]):
         raise ParameterError(f"{text.strip()!r} is too small to be told from 0", where=where, remedy="Type 0 where 0 is meant.")
     shown = (lambda limit: f"{words.exact(limit)} {unit}".rstrip()) if unit_beside else lambda limit: _limit(limit, text, unit)
+    if low is not None and value < low and isclose(value, low, rel_tol=_SAME):
+        value = low
+    elif high is not None and value > high and isclose(value, high, rel_tol=_SAME):
+        value = high
     _check_limits(value, low, high, shown, source, where)
     return value
 
@@ -77,9 +83,9 @@ def _check_limits(value: float | Decimal, low: float | None, high: float | None,
 
 
 def _limit(value: float, text: str, unit: str) -> str:
-    """Return a limit in the unit that was typed, dBm included."""
-    typed = text.strip().rpartition(" ")[2] or _unit_of(text)
-    return words.dbm(value) if typed == "dBm" else words.quantity(value, unit)
+    """Return a limit with all its digits; where dBm were typed, in dBm, too."""
+    told = words.in_full(value, unit)
+    return f"{words.dbm(value)} ({told})" if _unit_of(text) == "dBm" else told
 
 
 def _unit_of(text: str) -> str:
@@ -202,7 +208,7 @@ class QuantityEdit(QLineEdit):
         """Return what is taken, in words."""
         if self.low is None and self.high is None:
             return ""
-        shown = [words.UNKNOWN if one is None else words.quantity(one, self.unit) for one in (self.low, self.high)]
+        shown = [words.UNKNOWN if one is None else words.in_full(one, self.unit) for one in (self.low, self.high)]
         return f"{shown[0]} to {shown[1]} ({self.source})"
 
     def set_limits(self, low: float | None, high: float | None) -> None:

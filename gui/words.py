@@ -15,6 +15,8 @@ DARK_W = 1e-19
 """Less than a photon a second, at any wavelength that goes through glass fibre."""
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _PLAIN = ("", "dB", "dBm", "degC", "°C", "%", "deg", "counts", "bit", "bits", "SNU", "rad")
+_SHOWN = {"degC": "°C"}
+_EXACT_DIGITS = 12
 
 Shape = Literal["circle", "disc", "triangle", "diamond", "square", "cross", "octagon", "ring", "bar", "chevron", "tick", "hourglass"]
 
@@ -78,7 +80,7 @@ def count(value: float) -> str:
 
 def exact(value: float) -> str:
     """Return a number with the digits that it has, and no more: 25, 1 000, 0.1, 1e-6."""
-    text = f"{value:.12g}"
+    text = f"{value:.{_EXACT_DIGITS}g}"
     if "e" in text:
         return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     return _grouped(text) if isfinite(value) else UNKNOWN
@@ -93,8 +95,7 @@ def quantity(value: Any, unit: str = "", digits: int = 3) -> str:
     if isinstance(value, str):
         return value
     if unit in _PLAIN:
-        shown = {"degC": "°C"}.get(unit, unit)
-        return f"{number(float(value), digits)} {shown}".rstrip() if isfinite(float(value)) else UNKNOWN
+        return f"{number(float(value), digits)} {_SHOWN.get(unit, unit)}".rstrip() if isfinite(float(value)) else UNKNOWN
     return scaled(float(value), unit, digits)
 
 
@@ -104,9 +105,22 @@ def scaled(value: float, unit: str, digits: int = 3) -> str:
         return UNKNOWN
     if value == 0:
         return f"0 {unit}"
-    rounded = abs(float(f"{value:.{digits - 1}e}"))
-    factor, prefix = next((pair for pair in _PREFIXES if rounded >= pair[0]), _PREFIXES[-1])
+    factor, prefix = _scale(value, digits)
     return f"{number(value / factor, digits)} {prefix}{unit}"
+
+
+def _scale(value: float, digits: int) -> tuple[float, str]:
+    """Return the SI prefix of a value as it is once rounded to so many digits."""
+    rounded = abs(float(f"{value:.{digits - 1}e}"))
+    return next((pair for pair in _PREFIXES if rounded >= pair[0]), _PREFIXES[-1])
+
+
+def in_full(value: float, unit: str = "") -> str:
+    """Return a value with the digits that it has, and no more, and its unit: "15 mW", "18.96 µA", "0.8 dB"."""
+    if unit in _PLAIN or not value or not isfinite(value):
+        return f"{exact(value)} {_SHOWN.get(unit, unit)}".rstrip()
+    factor, prefix = _scale(value, _EXACT_DIGITS)
+    return f"{exact(value / factor)} {prefix}{unit}"
 
 
 def rate(value: float, unit: str = "bit/s") -> str:

@@ -77,16 +77,9 @@ class History:
         t, y = self._t[self._first : self._first + self._n], self._y[self._first : self._first + self._n]
         if not self._n:
             return t, y
-        size = -(-self._n // COLUMNS)
-        if size == 1:
-            return t - t[-1], y
         # Blocks begin at whole multiples since the first sample ever, so that the curve does not flicker as it moves on.
-        begin = -self._gone % size
-        edges = np.append(np.arange(begin, self._n, size), self._n)
-        low = np.minimum.reduceat(y, edges[:-1], axis=0)
-        high = np.maximum.reduceat(y, edges[:-1], axis=0)
-        times = np.stack([t[edges[:-1]], t[edges[1:] - 1]], axis=1).reshape(-1)
-        return times - t[-1], np.stack([low, high], axis=1).reshape(2 * low.shape[0], -1)
+        t, y = envelope(t, y, size := -(-self._n // COLUMNS), gone=self._gone % size)
+        return t - t[-1], y
 
     def range_of(self, channel: int, seconds: float) -> tuple[float, float] | None:
         """Return the least and the largest value of a channel over the last seconds; None where nothing is known."""
@@ -96,3 +89,19 @@ class History:
         values = self._y[self._first : self._first + self._n, channel][t >= t[-1] - seconds]
         known = values[np.isfinite(values)]
         return (float(known.min()), float(known.max())) if known.size else None
+
+
+def envelope(t: Floats, y: Floats, size: int, gone: int = 0) -> tuple[Floats, Floats]:
+    """Return begin and end of each block, float64 (2 m,), and the least and the largest value in it in order of occurrence, float64 (2 m, n).
+
+    t: float64 (k,), y: float64 (k, n), k > 0.  size: samples of a block; the last one may be shorter.  gone: samples that the first block no longer has.
+    The extremes are exact; a block with a NaN in it is NaN. Source: peak decimation, as in oscilloscopes.
+    """
+    if size == 1:
+        return t, y
+    edges = np.append(np.append(0, np.arange(size - gone, len(t), size)), len(t))
+    # The first and the last sample once more, until all blocks are equal, change neither extremes nor their order.
+    blocks = np.pad(y.T, ((0, 0), (gone, (edges.size - 1) * size - gone - len(t))), mode="edge").reshape(y.shape[1], -1, size)
+    low, high = blocks.argmin(axis=2), blocks.argmax(axis=2)
+    both = np.take_along_axis(blocks, np.stack([np.minimum(low, high), np.maximum(low, high)], axis=2), axis=2)
+    return np.stack([t[edges[:-1]], t[edges[1:] - 1]], axis=1).reshape(-1), both.reshape(y.shape[1], -1).T

@@ -129,7 +129,7 @@ def test_the_width_of_a_gate_is_typed_and_its_begin_stays(qtbot, page, desk):
     assert desk.answers.of("gates") == [{"D1": [3800.0, 5300.0]}]
     assert control(page, "Gate D1: pending", Badge)
     enter(qtbot, page, "Gate D1, width", "11 ns")
-    assert control(page, "Gate D1, width", QLineEdit).accessibleDescription() == "Not sent: limit 10.0 ns (slot)"
+    assert control(page, "Gate D1, width", QLineEdit).accessibleDescription() == "Not sent: limit 10 ns (slot)"
     assert len(desk.answers.of("gates")) == 1
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from heliograph.control.topics import Quantity
 from heliograph.core.errors import HeliographError, LimitError, ParameterError
-from heliograph.gui import quantity
+from heliograph.gui import quantity, words
 from heliograph.gui.quantity import QuantityField, parse, step
 
 
@@ -35,10 +36,25 @@ def test_a_refusal_says_what_would_be_taken() -> None:
         parse("10", "W")
     with pytest.raises(ParameterError, match="'1,5 mW' has a comma: use a point"):
         parse("1,5 mW", "W")
-    with pytest.raises(LimitError, match=r"limit 15\.0 mW \(station\)"):
+    with pytest.raises(LimitError, match=r"^limit 15 mW \(station\)"):
         parse("16 mW", "W", high=0.015)
-    with pytest.raises(LimitError, match=r"least 0\.800 dB \(station\)"):
+    with pytest.raises(LimitError, match=r"^least 0\.8 dB \(station\)"):
         parse("0.5 dB", "dB", low=0.8)
+
+
+@pytest.mark.parametrize(
+    "text, unit, high, told", [("19 uA", "A", 18.96e-6, "18.96 µA"), ("12.35 mW", "W", 12.345e-3, "12.345 mW"), ("10 dBm", "W", 9.96e-3, "10.0 dBm (9.96 mW)")]
+)
+def test_a_limit_is_told_with_all_its_digits(text: str, unit: str, high: float, told: str) -> None:
+    with pytest.raises(LimitError, match=f"^limit {re.escape(told)} "):
+        parse(text, unit, high=high)
+
+
+@given(st.floats(1e-15, 1e12), st.sampled_from(["A", "dB"]))
+def test_a_limit_that_is_told_is_taken(limit: float, unit: str) -> None:
+    told = words.in_full(limit, unit).replace(words.THIN, "")
+
+    assert parse(told, unit, low=limit, high=limit) == limit
 
 
 @given(st.text(st.sampled_from("0123456789.,+-eE munpkWdBmnaif "), max_size=12))
@@ -109,7 +125,7 @@ def test_a_refused_text_stays_is_described_and_not_sent(field: QuantityField, qt
     type_in(qtbot, field, "16 mW")
 
     assert (field.edit.text(), sent) == ("16 mW", [])
-    assert field.edit.accessibleDescription() == "Not sent: limit 15.0 mW (station)"
+    assert field.edit.accessibleDescription() == "Not sent: limit 15 mW (station)"
     assert field.complaint.isVisible()
     field.show_quantity(Quantity("Laser power", "W", 0.002, 0.002, 0.002))
     assert field.edit.text() == "16 mW"

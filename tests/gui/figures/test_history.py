@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.gui.figures.history import COLUMNS, MOST, History
+from heliograph.gui.figures.history import COLUMNS, MOST, History, envelope
 
 NAMES = ("D1", "D2")
 
@@ -18,6 +19,31 @@ def history(clock=lambda: 0.0):
 def feed(made, values, run="r", source="live", period_s=0.1, begin_s=0.0):
     for at, value in enumerate(values):
         made.add(run, source, begin_s + at * period_s, NAMES, np.array([value, -value], float))
+
+
+@pytest.mark.parametrize(
+    "values, columns, drawn",
+    [([0, 1, 2, 3, 9, -5, 6, 7], 4, [0, 1, 2, 3, 9, -5, 6, 7]), ([5, 1, 4, 8, 2, 2, 7, 0], 2, [1, 8, 7, 0]), ([2, 1, 3], 2, [2, 1, 3, 3])],
+)
+def test_extremes_are_drawn_in_order_of_occurrence(values, columns, drawn):
+    size = -(-len(values) // columns)
+
+    t, y = envelope(np.arange(len(values), dtype=float), np.array([values, np.negative(values)], float).T, size)
+
+    assert y[:, 0].tolist() == drawn
+    assert y[:, 1].tolist() == np.negative(drawn).tolist()
+    assert t.tolist() == [at for begin in range(0, len(values), size) for at in (begin, min(begin + size, len(values)) - 1)]
+
+
+def test_the_strip_draws_extremes_in_order_of_occurrence_after_old_samples_are_gone():
+    made = history()
+    feed(made, [*range(MOST + 5), 3, -2])
+
+    x, y = made.curves()
+
+    assert np.all(np.diff(x) >= 0.0)
+    assert y[0, 0] == made._y[made._first, 0]
+    assert y[-2:, 0].tolist() == [MOST + 4, -2.0]
 
 
 @settings(max_examples=30, deadline=None)
