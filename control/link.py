@@ -314,15 +314,19 @@ class WatchdogLine:
         with self._turn, contextlib.suppress(OSError):
             self._socket.sendall(json.dumps({"do": what, "pid": os.getpid()}).encode() + b"\n")
 
-    def attend(self) -> None:
-        """Send heartbeats from a thread until `close`; the end of this process ends them too."""
-        self._beater = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+    def attend(self, lives: Callable[[], bool] = lambda: True) -> None:
+        """Send heartbeats from a thread until `close`; the end of this process ends them too.
+
+        lives: asked in that thread before each but the first; none is sent while it says no, so that a client which hangs is noticed.
+        """
+        self._beater = threading.Thread(target=self._beat, args=(lives,), name="heartbeat", daemon=True)
         self._say("heartbeat")
         self._beater.start()
 
-    def _beat(self) -> None:
+    def _beat(self, lives: Callable[[], bool]) -> None:
         while not self._left.wait(HEARTBEAT_S):
-            self._say("heartbeat")
+            if lives():
+                self._say("heartbeat")
 
     def close(self) -> None:
         """Leave in order: nobody is missed."""

@@ -1,6 +1,6 @@
 """The window's own way to the safe state: a line to the watchdog that is open beforehand, then the owner, then `heliograph bench safe`.
 
-The same thread keeps up the heartbeat of a window that controls the bench.
+The same thread keeps up the heartbeat of a window that controls the bench, as long as the window's clock goes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25
 LONGEST_S = 10.5
 """What owner and watchdog may take, one after the other, opening the devices included."""
+STILL_S = 1.5
+"""A window whose clock has not gone for so long hears no key, and no longer keeps the bench lit. Only the watchdog's patience comes on top of it."""
 PATIENCE_S = 3.0
 """After which the owner is asked, too."""
 _COMMAND_S = 30.0
@@ -43,6 +46,7 @@ class Guard:
         self._ready: WatchdogLine | None = None
         self._attending: WatchdogLine | None = None
         self._attends = False
+        self._went = time.monotonic()
         self._over, self._look = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="guard", daemon=True)
         self._thread.start()
@@ -58,9 +62,17 @@ class Guard:
         return self._attending is not None
 
     def attend(self, on: bool) -> None:
-        """Send heartbeats, or no longer."""
+        """Send heartbeats while the window's clock goes, or no longer; called in its thread."""
+        self.goes()
         self._attends = on
         self._look.set()
+
+    def goes(self) -> None:
+        """Note that the window's clock goes; called with every tick."""
+        self._went = time.monotonic()
+
+    def _lives(self) -> bool:
+        return time.monotonic() - self._went < STILL_S
 
     def _keep(self) -> None:
         while not self._over.is_set():
@@ -69,10 +81,10 @@ class Guard:
                     self._ready = self._line()
             if self._attending is not None and (not self._attends or _gone(self._attending)):
                 self._leave()
-            if self._attends and self._attending is None:
+            if self._attends and self._attending is None and self._lives():
                 self._attending = self._line()
                 if self._attending is not None:
-                    self._attending.attend()
+                    self._attending.attend(self._lives)
             self._look.wait(LOOK_S)
             self._look.clear()
         self._leave()

@@ -137,7 +137,9 @@ class Opening(QObject):
             self._lost = time.monotonic()
 
     def tick(self, changed: frozenset[str]) -> None:
-        """Follow what the owner says about who controls the bench; a window that does keeps it lit by its heartbeat."""
+        """Follow what the owner says about who controls the bench; a window that does keeps it lit by its heartbeat, as long as this is called."""
+        if self._safety.guard is not None:
+            self._safety.guard.goes()
         safety = self._desk.latest("safety")
         if "safety" in changed and safety is not None:
             if self._told_by not in (None, safety.get("owner")):

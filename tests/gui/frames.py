@@ -55,6 +55,7 @@ class Presses:
     def __init__(self) -> None:
         self.n = 0
         self.attending: list[bool] = []
+        self.went = 0
 
     def make_safe(self, line: Any) -> dict[str, Any]:
         self.n += 1
@@ -63,6 +64,9 @@ class Presses:
 
     def attend(self, on: bool) -> None:
         self.attending.append(on)
+
+    def goes(self) -> None:
+        self.went += 1
 
     def rescued(self) -> None:
         return None

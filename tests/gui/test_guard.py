@@ -215,6 +215,23 @@ def test_heartbeats_are_sent_while_the_window_controls_and_it_leaves_in_order(st
     watchdog.close()
 
 
+def test_no_heartbeat_is_sent_while_the_clock_of_the_window_stands_still(station: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.gui.guard.STILL_S", 0.4)
+    watchdog = Watchdog(station, MADE)
+    guard.attend(True)
+    until(lambda: watchdog.of("heartbeat"))
+
+    # Nothing ticks.
+    time.sleep(0.6)
+    still = len(watchdog.of("heartbeat"))
+    time.sleep(0.5)
+    assert len(watchdog.of("heartbeat")) == still
+
+    guard.goes()
+    until(lambda: len(watchdog.of("heartbeat")) > still)
+    watchdog.close()
+
+
 def test_another_watchdog_is_found_and_attended(station: Path, guard: Guard) -> None:
     first = Watchdog(station, MADE)
     guard.attend(True)

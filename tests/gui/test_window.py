@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QMessageBox, QPushButton
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QComboBox, QMenu, QMessageBox, QPushButton
 
 from heliograph.core.errors import LimitError
 from heliograph.gui import access
@@ -112,6 +113,22 @@ def test_every_act_is_in_a_menu_with_a_mnemonic(window: Any) -> None:
 
     assert all("&" in action.text() for action in listed if action.text() and action not in [dock.toggleViewAction() for dock in window.page.panels()])
     assert set(window.actions()) <= set(listed)
+
+
+def test_the_bench_is_told_that_the_window_lives_also_while_a_dialog_or_a_menu_has_an_event_loop_of_its_own(window: Any) -> None:
+    guard = window.safety.guard
+    box, menu = QMessageBox(window), QMenu(window)
+    menu.addAction("act")
+    for inside, end in ((box, box.reject), (menu, menu.close)):
+        before = guard.went
+        QTimer.singleShot(500, inside, end)
+        inside.exec()
+        assert guard.went - before >= 2
+
+    window.tick.stop()
+    before = guard.went
+    QTest.qWait(300)
+    assert guard.went == before
 
 
 def test_an_error_is_a_notice_and_the_same_again_is_counted(window: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from heliograph.control.attached import AttachedBench, attach
+from heliograph.gui.guard import STILL_S
 from heliograph.instruments.station import Station, default_text
 
 from .operating import Truth, simulated
@@ -27,7 +28,7 @@ LONG_S = 20.0
 """Of bench time: the simulated bench may be quicker."""
 
 FORKING = """
-import os, signal, sys
+import os, signal, sys, time
 import heliograph.gui
 from pathlib import Path
 from PySide6.QtCore import QSettings
@@ -56,6 +57,7 @@ def show():
     def failed(error):
         say(f"failed: {error}")
     desk.control_changed.connect(begin)
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60.0))
     window.show()
     window.opening.open(station)
     app.exec()
@@ -70,7 +72,7 @@ for _ in sys.stdin:
             say("failed: " + repr(error))
         os._exit(0)
 """
-"""Has imported everything once; at every line a window is opened that attaches, arms and counts."""
+"""Has imported everything once; at every line a window is opened that attaches, arms and counts. At SIGUSR1 its event loop hangs, its threads go on."""
 
 
 class Windows:
@@ -167,6 +169,18 @@ def wait_quiet(station: Path, truth: Truth) -> None:
 
 def test_a_window_that_is_killed_at_any_moment_leaves_a_bench_that_becomes_safe(tmp_path: Path) -> None:
     assert max(kill_at_random(tmp_path, KILLS)) < LIMIT_S
+
+
+@pytest.mark.slow
+def test_a_window_whose_event_loop_hangs_leaves_a_bench_that_becomes_safe(tmp_path: Path) -> None:
+    with simulated(tmp_path / "bench") as (station, truth), owned(station), windows(station, 1e4) as opened:
+        pid = opened.open("job")
+        time.sleep(1.0)
+        os.kill(pid, signal.SIGUSR1)
+        took = truth.safe_within(time.monotonic(), STILL_S + LIMIT_S)
+        assert took > STILL_S
+        os.kill(pid, signal.SIGKILL)
+        wait_quiet(station, truth)
 
 
 @pytest.mark.slow
