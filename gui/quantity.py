@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from math import isclose, isfinite
-from typing import get_args
+from typing import Protocol, get_args
+from weakref import WeakSet
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from shiboken6 import isValid
 
 from ..control.topics import Quantity
 from ..core import units
@@ -270,6 +272,8 @@ class QuantityField(QWidget):
         self.complaint.hide()
         self.label = plain(label, buddy=self.edit)
         self._sent: tuple[float, float] | None = None
+        self._late: float | None = None
+        self._read: object = None
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(self.label, 0, 0, 1, 2)
@@ -289,8 +293,9 @@ class QuantityField(QWidget):
 
     def _entered(self, value: float) -> None:
         self.complaint.hide()
-        self._sent = (value, time.monotonic())
+        self._sent, self._late = (value, time.monotonic()), None
         self._show_state("pending", "")
+        settle_in_time(self)
         self.asked.emit(value)
 
     def _refused(self, why: str) -> None:
@@ -298,7 +303,7 @@ class QuantityField(QWidget):
 
     def complain(self, why: str) -> None:
         """Show a refusal under the field; nothing is pending then."""
-        self._sent = None
+        self._sent = self._late = None
         self._show_state("", "")
         self.complaint.setText(why)
         self.complaint.setAccessibleName(f"{self.name}, not sent: {why}")
@@ -311,18 +316,20 @@ class QuantityField(QWidget):
         self.measured.show_text(words.quantity(now.measured, now.unit))
         if not self.edit.hasFocus() and not self.edit.problem and not self.pending and isinstance(now.wanted, float):
             self.edit.setText(typed(now.wanted, now.unit))
-        self._settle(now.measured if now.measured is not None else now.accepted)
+        self._read = now.measured if now.measured is not None else now.accepted
+        self.settle()
 
-    def _settle(self, read: object) -> None:
-        if self._sent is None:
-            return
-        value, since = self._sent
-        if isinstance(read, int | float) and not isinstance(read, bool) and abs(read - value) <= 1e-2 * abs(value) + 1e-12:
-            self._sent = None
+    def settle(self) -> bool:
+        """Look whether the read-back agrees, or has not in time; say whether anything is pending no longer."""
+        wanted = self._sent[0] if self._sent is not None else self._late
+        if wanted is not None and _agrees(self._read, wanted):
+            self._sent = self._late = None
             self._show_state("", "")
-        elif time.monotonic() - since > PENDING_S:
-            self._sent = None
-            self._show_state("suspect", f"reads {words.quantity(read, self.unit)}")
+        elif self._sent is None or time.monotonic() - self._sent[1] > PENDING_S:
+            self._sent, self._late = None, wanted
+            if wanted is not None:
+                self._show_state("suspect", f"reads {words.quantity(self._read, self.unit)}")
+        return self._sent is None
 
     def _show_state(self, word: str, detail: str) -> None:
         self.state.title = self.name
@@ -333,3 +340,32 @@ class QuantityField(QWidget):
     def units(self) -> Sequence[str]:
         """Return the units that are taken."""
         return UNITS.get(self.unit, ())
+
+
+def _agrees(read: object, wanted: float) -> bool:
+    return isinstance(read, int | float) and not isinstance(read, bool) and abs(read - wanted) <= 1e-2 * abs(wanted) + 1e-12
+
+
+class Pending(Protocol):
+    """What was sent and is not confirmed yet.  state: its badge."""
+
+    state: Badge
+
+    def settle(self) -> bool:
+        """Look at the clock; say whether anything is pending no longer."""
+        ...
+
+
+_pending: WeakSet[Pending] = WeakSet()
+
+
+def settle_in_time(one: Pending) -> None:
+    """Let the tick ask something to settle until it has, whether or not the owner says anything more."""
+    _pending.add(one)
+
+
+def settle_pending() -> None:
+    """Ask everything to settle that is pending; the tick does so."""
+    for one in list(_pending):
+        if not isValid(one.state) or one.settle():
+            _pending.discard(one)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QObject, Qt, QTimer
 
 from ..control.topics import EVENT
-from . import guarded, plots
+from . import guarded, plots, quantity
 from .desk import Desk
 from .pages.page import Page
 
@@ -112,6 +112,7 @@ class Tick(QObject):
             if page.can_be_seen() and not page.window().isMinimized():
                 self._draw(page)
         plots.tell_untold()
+        quantity.settle_pending()
         self._desk.ticked.emit()
         if not gc.isenabled():
             collect_garbage()

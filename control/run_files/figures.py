@@ -357,7 +357,7 @@ class LiveFigures:
             writer.onlookers.append(self._on)
 
     def set_gates(self, gates: Mapping[str, Any]) -> None:
-        """Set the analysis gates, {detector: [low, high]} in the slot (ps). Raises ParameterError, also while key is exchanged."""
+        """Set the analysis gates, {detector: [low, high]} in the slot (ps), and publish them. Raises ParameterError, also while key is exchanged."""
         on = self._on
         if on is not None and not on.over and on.opening.procedure == "KeyExchange":
             raise ParameterError("gates stay as they are while key is exchanged", where="gates", remedy="Wait until the light is over.")
@@ -365,6 +365,10 @@ class LiveFigures:
         if on is not None:
             on.set_gates(checked)
         self._gates |= checked
+        # Whoever asked waits for them, and without a run, or in its pause, no tags come that would bring them.
+        latest = self._topics.latest("histogram")
+        if isinstance(latest, SlotHistogram) and latest.source == "live":
+            self._topics.publish("histogram", replace(latest, gates={**latest.gates, **checked}))
 
     def _blocks(self) -> tuple[BlockFigures, ...]:
         latest = self._topics.latest("key")

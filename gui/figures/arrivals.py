@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ...control.topics import SlotHistogram, Source
 from .. import words
 from ..badges import Badge, plain
 from ..flow import Flow
-from ..quantity import PENDING_S, QuantityEdit
+from ..quantity import PENDING_S, QuantityEdit, settle_in_time
 from .live import LiveChart
 from .room import with_labels
 
@@ -22,10 +23,13 @@ _CLOSE_PS = 1.0
 
 
 class GateRow:
-    """One gate in fields: from, to, and width, which moves its end; and whether what was asked for is confirmed.  moved: called with both ends, ps."""
+    """One gate in fields: from, to, and width, which moves its end; and whether what was asked for is confirmed.
 
-    def __init__(self, name: str, moved: Callable[[float, float], None]) -> None:
-        self.name, self._moved = name, moved
+    moved: called with both ends, ps, when another gate is asked for.  redraw: called when another one is `shown`.
+    """
+
+    def __init__(self, name: str, moved: Callable[[float, float], None], redraw: Callable[[], None]) -> None:
+        self.name, self._moved, self._redraw = name, moved, redraw
         self._gate, self._slot_ps = (0.0, 0.0), 0.0
         self._wanted: tuple[tuple[float, float], float] | None = None
         self.title = plain(f"Gate {name}")
@@ -52,21 +56,32 @@ class GateRow:
 
     def show_gate(self, gate: tuple[float, float], slot_ps: float) -> None:
         """Take what the owner says."""
+        if gate != self._gate and self._wanted is None:
+            self._tell("live")
         self._gate, self._slot_ps = gate, slot_ps
-        if self._wanted is not None:
-            wanted, since = self._wanted
-            agrees = max(abs(one - other) for one, other in zip(wanted, gate, strict=True)) < _CLOSE_PS
-            if agrees or time.monotonic() - since > PENDING_S:
-                self._wanted = None
-        for edit, end in zip((self.low, self.high, self.width), (*gate, gate[1] - gate[0]), strict=True):
+        if self._wanted is not None and max(abs(one - other) for one, other in zip(self._wanted[0], gate, strict=True)) < _CLOSE_PS:
+            self._wanted = None
+            self._tell("live")
+        for edit in (self.low, self.high, self.width):
             # A gate may begin in the slot before, or end in the next one.
             edit.set_limits(*((0.0, slot_ps * 1e-12) if edit is self.width else (-slot_ps * 1e-12, 2e-12 * slot_ps)))
-            if not edit.hasFocus() and not edit.problem and self._wanted is None:
+        self._fill()
+
+    def _fill(self, *, anyhow: bool = False) -> None:
+        """Write the gate that holds into the fields, but for what is being asked for or, unless anyhow, typed."""
+        low, high = self._gate
+        for edit, end in ((self.low, low), (self.high, high), (self.width, high - low)):
+            if (anyhow or not edit.hasFocus()) and not edit.problem and self._wanted is None:
                 edit.setText(f"{end:.0f} ps")
-        if self._wanted is not None:
-            self._tell("pending")
-        elif self.state.word == "pending":
-            self._tell("live")
+
+    def settle(self) -> bool:
+        """Go back to the gate that holds where the other one is not confirmed in time; say whether anything is pending no longer."""
+        if self._wanted is not None and time.monotonic() - self._wanted[1] > PENDING_S:
+            self._wanted = None
+            self._tell("suspect", f"not confirmed: {self._gate[0]:.0f} ps to {self._gate[1]:.0f} ps holds")
+            self._fill()
+            self._redraw()
+        return self._wanted is None
 
     def _tell(self, word: str, detail: str = "") -> None:
         """Say what became of the gate that was asked for; one that holds needs no word."""
@@ -78,10 +93,12 @@ class GateRow:
         if 0.0 < high - low <= self._slot_ps:
             self._wanted = ((low, high), time.monotonic())
             self._tell("pending")
+            settle_in_time(self)
             self._moved(low, high)
         else:
             self._wanted = None
             self._tell("suspect", "not sent: it ends before it begins" if high <= low else "not sent: longer than a slot")
+        self._redraw()
 
     def dragged(self, low_ns: float, high_ns: float) -> None:
         """Ask for the gate that the operator has dragged."""
@@ -90,6 +107,11 @@ class GateRow:
     def refuse(self) -> None:
         """Go back to the gate that holds: the owner refused the other one."""
         self._wanted = None
+        # Meanwhile a replay may have begun, with gates of its own.
+        if isValid(self.state):
+            self._tell("live")
+            self._fill(anyhow=True)
+            self._redraw()
 
 
 class Arrivals(QWidget):
@@ -122,6 +144,11 @@ class Arrivals(QWidget):
         for name, gate in now.gates.items():
             row = self.rows.get(name) or self._add(name)
             row.show_gate(gate, now.slot_ps)
+            self._draw_gate(name)
+
+    def _draw_gate(self, name: str) -> None:
+        row = self.rows.get(name)
+        if row is not None:
             low, high = row.shown()
             self.chart.set_region(name, low * 1e-3, high * 1e-3, row.dragged, series=self._series(name))
 
@@ -142,7 +169,7 @@ class Arrivals(QWidget):
         return self._now.names.index(name) if self._now is not None and name in self._now.names else 2
 
     def _add(self, name: str) -> GateRow:
-        row = self.rows[name] = GateRow(name, lambda low, high: self.gate_asked.emit(name, low, high))
+        row = self.rows[name] = GateRow(name, lambda low, high: self.gate_asked.emit(name, low, high), lambda: self._draw_gate(name))
         line = QWidget()
         flow = Flow(line)
         for widget in row.widgets():

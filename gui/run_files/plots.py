@@ -124,7 +124,7 @@ class RunFigures(QScrollArea):
     def _draw_histogram(self, now: SlotHistogram) -> list[str]:
         self.arrivals.show_histogram(now)
         for row in self.arrivals.rows.values():
-            for edit in (row.low, row.high):
+            for edit in (row.low, row.high, row.width):
                 edit.setReadOnly(True)
                 edit.setToolTip(_GATE)
         return ["histogram"]

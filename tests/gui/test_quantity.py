@@ -111,11 +111,15 @@ def test_a_device_that_does_not_follow_is_told_after_two_seconds(field: Quantity
     monkeypatch.setattr("heliograph.gui.quantity.time.monotonic", lambda: now[0])
     type_in(qtbot, field, "10 mW")
 
-    now[0] += 2.1
     field.show_quantity(Quantity("Laser power", "W", 0.002, 0.01, 0.01))
+    now[0] += 2.1
+    # Nothing more comes.
+    quantity.settle_pending()
 
     assert not field.pending
     assert "reads 2.00 mW" in field.state.accessibleName()
+    field.show_quantity(Quantity("Laser power", "W", 0.01, 0.01, 0.01))
+    assert not field.state.isVisible()
 
 
 def test_a_refused_text_stays_is_described_and_not_sent(field: QuantityField, qtbot: Any) -> None:

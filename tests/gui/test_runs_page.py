@@ -457,7 +457,7 @@ def test_gates_of_a_run_file_are_said_to_be_found_anew_and_cannot_be_moved(page,
     page.figures.show_topic("histogram", replayed(payloads.slot_histogram()))
 
     row = next(iter(page.figures.arrivals.rows.values()))
-    assert row.low.isReadOnly()
+    assert all(edit.isReadOnly() for edit in (row.low, row.high, row.width))
     assert row.low.toolTip().startswith("Found anew in the light of the run file")
     page.figures.arrivals.gate_asked.emit(next(iter(page.figures.arrivals.rows)), 0.0, 1000.0)
     assert "cannot be moved" in desk.notices[-1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.gui import guarded
+from heliograph.gui import guarded, quantity
 from heliograph.gui.tick import Pace
 
 from . import payloads
@@ -51,6 +51,19 @@ def test_a_page_that_cannot_draw_says_so_and_the_strip_goes_on(window: Any, capl
     assert len([one for one in caplog.records if "display error" in one.message]) == 1
     tell(window, counts=2)
     assert not guarded.marked(window.page)
+
+
+def test_what_is_pending_settles_though_nothing_comes(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = quantity.QuantityField("Power", "W")
+    qtbot.addWidget(field)
+    field.edit.entered.emit(0.01)
+    window.tick.tick()
+    assert field.pending
+
+    monkeypatch.setattr(quantity, "PENDING_S", -1.0)
+    window.tick.tick()
+
+    assert not field.pending
 
 
 def test_slow_drawing_is_done_less_often_and_fast_drawing_more_often_again() -> None:

@@ -225,6 +225,21 @@ def test_gates_set_by_hand_hold_for_this_run_and_the_next(tmp_path):
     assert isinstance(topics.latest("key"), KeyProgress)
 
 
+def test_gates_set_after_a_run_are_published_though_no_tags_come(tmp_path):
+    topics = Topics()
+    live = LiveFigures(topics)
+    with begun(tmp_path, "KeyExchange") as run:
+        live.begin(run)
+        fill_key(run)
+    before = topics.latest("histogram")
+
+    live.set_gates({"D1": [4800.0, 5200.0]})
+
+    after = topics.latest("histogram")
+    assert after.gates == before.gates | {"D1": (4800.0, 5200.0)}
+    assert (after.run, after.counts.sum()) == (before.run, before.counts.sum())
+
+
 def test_a_gate_moved_while_tags_come_in_counts_from_then_on(tmp_path):
     with begun(tmp_path, "KeyExchange") as run:
         figures, heard = watched(run)
