@@ -109,15 +109,16 @@ class Menus:
         self._add(self._act, "&Queue", lambda: window.page.enqueue() if window.page is not None else None, "Ctrl+Return Ctrl+Enter")
         self._add(self._act, "&Pause or go on", window.pause, "Ctrl+Shift+P", control=True)
         self._add(self._act, "Stop after this &run, or go on", window.hold, "Ctrl+Shift+L", control=True)
-        self._add(self._act, "&Abort the run: hold the button\tCtrl+Shift+A", self._to_abort)
+        self._add(self._act, "&Abort what is on: hold the button\tCtrl+Shift+A", self._to_abort)
         self._act.addSeparator()
 
     def _to_abort(self) -> None:
         """Put the focus on the button that aborts; the act itself is held for a second."""
-        if self._window.strip.abort.isVisible():
-            self._window.strip.abort.setFocus()
+        button = self._window.abort_button
+        if button.isVisible() and button.isEnabled():
+            button.setFocus()
         else:
-            self._window.desk.notice("No run is on the bench now.")
+            self._window.desk.notice("Nothing is on that could be aborted.")
 
     def _reset_layout(self) -> None:
         page = self._window.page

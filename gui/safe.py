@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 TWICE_S = 0.6
 LEAST_PX = 44
 EARLIER = "Earlier: "
+_LEFT = (QEvent.Type.WindowDeactivate, QEvent.Type.ApplicationDeactivate)
 _BY_HAND = "Switch the light off by hand, now."
 
 
@@ -94,6 +95,10 @@ class Keys(QObject):
         if kind == QEvent.Type.Wheel and isinstance(watched, QAbstractSpinBox | QComboBox):
             event.ignore()
             return True
+        if kind in _LEFT:
+            # The keys are let go of elsewhere, where nobody here hears it.
+            self._let_go()
+            return False
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease) or not isinstance(watched, QWindow) or not isinstance(event, QKeyEvent):
             return False
         if event.isAutoRepeat():
@@ -119,15 +124,18 @@ class Keys(QObject):
         return False
 
     def _released(self, event: QKeyEvent) -> bool:
-        if event.key() in (Qt.Key.Key_A, Qt.Key.Key_Control, Qt.Key.Key_Shift) and self._timer:
+        if event.key() in (Qt.Key.Key_A, Qt.Key.Key_Control, Qt.Key.Key_Shift):
+            self._let_go()
+        return False
+
+    def _let_go(self) -> None:
+        if self._timer:
             self.killTimer(self._timer)
             self._timer = 0
-        return False
 
     def timerEvent(self, event: Any) -> None:  # noqa: N802
         """Abort: the keys were held for a second."""
-        self.killTimer(self._timer)
-        self._timer = 0
+        self._let_go()
         self.abort.emit()
 
 
@@ -231,7 +239,7 @@ class SafePanel(QFrame):
     def follow(self, safety: Mapping[str, Any]) -> None:
         """Show the safe state that followed a trip, once; a press of this window's own is shown by its own answer.
 
-        Once the bench has left the safe state, nothing is shown of it.
+        Once the bench has left the safe state, nothing is shown of it; nor is an earlier one while the bench is being made safe after a trip.
         """
         state = safety.get("state")
         if state in ("ARMING", "ARMED") and self._was_safe and not self._waits:
@@ -240,8 +248,11 @@ class SafePanel(QFrame):
         tripped = state == "TRIPPED"
         reports = [one if isinstance(one, Mapping) else asdict(one) for one in safety.get("reports", ())]
         shown = (str(safety.get("cause")), tuple((one["name"], one["state"]) for one in reports)) if tripped else None
-        if tripped and not self._waits and shown != self._shown and reports:
-            self.made({"by": "the owner", "cause": safety.get("cause", ""), "reports": reports})
+        if tripped and not self._waits and shown != self._shown:
+            if reports:
+                self.made({"by": "the owner", "cause": safety.get("cause", ""), "reports": reports})
+            else:
+                self.hide()
         self._shown = shown
 
     def grow_old(self) -> None:

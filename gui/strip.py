@@ -34,6 +34,20 @@ def task_row(queue: QueueState) -> QueueRow | None:
     return min((row for row in queue.rows if row.lane == "worker" and row.on), key=lambda row: row.state == "paused", default=None)
 
 
+def on_now(queue: QueueState | None) -> QueueRow | None:
+    """Return the run that is on the bench, else the task beside it, None where nothing is on."""
+    return bench_row(queue) or (task_row(queue) if queue is not None else None)
+
+
+def pause_or_go_on(desk: Desk) -> None:
+    """Pause the run that is on the bench at its next checkpoint, or let it go on; tell where there is none."""
+    row = bench_row(desk.latest("queue"))
+    if row is None:
+        desk.notice("No run is on the bench now.")
+    else:
+        desk.ask("resume" if row.state == "paused" else "pause", {"job": row.job})
+
+
 def how_far(row: QueueRow) -> str:
     """Return what is done, how far it is, and how long it still takes."""
     left = f"{words.duration(row.eta_s)} left" if row.eta_s is not None else "time left unknown"
@@ -121,10 +135,12 @@ class Strip(QFrame):
         ]
 
     def abort_run(self) -> None:
-        """Abort the run that is on."""
-        row = bench_row(self._desk.latest("queue"))
+        """Abort the run that is on, or the task where only that is."""
+        row = on_now(self._desk.latest("queue"))
         if row is not None:
             self._desk.ask("abort", {"job": row.job}, timeout_s=15.0)
+        else:
+            self._desk.notice("Nothing is on that could be aborted.")
 
     def _ask_for_control(self) -> None:
         """Ask the controller to hand over; it has to agree."""
@@ -174,8 +190,8 @@ class Strip(QFrame):
 
     def _queue(self, queue: QueueState) -> None:
         run, task = bench_row(queue), task_row(queue)
-        self.abort.setVisible(run is not None)
-        row = run or task
+        row = on_now(queue)
+        self.abort.setVisible(row is not None)
         if row is None:
             wait = len(waiting(queue))
             told = f"{wait} in the queue" if wait else "no run"
@@ -184,6 +200,7 @@ class Strip(QFrame):
             else:
                 self.run.set_state("idle", told)
             return
+        self.abort.setToolTip(f"Aborts {row.procedure}, job {row.job}. Hold for one second, or hold Ctrl+Shift+A.")
         after = f"; then the queue is held: {short(queue.held)}" if queue.held else ""
         beside = "" if task is None else f"; beside it {how_far(task)}" if run is not None else ", beside the bench"
         self.run.set_state(row.state, f"{how_far(row)}{beside}{after}")

@@ -16,6 +16,7 @@ from ..core.errors import BenchError
 from . import announce, layout, sheet, theme, words
 from .desk import Desk, Passing
 from .held import QueueNotices
+from .hold import HoldButton
 from .menus import Menus
 from .notices import Notices
 from .opening import Opening
@@ -23,7 +24,7 @@ from .pages import registry
 from .pages.page import Page, Panel, first_control
 from .rescue import Rescue, failed
 from .safe import Keys, SafePanel, Safety
-from .strip import SmallStrip, Strip, bench_row
+from .strip import SmallStrip, Strip, pause_or_go_on
 from .tick import Tick
 from .welcome import FirstLight, Welcome, remember
 
@@ -100,7 +101,7 @@ class Window(QMainWindow):
         desk, safety = self.desk, self.safety
         QApplication.instance().installEventFilter(self.keys)  # type: ignore[union-attr]
         self.keys.safe.connect(safety.press)
-        self.keys.abort.connect(self.strip.abort_run)
+        self.keys.abort.connect(self.abort)
         safety.asked.connect(self.safe_panel.asked)
         safety.made.connect(self.safe_panel.made)
         safety.failed.connect(self.safe_panel.failed)
@@ -315,18 +316,22 @@ class Window(QMainWindow):
 
     # Acts
 
-    def ask_run(self, topic: str, **body: Any) -> None:
-        """Ask something about the run that is on the bench."""
-        row = bench_row(self.desk.latest("queue"))
-        if row is None:
-            self.desk.notice("No run is on the bench now.")
-            return
-        self.desk.ask(topic, {"job": row.job, **body})
+    @property
+    def abort_button(self) -> HoldButton:
+        """Return the button that Ctrl+Shift+A stands for: the one of the page that is shown, where it has one, else the strip's."""
+        return (self.page.abort_button() if self.page is not None else None) or self.strip.abort
+
+    def abort(self) -> None:
+        """Do what the button does."""
+        button = self.abort_button
+        if button is self.strip.abort or button.isEnabled():
+            button.held.emit()
+        else:
+            self.desk.notice(f"{button.accessibleDescription()}.")
 
     def pause(self) -> None:
         """Pause the run at its next checkpoint, or let it go on."""
-        row = bench_row(self.desk.latest("queue"))
-        self.ask_run("resume" if row is not None and row.state == "paused" else "pause")
+        pause_or_go_on(self.desk)
 
     def hold(self) -> None:
         """Begin nothing more after the run that is on; or go on."""

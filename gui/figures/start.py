@@ -22,6 +22,7 @@ from ..held import held_text
 from ..hold import HoldButton
 from ..offering import offer
 from ..pages.page import Page
+from ..strip import pause_or_go_on
 from .areas import scrolled
 
 _FIRST = "CountRates"
@@ -207,9 +208,13 @@ class StartPanel(QWidget):
             self.desk.ask("abort", {"job": self._row.job})
 
     def pause_or_resume(self) -> None:
-        """Pause it at its next checkpoint, or after this round, or let it go on."""
-        if self._row is not None and self.pause is not None and self.pause.isEnabled():
+        """Pause it at its next checkpoint, or after this round, or let it go on; where it is not on, the run that is on the bench."""
+        if self._row is None or not self._row.on:
+            pause_or_go_on(self.desk)
+        elif self.pause is not None and self.pause.isEnabled():
             self.desk.ask("resume" if self._row.state == "paused" else "pause", {"job": self._row.job})
+        elif self.pause is not None:
+            self.desk.notice(f"{self.pause.accessibleDescription()}.")
 
     # What is on
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QDockWidget, QMainW
 
 from .. import access
 from ..desk import Desk
+from ..hold import HoldButton
 from .panel import Panel, first_control
 
 __all__ = ["BOTTOM", "LEFT", "RIGHT", "TOP", "Page", "Panel", "first_control"]
@@ -153,6 +154,10 @@ class Page(QMainWindow):
             tabs.setElideMode(Qt.TextElideMode.ElideNone)
             tabs.setUsesScrollButtons(True)
             tabs.setAccessibleName("Panels")
+
+    def abort_button(self) -> HoldButton | None:
+        """Return the button that Ctrl+Shift+A stands for while this page is shown, None where it is the strip's."""
+        return None
 
     def filter_field(self) -> QWidget | None:
         """Return the field that Ctrl+F goes to, if the page has one."""

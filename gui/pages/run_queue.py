@@ -12,6 +12,7 @@ from ...control.topics import QueueRow, QueueState
 from ..desk import Desk
 from ..figures.areas import arrange, scrolled
 from ..figures.facts import Facts
+from ..hold import HoldButton
 from ..queueing import rows
 from ..queueing.acts import Acts
 from ..queueing.compose import Composer
@@ -80,6 +81,10 @@ class Queue(Page):
         # Del in a field of the form deletes a letter.
         self.of(self.table, self.action("Remo&ve the job", acts.take_out, "Del"))
         self.toggle("Show what has e&nded", self.ended, "Ctrl+Shift+H")
+
+    def abort_button(self) -> HoldButton:
+        """Return the one above the table, which names the job."""
+        return self.acts.abort
 
     def shown_first(self) -> None:
         """Ask what can be put into the queue."""

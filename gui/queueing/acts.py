@@ -12,7 +12,7 @@ from ..desk import Desk
 from ..flow import Flow
 from ..hold import HoldButton
 from ..offering import offer
-from ..strip import bench_row
+from ..strip import on_now
 from . import rows
 from .edits import Edits
 
@@ -23,7 +23,8 @@ _ENDS_S = 15.0
 class Acts(QWidget):
     """The buttons above the table.
 
-    edit: shows the form of a job.  What belongs to one job acts on the one that is selected; pause, stop and abort on it if it is on, else on the run that is.
+    edit: shows the form of a job.  What belongs to one job acts on the one that is selected; pause, stop and abort on it if it is on, else on the run
+    that is, else on the task beside the bench.
     """
 
     def __init__(self, desk: Desk, edits: Edits, edit: Callable[[QueueRow], None]) -> None:
@@ -101,7 +102,7 @@ class Acts(QWidget):
     @property
     def target(self) -> QueueRow | None:
         """Return the job that pause, stop and abort act on."""
-        return self._row if self._row is not None and self._row.on else bench_row(self._queue)
+        return self._row if self._row is not None and self._row.on else on_now(self._queue)
 
     def enable(self) -> None:
         """Offer what can be asked for now, and say why not."""

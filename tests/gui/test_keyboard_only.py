@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDateEdit, QMenu, QMenuBar
 
-from heliograph.gui import audit
+from heliograph.gui import audit, safe
 from heliograph.gui.window import Window
 
+from . import payloads
 from .operating import PAGES, made_by_hand, opened, page_of, states, tell
 from .person import Person, called
 
@@ -115,6 +117,50 @@ def test_tab_comes_to_every_control_of_a_page_once_and_around(window: Window, na
     assert {"Make safe", "Pages"} <= names
     left_out = [called(one) for one in audit.reachable(window) if one not in seen]
     assert not left_out, f"Tab does not come to {left_out}"
+
+
+CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+RUN, TASK = payloads.queue_row(job=4, lane="bench", state="running"), payloads.queue_row(job=5, lane="worker", procedure="Learn", state="running")
+
+
+@pytest.fixture
+def asked(window: Window) -> Iterator[Any]:
+    """What the window asks for while it controls the bench; another test finds the queue and the standing that it knows."""
+    answers: Any = window.desk.line
+    answers.asked.clear()
+    why = window.desk.view_only_why
+    window.desk.set_control(True)
+    yield answers
+    window.desk.set_control(False, why)
+    tell(window, {"queue": states()["queue"]})
+
+
+@pytest.mark.parametrize(("name", "on", "job"), [("queue", (RUN, TASK), 5), ("queue", (TASK,), 5), ("log", (RUN, TASK), 4), ("log", (TASK,), 5)])
+def test_the_keys_abort_what_the_button_names(
+    window: Window, asked: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, name: str, on: tuple[Any, ...], job: int
+) -> None:
+    monkeypatch.setattr(safe, "HOLD_MS", 50)
+    page: Any = page_of(window, name)
+    tell(window, {"queue": payloads.queue_state(rows=on)})
+    if name == "queue":
+        page.table.choose(on[-1].job)
+
+    assert f"job {job}" in window.abort_button.toolTip()
+    QTest.keyPress(window.windowHandle(), Qt.Key.Key_A, CONTROL_SHIFT)
+    qtbot.waitUntil(lambda: bool(asked.of("abort")))
+    QTest.keyRelease(window.windowHandle(), Qt.Key.Key_A, CONTROL_SHIFT)
+
+    assert asked.of("abort") == [{"job": job}]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_run_on_the_bench_is_paused_from_every_page(window: Window, asked: Any, qtbot: Any, name: str) -> None:
+    page_of(window, name)
+    tell(window, {"queue": payloads.queue_state(rows=(RUN,))})
+
+    Person(window).key(Qt.Key.Key_P, control=True, shift=True)
+
+    qtbot.waitUntil(lambda: asked.of("pause") == [{"job": 4}])
 
 
 def actions(menu: Any) -> list[Any]:

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from heliograph.gui import access, theme
 from heliograph.gui.badges import Value
@@ -112,6 +112,29 @@ def test_abort_needs_its_keys_held(window: Any, qtbot: Any) -> None:
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_A, both)
 
 
+def test_keys_that_another_window_takes_are_held_no_longer(window: Any, qtbot: Any) -> None:
+    tell(window, queue=payloads.queue_state())
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    other = QWidget()
+    qtbot.addWidget(other)
+
+    QTest.keyPress(window.windowHandle(), Qt.Key.Key_A, both)
+    other.show()
+    other.activateWindow()
+    qtbot.waitUntil(other.isActiveWindow)
+    qtbot.wait(200)
+
+    assert window.desk.answers.of("abort") == []
+
+
+def test_keys_that_find_nothing_to_abort_say_so(window: Any) -> None:
+    tell(window, queue=payloads.queue_state(rows=()))
+
+    window.keys.abort.emit()
+
+    assert window.notices.earlier[-1].text == "Nothing is on that could be aborted."
+
+
 def test_time_left_is_what_the_owner_says_as_everywhere(window: Any) -> None:
     strip: Strip = window.strip
     for eta, told in ((100.0, "1 min 40 s left"), (5.0, "5.0 s left"), (None, "time left unknown")):
@@ -129,12 +152,14 @@ def test_what_the_strip_says_of_the_run_has_its_room_before_it_is_drawn(window: 
     assert window.strip.run.width() >= window.strip.run.sizeHint().width()
 
 
-def test_a_task_beside_the_bench_is_told_with_its_progress(window: Any) -> None:
+def test_a_task_beside_the_bench_is_told_with_its_progress_and_can_be_aborted(window: Any, qtbot: Any) -> None:
     distil = payloads.queue_row(job=8, lane="worker", procedure="Distil", progress=0.1, eta_s=20.0)
     ended = payloads.queue_row(job=7, state="done")
     tell(window, queue=payloads.queue_state(rows=(ended, distil)))
     assert window.strip.run.accessibleName() == "Run: running, Distil 10 %, 20 s left, beside the bench"
-    assert not window.strip.abort.isVisible(), "that ends what is on the bench"
+    assert window.strip.abort.toolTip().startswith("Aborts Distil, job 8.")
+    window.strip.abort.held.emit()
+    qtbot.waitUntil(lambda: window.desk.answers.of("abort") == [{"job": 8}])
 
     tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(job=9), distil)))
     assert window.strip.run.accessibleName() == "Run: running, PhaseScan 25 %, 45 s left; beside it Distil 10 %, 20 s left"
