@@ -37,8 +37,8 @@ def key(page: str) -> str:
 class Layouts:
     """The layouts of all pages.
 
-    A page whose panels the operator has moved is restored once, saved two seconds after a change and at the end, and undone by Ctrl+Z; any other is arranged
-    by its size and the size of the text.
+    A page whose panels the operator has moved is restored once, saved two seconds after a change, when it is left and at the end, and undone by Ctrl+Z; any other is
+    arranged by its size and the size of the text.
     """
 
     def __init__(self, desk: Desk, pages: Sequence[Page]) -> None:
@@ -97,8 +97,10 @@ class Layouts:
     def save(self) -> None:
         """Write what the operator has changed."""
         for page in self._pages:
+            if not page.isVisible():
+                continue
             state, before, dragged = page.saveState(VERSION), self._last[page.NAME], self._drags.take(page)
-            if state == before or not page.isVisible():
+            if state == before:
                 continue
             mark, was = _mark(page), self._marks[page.NAME]
             # Panels also change their size along with window, text and what is in them; only what the operator does is undone.

@@ -230,6 +230,9 @@ class Window(QMainWindow):
                     page.wish(wish)
 
     def _show(self, page: Page) -> None:
+        if self.page is not page:
+            # Of a page that cannot be seen, nobody can say later what the operator has moved.
+            self.layouts.save()
         self.stack.setCurrentWidget(page)
         self.tabs.setCurrentIndex(self.pages.index(page))
         if page.NAME in self._restyled:
@@ -253,6 +256,7 @@ class Window(QMainWindow):
         if isinstance(target, Panel):
             target.focus()
         elif (control := first_control(target)) is not None:
+            self.activateWindow()
             control.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     # Appearance

@@ -50,8 +50,9 @@ class Panel(QDockWidget):
         self.toggleViewAction().setText(self._name)
 
     def focus(self) -> None:
-        """Bring the panel to the front and put the focus on the first control in it."""
+        """Bring the panel to the front and put the focus on the first control in it, in whichever window it is."""
         self.raise_()
+        self.window().activateWindow()
         found = first_control(self._content) or first_control(self)
         (found or self._content).setFocus(Qt.FocusReason.ShortcutFocusReason)
 

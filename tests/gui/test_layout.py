@@ -108,6 +108,18 @@ def test_moved_panels_are_where_they_were_at_the_next_start(window: Any, desk: A
     assert areas(again.pages[0]) == moved
 
 
+def test_what_was_moved_just_before_another_page_was_shown_is_kept(window: Any, desk: Any) -> None:
+    window.layouts.save()
+    window.page.panels()[0].setFloating(True)
+    window.page.panels()[1].close()
+
+    window.show_page("other")
+    window.leave()
+
+    assert desk.settings.contains(layout.key("rates"))
+    assert not desk.settings.contains(layout.key("other"))
+
+
 def test_a_moved_panel_is_put_back_by_undo_and_by_reset(window: Any, qtbot: Any) -> None:
     page = window.page
     window.layouts.save()

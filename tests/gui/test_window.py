@@ -52,6 +52,23 @@ def test_every_panel_is_reached_once_in_the_order_of_reading_also_behind_others(
     assert page.panels() == before
 
 
+def test_a_panel_that_was_torn_off_is_gone_through_like_the_others(window: Any, qtbot: Any) -> None:
+    torn = docks(window.page)["One"]
+    torn.setFloating(True)
+    qtbot.waitUntil(lambda: torn.windowHandle() is not None and torn.windowHandle().isExposed())
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    window.strip.safe.setFocus()
+
+    reached = []
+    for _ in range(6):
+        native(QApplication.activeWindow() or window, Qt.Key.Key_F6)
+        focus = QApplication.focusWidget()
+        reached.append(next((one.accessibleName() for one in window.page.panels() if one.isAncestorOf(focus)), "strip"))
+
+    assert reached == ["Two", "One", "strip"] * 2
+
+
 def docks(page: Any) -> dict[str, Any]:
     return {one.accessibleName(): one for one in page.panels()}
 
