@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
@@ -18,28 +19,45 @@ ERROR = "display error"
 _MARK = "display-error"
 
 
+_failing: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+"""What of each widget went wrong when it was last called."""
+
+
 def guarded(method: Callable[Concatenate[W, P], Any]) -> Callable[Concatenate[W, P], None]:
     """Wrap a widget's method that draws: what goes wrong in it is logged once and marked on the widget, until a later call succeeds."""
 
     @functools.wraps(method)
     def draw(self: W, /, *args: P.args, **named: P.kwargs) -> None:
-        try:
-            method(self, *args, **named)
-        except Exception as error:  # noqa: BLE001
-            # Data come from elsewhere: one chart that cannot show them must not take the safe button away.
-            mark(self, error)
-        else:
-            unmark(self)
+        attempt(self, method.__name__, lambda: method(self, *args, **named))
 
     return draw
 
 
-def mark(widget: QWidget, error: Exception) -> None:
-    """Show over a widget that it could not draw, and log why, once until it can again."""
-    label = widget.findChild(QLabel, _MARK, Qt.FindChildOption.FindDirectChildrenOnly)
-    if label is None:
-        log.error("%s: %s (%s: %s)", widget.accessibleName() or type(widget).__name__, ERROR, type(error).__name__, error)
-        label = QLabel(ERROR, widget)
+def attempt(one: object, what: str, act: Callable[[], Any]) -> None:
+    """Do something for a widget, or for what has none; if it goes wrong, log it once and mark the widget, until the same succeeds.  what: its name."""
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001
+        # Data come from elsewhere: one chart that cannot show them must not take the safe button away.
+        mark(one, error)
+        _failing.setdefault(one, set()).add(what)
+    else:
+        wrong = _failing.get(one)
+        if wrong is not None and what in wrong:
+            wrong.discard(what)
+            if not wrong:
+                del _failing[one]
+                unmark(one)
+
+
+def mark(one: object, error: Exception) -> None:
+    """Show over a widget that it could not draw, and log why, once until it can again; of what is no widget it is logged alone."""
+    if marked(one):
+        return
+    name = one.accessibleName() if isinstance(one, QWidget) else ""
+    log.error("%s: %s (%s: %s)", name or type(one).__name__, ERROR, type(error).__name__, error)
+    if isinstance(one, QWidget):
+        label = QLabel(ERROR, one)
         label.setObjectName(_MARK)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setAutoFillBackground(True)
@@ -50,14 +68,18 @@ def mark(widget: QWidget, error: Exception) -> None:
         label.show()
 
 
-def unmark(widget: QWidget) -> None:
+def unmark(one: object) -> None:
     """Take the mark away."""
-    label = widget.findChild(QLabel, _MARK, Qt.FindChildOption.FindDirectChildrenOnly)
+    label = _label(one)
     if label is not None:
         label.setParent(None)
         label.deleteLater()
 
 
-def marked(widget: QWidget) -> bool:
-    """Say whether a widget shows that it could not draw."""
-    return widget.findChild(QLabel, _MARK, Qt.FindChildOption.FindDirectChildrenOnly) is not None
+def marked(one: object) -> bool:
+    """Say whether a widget shows that it could not draw, or whether something without a widget fails."""
+    return _label(one) is not None if isinstance(one, QWidget) else one in _failing
+
+
+def _label(one: object) -> QLabel | None:
+    return one.findChild(QLabel, _MARK, Qt.FindChildOption.FindDirectChildrenOnly) if isinstance(one, QWidget) else None

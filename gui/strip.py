@@ -16,6 +16,7 @@ from . import theme, words
 from .badges import Badge, Value, tip
 from .desk import Desk, Passing
 from .flow import Flow
+from .guarded import guarded
 from .held import short, waiting
 from .hold import HoldButton
 from .rescue import is_silent, told_safety
@@ -64,13 +65,14 @@ def operator() -> str:
 
 
 class Strip(QFrame):
-    """Shows what the owner last confirmed, and its age.  press: of the safe button."""
+    """Shows what the owner last confirmed, and its age.  press: of the safe button.  refused: why an owner that is there has told nothing yet."""
 
     def __init__(self, desk: Desk, press: Callable[[], None]) -> None:
         super().__init__()
         self._desk = desk
         self._asked: int | None = None
         self._waiting_for = ""
+        self.refused = ""
         self.interval_ms = 100
         self.setAccessibleName("Bench at a glance")
         self.setFrameShape(QFrame.Shape.StyledPanel)
@@ -221,9 +223,11 @@ class Strip(QFrame):
     def _standing(self) -> None:
         desk = self._desk
         gone = desk.station is not None and not desk.is_connected and desk.age_s() is not None
-        self.owner.setVisible(gone)
+        self.owner.setVisible(gone or bool(self.refused))
         if gone:
             self.owner.set_state("lost", f"safety: {self.safety.told}")
+        elif self.refused:
+            self.owner.set_state("lost", self.refused)
         watching = desk.is_connected and not desk.controls
         self.view_only.setVisible(watching)
         self.take_over.setVisible(watching)
@@ -274,6 +278,7 @@ class Gauge(QProgressBar):
             self.setEnabled(not stale)
             self._say(self._text)
 
+    @guarded
     def show_stores(self, stores: StoreStates) -> None:
         """Show the pair with the least key."""
         if not stores.stores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import statistics
@@ -86,7 +87,6 @@ class Tick(QObject):
         self.pace = Pace()
         self.spent_ms: deque[float] = deque(maxlen=RECENT)
         self._drawn: dict[str, dict[str, int]] = {page.NAME: {} for page in pages}
-        self._wrong: dict[str, set[str]] = {page.NAME: set() for page in pages}
         self._seen: dict[str, int] = {}
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.CoarseTimer)
@@ -107,7 +107,7 @@ class Tick(QObject):
         self._desk.collect()
         changed = self._changed()
         for watcher in self._watchers:
-            watcher.tick(changed)
+            guarded.attempt(watcher, "tick", functools.partial(watcher.tick, changed))
         for page in self._pages:
             if page.can_be_seen() and not page.window().isMinimized():
                 self._draw(page)
@@ -145,15 +145,5 @@ class Tick(QObject):
             self._draw_topic(page, topic, payload)
 
     def _draw_topic(self, page: Page, topic: str, payload: Any) -> None:
-        wrong = self._wrong[page.NAME]
-        try:
-            page.redraw(topic, payload)
-        except Exception as error:  # noqa: BLE001
-            # One page that cannot show what came must take neither the others nor the safe button away.
-            wrong.add(topic)
-            guarded.mark(page, error)
-        else:
-            if topic in wrong:
-                wrong.discard(topic)
-                if not wrong:
-                    guarded.unmark(page)
+        # One page that cannot show what came must take neither the others nor the safe button away.
+        guarded.attempt(page, topic, lambda: page.redraw(topic, payload))

@@ -14,6 +14,7 @@ from ...control.topics import SlotHistogram, Source
 from .. import words
 from ..badges import Badge, plain
 from ..flow import Flow
+from ..guarded import guarded
 from ..quantity import PENDING_S, QuantityEdit, settle_in_time
 from .live import LiveChart
 from .room import with_labels
@@ -131,6 +132,7 @@ class Arrivals(QWidget):
         layout.addWidget(self.chart, 1)
         layout.addLayout(self._gates)
 
+    @guarded
     def show_histogram(self, now: SlotHistogram) -> None:
         """Draw what arrived lately."""
         self._now = now

@@ -10,6 +10,7 @@ import pyqtgraph as pg
 
 from ...control.topics import BlockFigures, KeyProgress
 from .. import theme, words
+from ..guarded import guarded
 from .live import LiveChart
 from .room import whole_ticks, with_labels, with_names
 
@@ -58,6 +59,7 @@ class QberChart(BlockChart):
         self.retheme()
         self.describe_by(self._told)
 
+    @guarded
     def show_blocks(self, blocks: tuple[BlockFigures, ...], limits: Mapping[str, float]) -> None:
         """Draw the blocks of one pair."""
         self._number(blocks, "XY")
@@ -101,6 +103,7 @@ class GainChart(BlockChart):
         super().__init__("Gain", y="Gain", y_unit="%")
         self.describe_by(self._told)
 
+    @guarded
     def show_blocks(self, blocks: tuple[BlockFigures, ...]) -> None:
         """Draw the blocks of one pair."""
         name = blocks[-1].pair if blocks else ""
@@ -122,6 +125,7 @@ class KeyRateChart(LiveChart):
         self._blocks: tuple[BlockFigures, ...] = ()
         self.describe_by(self._told)
 
+    @guarded
     def show_blocks(self, blocks: tuple[BlockFigures, ...]) -> None:
         """Draw the blocks of all pairs, at most five of them."""
         self._blocks = blocks

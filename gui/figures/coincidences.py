@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 from ...control.topics import Coincidences as Payload
 from ...control.topics import Source
 from .. import words
+from ..guarded import guarded
 from ..tables import Column, Table
 from .live import LiveChart
 
@@ -32,6 +33,7 @@ class CoincidenceMatrix(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(split)
 
+    @guarded
     def show_coincidences(self, now: Payload) -> None:
         """Draw the matrix."""
         n = len(now.names)

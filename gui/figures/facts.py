@@ -9,6 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFormLayout, QLabel, QWidget
 
 from ..badges import Value, plain
+from ..guarded import guarded
 
 _SHORT = 20
 """Characters of a value that may stand beside its name."""
@@ -85,6 +86,7 @@ class Facts(Lines):
         self._values: dict[str, Value] = {}
         self._shape: list[tuple[str, bool]] = []
 
+    @guarded
     def show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
         """Show these; where the names are those of before only the values change."""
         shape = [(name, len(text) > _SHORT) for name, text in facts]

@@ -7,6 +7,7 @@ from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from ...control.topics import StoreState
+from ..guarded import guarded
 from ..theme import current
 from ..words import scaled
 
@@ -41,6 +42,7 @@ class Gauge(QWidget):
         self._stale = False
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
+    @guarded
     def show_store(self, store: StoreState) -> None:
         """Draw a store."""
         if store != self._store:

@@ -44,6 +44,7 @@ class InputGroup(QWidget):
             row.asked.connect(lambda value, row=row, member=one.member: self._set(row, member, value))
             inside.addWidget(row)
 
+    @guarded
     def show_state(self, now: InstrumentState, quantities: Sequence[Quantity], age_s: float | None, *, old: bool) -> None:
         """Show what is so now.  age_s: of the reading, None for never.  old: it is stale."""
         self.badge.set_state(now.state)
@@ -80,6 +81,7 @@ class Inputs(QWidget):
         self.setAccessibleName("Inputs of detectors and taggers")
         self.groups: dict[str, InputGroup] = {}
         self._kinds: tuple[object, ...] = ()
+        self._now: StationState | None = None
         self.empty = plain("No detector and no tagger was read yet.", wrap=True)
         self._inside = QVBoxLayout(self)
         self._inside.setContentsMargins(4, 4, 4, 4)
@@ -87,10 +89,12 @@ class Inputs(QWidget):
         self._inside.addStretch(1)
         desk.control_changed.connect(self._allow)
         desk.replay_changed.connect(self._allow)
+        desk.ticked.connect(self._look_at_the_clock)
 
     @guarded
     def show_station(self, now: StationState, late_s: float = 0.0) -> None:
         """Show the inputs of a station as they are now.  late_s: how long ago the owner told."""
+        self._now = now
         found = {one.name: (one, settable(one)) for one in now.instruments if one.role in ROLES and settable(one)}
         kinds = tuple((name, tuple((one.label, one.member) for one in quantities)) for name, (_, quantities) in found.items())
         if kinds != self._kinds:
@@ -99,7 +103,13 @@ class Inputs(QWidget):
         ages, old = unread.ages(now.instruments, now.t), unread.unread(now.instruments, now.t)
         for name, (one, quantities) in found.items():
             age_s = ages[name] + late_s if name in ages else None
-            self.groups[name].show_state(one, quantities, age_s, old=name in old)
+            self.groups[name].show_state(one, quantities, age_s, old=name in old or late_s > words.STALE_S)
+
+    def _look_at_the_clock(self) -> None:
+        """Let what is shown grow old while nothing is told of instruments, whatever else comes."""
+        late_s = self.desk.age_s("station") or 0.0
+        if self._now is not None and late_s > words.STALE_S and self.isVisible():
+            self.show_station(self._now, late_s)
 
     def _rebuild(self, found: dict[str, list[Quantity]]) -> None:
         for group in self.groups.values():

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QProgressBar, QVBoxLayout, QWidget
 from ...control.topics import LearningProgress
 from .. import theme, words
 from ..badges import Badge, Value, plain
+from ..guarded import guarded
 from ..plots import Chart
 from ..tables import Cell, Column, Table
 from .facts import Lines
@@ -46,6 +47,7 @@ class RoundChart(LiveChart):
         super().__init__(name, x="Round", y=name, y_unit=unit, si=False, ends_right=True)
         self._scale = 100.0 if unit == "%" else 1.0
 
+    @guarded
     def show_rounds(self, shared: Floats, clients: dict[str, Floats], rounds: int) -> None:
         """Draw the shared model, and at most four clients."""
         drawn = {SHARED: shared, **{f"client {name}": values for name, values in list(clients.items())[:_MOST_CLIENTS]}}
@@ -70,6 +72,7 @@ class KeyBars(LiveChart):
         self._names: dict[str, pg.TextItem] = {}
         self.describe_by(self._told)
 
+    @guarded
     def show_key(self, key: dict[str, NDArray[np.int64]], rounds: int) -> None:
         """Draw a bar for each round."""
         if list(key) != list(self._bars):
@@ -152,6 +155,7 @@ class Task(Lines):
         self.add_wide(self.compared)
         self.add_wide(self.why)
 
+    @guarded
     def show_progress(self, now: LearningProgress) -> None:
         """Show where it stands."""
         self.task.show_text(now.task)
@@ -185,6 +189,7 @@ class Clients(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
 
+    @guarded
     def show_clients(self, now: LearningProgress) -> None:
         """Show every client."""
         rows: list[list[str | Cell]] = []

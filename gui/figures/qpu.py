@@ -8,6 +8,7 @@ from ...control.topics import QpuJobs
 from .. import words
 from ..badges import Value, plain
 from ..desk import Desk
+from ..guarded import guarded
 from ..tables import Cell, Column, Table
 from .costs import money, standing
 from .qpu_cap import CapChange
@@ -49,6 +50,7 @@ class QpuTable(QWidget):
         layout.addWidget(self.change)
         layout.addWidget(self.table, 1)
 
+    @guarded
     def show_jobs(self, now: QpuJobs) -> None:
         """Show the jobs of a project, the latest first."""
         self.project.show_text(now.project)

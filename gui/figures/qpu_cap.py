@@ -15,6 +15,7 @@ from .. import words
 from ..badges import Badge, plain
 from ..desk import Desk
 from ..flow import Flow
+from ..guarded import guarded
 from ..hold import HoldButton
 from ..offering import offer
 from ..quantity import parse
@@ -109,6 +110,7 @@ class CapChange(QWidget):
 
     # What is known
 
+    @guarded
     def show_jobs(self, now: QpuJobs) -> None:
         """Take what the owner says of the caps."""
         if self._now is not None and self._now.project != now.project:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QVBoxLayout, QWidget
 
 from ...control.topics import CountRates, Source
 from .. import theme, words
+from ..guarded import guarded
 from .history import STRIP_S, History
 from .live import LiveChart
 from .room import with_labels
@@ -38,6 +39,7 @@ class RateBars(LiveChart):
         self.retheme()
         self.describe_by(self._told)
 
+    @guarded
     def show_rates(self, now: CountRates) -> None:
         """Draw the rates of now."""
         if self._shown is None or self._shown.names != now.names:
@@ -122,6 +124,7 @@ class RateStrip(QWidget):
         """Take another text size."""
         self.zoom.setMinimumHeight(max(24, round(QFontMetricsF(QApplication.font()).height()) + 4))
 
+    @guarded
     def show_history(self, history: History, now: CountRates) -> None:
         """Draw what was kept, up to now."""
         if self._now is None or now.names != self._now.names:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from ...control.topics import ScanRows, Source
 from .. import theme, words
+from ..guarded import guarded
 from .areas import scrolled
 from .facts import Facts
 from .found import found, text
@@ -84,6 +85,7 @@ class Scan(QWidget):
         layout.addWidget(split)
         self._below.hide()
 
+    @guarded
     def show_scan(self, now: ScanRows) -> None:
         """Draw the rows that there are."""
         now = replace(now, rows=placed(now.rows))

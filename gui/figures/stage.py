@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QProgressBar, QSplitter, QVBoxLayout, QWidget
 from ...control.topics import BlockFigures, KeyProgress
 from .. import words
 from ..badges import Badge, Value, plain
+from ..guarded import guarded
 from ..tables import Column, Table
 from .areas import scrolled
 from .blocks import percent
@@ -37,6 +38,7 @@ class Stage(Lines):
         self.add_wide(self.budget)
         self.add_wide(self.have)
 
+    @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
         self.state.set_state(now.stage if now.stage in _ENDS else "running")
@@ -60,10 +62,12 @@ class Stage(Lines):
         self.bar.setFormat("%p%" if not failed else "failed" if come is None else f"failed at {100 * come:.0f} %")
         self.bar.setAccessibleDescription(self.bar.text())
 
+    @guarded
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the figures are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
 
+    @guarded
     def show_over(self, now: KeyProgress) -> None:
         """Say that nothing more comes, and when the last block was made; a stage that nobody goes on with does not run."""
         if now.stage not in _ENDS:
@@ -103,6 +107,7 @@ class BlockTables(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(split)
 
+    @guarded
     def show_block(self, block: BlockFigures | None) -> None:
         """Show a block; None while there is none."""
         self.figures.show_facts(figures_of(block) if block is not None else [])

@@ -18,6 +18,7 @@ from ..badges import Badge, Value, plain, tip
 from ..desk import Desk
 from ..form_choice import FormChoice
 from ..forms import Form
+from ..guarded import guarded
 from ..held import held_text
 from ..hold import HoldButton
 from ..offering import offer
@@ -218,6 +219,7 @@ class StartPanel(QWidget):
 
     # What is on
 
+    @guarded
     def show_queue(self, now: QueueState) -> None:
         """Follow the run that is on, else the one that was started here, else the last one."""
         ended = frozenset(row.job for row in now.rows if row.over)

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, 
 from ...control.topics import Debit, StoreState, StoreStates
 from .. import words
 from ..badges import Value, plain
+from ..guarded import guarded
 from ..tables import Cell, Column, Table
 from .areas import scrolled
 from .gauge import PARTS, REST, Gauge, bits, told
@@ -26,6 +27,7 @@ class Gauges(QWidget):
         self._grid.setColumnStretch(1, 1)
         self._grid.setRowStretch(1000, 1)
 
+    @guarded
     def show_stores(self, now: StoreStates) -> None:
         """Show every store of the folder."""
         keys = [(one.pair, one.party) for one in now.stores]
@@ -67,6 +69,7 @@ class Stores(QWidget):
         layout.addWidget(scrolled(self.gauges), 3)
         layout.addWidget(self.table, 2)
 
+    @guarded
     def show_stores(self, now: StoreStates) -> None:
         """Show every store of the folder."""
         self.gauges.show_stores(now)
@@ -102,6 +105,7 @@ class Debits(QWidget):
         layout.addLayout(line)
         layout.addWidget(self.table, 1)
 
+    @guarded
     def show_stores(self, now: StoreStates) -> None:
         """Show the debits of a folder."""
         if now.debits != self._debits:

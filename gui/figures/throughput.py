@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...control.topics import CountRates
 from .. import words
 from ..badges import Badge, Value, plain
+from ..guarded import guarded
 from .facts import Lines
 
 _RUN = "Run"
@@ -30,6 +31,7 @@ class Throughput(Lines):
         """Return the labels that grey when they are old."""
         return tuple(self._values.values())
 
+    @guarded
     def show_rates(self, now: CountRates) -> None:
         """Show what was recorded so far."""
         told = (now.run, words.duration(now.t_s), words.count(now.tags), words.scaled(now.tags_hz, "Hz"), words.count(now.gaps), words.count(now.missed))
@@ -41,10 +43,12 @@ class Throughput(Lines):
         for value in self._values.values():
             value.show_text(words.UNKNOWN)
 
+    @guarded
     def show_over(self) -> None:
         """Say that the run is over, whose figures these are: the owner may say them anew long afterwards."""
         self.source.set_state("done", "of the last run")
 
+    @guarded
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the data are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))

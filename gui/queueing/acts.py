@@ -10,6 +10,7 @@ from ...control.topics import QueueRow, QueueState
 from ..badges import Badge, Value
 from ..desk import Desk
 from ..flow import Flow
+from ..guarded import guarded
 from ..hold import HoldButton
 from ..offering import offer
 from ..strip import on_now
@@ -78,6 +79,7 @@ class Acts(QWidget):
 
     # What is there
 
+    @guarded
     def show_queue(self, now: QueueState) -> None:
         """Take how the queue stands."""
         self._queue = now

@@ -17,6 +17,7 @@ from ..figures.start import operator
 from ..flow import Flow
 from ..form_choice import FormChoice
 from ..forms import Form
+from ..guarded import guarded
 from ..offering import offer
 from . import rows
 from .edits import Edits
@@ -144,6 +145,7 @@ class Composer(QWidget):
             self.form.refuse(error)
         self.desk.notice(error)
 
+    @guarded
     def show_queue(self, now: QueueState) -> None:
         """Leave a job that has begun meanwhile."""
         ended = frozenset(one.job for one in now.rows if one.over)

@@ -9,6 +9,7 @@ from .. import words
 from ..badges import plain
 from ..figures.facts import Facts
 from ..figures.found import found, text
+from ..guarded import guarded
 from ..tables import Cell, Column, Table
 from ..wide_table import WideTable
 from .listing import bench_of, counted
@@ -58,6 +59,7 @@ class Details(QWidget):
         layout.addWidget(self.facts)
         layout.addStretch(1)
 
+    @guarded
     def show_details(self, one: RunDetails) -> None:
         """Show a run."""
         self.facts.show_facts(facts(one))
@@ -109,6 +111,7 @@ class Comparison(QWidget):
         layout.addWidget(self.told)
         layout.addWidget(self.table, 1)
 
+    @guarded
     def show_both(self, one: RunDetails, other: RunDetails) -> None:
         """Compare two runs; the difference is the second less the first."""
         lines = compared(one, other)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QW
 from ...control.topics import RunSummary
 from .. import words
 from ..filter_bar import FilterBar, offer_values
+from ..guarded import guarded
 from ..tables import Cell, Column, Row
 from ..wide_table import WideTable
 
@@ -128,6 +129,7 @@ class RunList(QWidget):
         day = self.day.text().strip()
         return day if _WHOLE_DAY.fullmatch(day) else ""
 
+    @guarded
     def show_runs(self, runs: Sequence[RunSummary], day: str = "") -> None:
         """Take the list.  day: the only one that was asked for."""
         self._asked = f"the runs of {day} only: read again for others" if day else ""

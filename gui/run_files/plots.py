@@ -21,6 +21,7 @@ from ..figures.rates import RateBars, RateStrip
 from ..figures.room import Refit
 from ..figures.scan import Scan
 from ..figures.stage import Stage
+from ..guarded import guarded
 from .overlay import Overlay
 
 _LEAST_LINES = 15
@@ -73,6 +74,7 @@ class RunFigures(QScrollArea):
         self._nothing.setText(why or "This run has no figures.")
         self._show([])
 
+    @guarded
     def show_finals(self, finals: Mapping[str, Any]) -> None:
         """Show the last state of every topic of a run."""
         self.begin()
@@ -81,12 +83,14 @@ class RunFigures(QScrollArea):
         for topic in sorted(set(finals) & REPLAYED):
             self.show_topic(topic, finals[topic])
 
+    @guarded
     def show_both(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
         """Show the last states of two runs in the same charts."""
         self.begin("These runs have no curves of the same kind: their numbers are in the comparison.")
         self._compared = one, other
         self._show(self.both.show_both(one, other))
 
+    @guarded
     def show_topic(self, topic: str, payload: Any) -> None:
         """Draw what was replayed of a topic; what is live is not of this page."""
         if payload.source != "replay":

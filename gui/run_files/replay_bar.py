@@ -11,6 +11,7 @@ from ..badges import Badge, Value, plain
 from ..desk import Desk
 from ..flow import Flow
 from ..forms import WheelGuard
+from ..guarded import guarded
 from ..offering import offer
 
 SPEEDS = (1, 2, 5, 10, 20, 50, 100)
@@ -85,6 +86,7 @@ class ReplayBar(QWidget):
         self.run = run
         self.enable()
 
+    @guarded
     def show_state(self, now: ReplayState) -> None:
         """Show how far the replay is."""
         if not self._asked:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 
 from heliograph.control.topics import QueueState
 from heliograph.core.errors import ParameterError
+from heliograph.gui import guarded
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.history import History
 from heliograph.gui.pages.acquire import Acquire
@@ -106,6 +107,17 @@ def test_zooming_by_key_leaves_zero_and_the_limit_out_of_the_strip(qtbot, page):
     assert box.viewRange()[1][1] < 1e6
     qtbot.keyClick(zoom, Qt.Key.Key_Space)
     assert box.viewRange()[1][0] == 0.0
+
+
+def test_bars_that_cannot_be_drawn_leave_the_strip_and_the_recording_alone(page, display_errors, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("heliograph.gui.figures.rates._marks", lambda *_: 1 / 0)
+        page.redraw("counts", payloads.count_rates(tags=123))
+
+    assert [guarded.marked(one) for one in (page.bars, page.strip, page.throughput)] == [True, False, False]
+    assert control(page, "Tags recorded: 123")
+    page.redraw("counts", LIVE["counts"])
+    assert not guarded.marked(page.bars)
 
 
 # Gates

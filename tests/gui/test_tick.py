@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+from PySide6.QtWidgets import QWidget
 
 from heliograph.gui import guarded, quantity
 from heliograph.gui.tick import Pace
@@ -64,6 +65,53 @@ def test_what_is_pending_settles_though_nothing_comes(window: Any, qtbot: Any, m
     window.tick.tick()
 
     assert not field.pending
+
+
+def test_one_watcher_that_fails_leaves_pages_and_the_other_watchers_alone(
+    window: Any, caplog: pytest.LogCaptureFixture, display_errors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip, announcer = window.strip, window.announcer
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        for one in (strip, announcer):
+            patch.setattr(one, "_queue", lambda _queue: 1 / 0)
+        for _ in range(3):
+            tell(window, queue=payloads.queue_state(), counts=1)
+
+    assert window.page.drawn[-1] == ("counts", 1)
+    assert guarded.marked(strip)
+    assert sorted(one.message.split(":")[0] for one in caplog.records if "display error" in one.message) == ["Announcer", "Bench at a glance"]
+    tell(window, queue=payloads.queue_state())
+    assert not guarded.marked(strip)
+
+
+def test_a_gauge_that_fails_leaves_the_rest_of_the_strip_alone(window: Any, display_errors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.gui.strip.words.scaled", lambda *_: 1 / 0)
+
+    tell(window, stores=payloads.store_states(), safety=payloads.safety(state="ARMED"))
+
+    assert guarded.marked(window.strip.key)
+    assert not guarded.marked(window.strip)
+    assert window.strip.safety.word == "armed"
+
+
+def test_what_succeeds_takes_no_mark_away_that_something_else_has_left(qtbot: Any, appearance: str, display_errors: bool) -> None:
+    class Both(QWidget):
+        @guarded.guarded
+        def one(self, value: float) -> None:
+            1 / value
+
+        @guarded.guarded
+        def other(self) -> None:
+            self.one(0.0)
+
+    both = Both()
+    qtbot.addWidget(both)
+    both.other()
+    assert guarded.marked(both)
+
+    both.one(1.0)
+
+    assert not guarded.marked(both)
 
 
 def test_slow_drawing_is_done_less_often_and_fast_drawing_more_often_again() -> None:
