@@ -80,8 +80,8 @@ class Owner:
         self._addresses: Mapping[str, Mapping[str, str]] = {}
         self._watching = threading.RLock()
         self._cause = self._ended = ""
-        self._reports: list[SafeReport] = []
         self._looking: list[threading.Thread] = []
+        self._to_look = threading.Event()
         self._closing = threading.Event()
         self._telling, self._ends = threading.RLock(), ExitStack()
         self._way_down = WayDown()
@@ -288,16 +288,19 @@ class Owner:
         return f"asked for by {self.controllers.who}" if pid is not None and cause == f"asked for by process {pid}" else cause
 
     def _look_again_later(self) -> None:
-        self._start(self._look_again, "look again")
+        if not self._to_look.is_set():
+            self._to_look.set()
+            self._start(self._look_again, "look again")
 
     def _look_again(self) -> None:
         """Catch a command that was under way while the bench was made safe: repeat it if something is not as it should be."""
         self.runner.wait_idle(_LONGEST_RUN_END_S)
         if self._closing.wait(_SETTLE_S):
             return
+        self._to_look.clear()
         # Asked before and after: in between somebody else may have begun to arm the bench.
         if self._should_be_dark and not all(_is_safe(one) for one in self.instruments.values()) and self._should_be_dark:
-            self._say_safe("error", f"{self._cause}, again", self.instruments.make_safe())
+            self._say_safe("error", f"{self.instruments.arbiter.cause or self._cause}, again", self.instruments.make_safe())
 
     @property
     def _should_be_dark(self) -> bool:
@@ -306,26 +309,28 @@ class Owner:
 
     def reset(self) -> None:
         """Leave TRIPPED, on the word of the controller. Raises Tripped if something is not confirmed safe."""
-        self.instruments.arbiter.reset()
-        self._cause = ""
-        self.tell()
+        try:
+            self.instruments.arbiter.reset()
+            self._cause = ""
+        finally:
+            self.tell()
 
     def _watchdog_lost(self, cause: str) -> None:
         log.error("%s; the bench is made safe", cause)
         self._end_run(cause)
         self._say_safe("error", cause, self.instruments.arbiter.trip(cause))
-        self._look_again_later()
 
     def _say_safe(self, severity: Any, cause: str, reports: list[SafeReport]) -> None:
-        self._reports = reports
         self._safe_events.tell(severity, cause, reports)
         self.tell()
 
     def _heard(self, event: Event) -> None:
-        """Pass on what the arbiter tells; a trip ends a run of another thread."""
+        """Pass on what the arbiter tells; a trip ends a run of another thread, and the bench is looked at again after it."""
         if event.kind != "state":
             job = self.runner.job
             self.topics.event("info" if event.kind == "info" else "error", event.name or "bench", event.text, run=job.run_id if job is not None else "")
+            if event.kind == "alarm":
+                self._look_again_later()
         elif event.state == "TRIPPED":
             self._end_run(self.instruments.arbiter.cause)
         else:
@@ -422,7 +427,7 @@ class Owner:
             "watchdog": self._watchdog.pid if self._watchdog is not None and self._watchdog.alive else None,
             "unattended": self.station.info.allow_unattended,
             "run": asdict(job.row()) if job else None,
-            "reports": [asdict(report) for report in self._reports],
+            "reports": [asdict(report) for report in arbiter.reports],
             "made_safe": arbiter.generation,
             "released": list(arbiter.released),
         }

@@ -87,6 +87,7 @@ class Arbiter:
         self._recovering = False
         self._arming: _Arming | None = None
         self._released: tuple[str, ...] = ()
+        self._reports: tuple[SafeReport, ...] = ()
         self.before_hazard: Callable[[], None] = lambda: None
 
     @property
@@ -103,6 +104,11 @@ class Arbiter:
     def generation(self) -> int:
         """Count how often the bench was made safe."""
         return self._generation
+
+    @property
+    def reports(self) -> tuple[SafeReport, ...]:
+        """Return how everything was made safe the last time; empty while the bench is being made safe because of a trip, and before the first time."""
+        return self._reports
 
     @property
     def unlit(self) -> str:
@@ -451,18 +457,23 @@ class Arbiter:
             raise ArmRefused(_MADE_SAFE, where=str(self._station.path), remedy="See why, then arm it again.")
 
     def secure(self) -> list[SafeReport]:
-        """Bring everything into its safe state, within 2 s, and say for each how it went. A bench that tripped stays so; one trips whose laser is not off."""
+        """Bring everything into its safe state, within 2 s, and say for each how it went.
+
+        A bench that tripped stays so; one trips whose laser is not off, and one on which something failed that light or bias depend on.
+        """
         self._generation += 1
         with safe.uninterrupted():
             reports = safe.make_safe(one for one in list(self._instruments.values()) if not one.released)
         self._read.clear()
         self._wavelengths_m.clear()
         self._silences.forget()
-        lit = [report for report in reports if self._role(report.name) == "Laser" and report.state != "CONFIRMED"]
-        if lit and self._state is not BenchState.TRIPPED:
-            self._cause = f"not confirmed dark: {safe.summary(lit)}"
+        self._reports = tuple(reports)
+        bad = [report for report in reports if readings.endangers(self._station, self._instruments[report.name], report)]
+        if bad and self._state is not BenchState.TRIPPED:
+            lit = any(self._role(report.name) == "Laser" for report in bad)
+            self._cause = f"not confirmed {'dark' if lit else 'safe'}: {safe.summary(bad)}"
             self._enter(BenchState.TRIPPED)
-            self._tell("alarm", lit[0].name, self._cause)
+            self._tell("alarm", bad[0].name, self._cause)
         self._enter(BenchState.SAFE, only_from=_UNTRIPPED)
         return reports
 
@@ -472,7 +483,7 @@ class Arbiter:
 
     def _make_trip(self, name: str, cause: str) -> list[SafeReport]:
         if self._state is not BenchState.TRIPPED:
-            self._cause = cause
+            self._cause, self._reports = cause, ()
             self._enter(BenchState.TRIPPED)
         reports = self.secure()
         bad = safe.unconfirmed(reports)

@@ -9,7 +9,7 @@ from .interlocks import AttenuatorNow, DetectorNow, LaserNow, Reading, SourceNow
 
 if TYPE_CHECKING:
     from ..role_adapter import RoleAdapter
-    from ..roles import Attenuator, Laser, PhotonDetector, WaveformSource
+    from ..roles import Attenuator, Laser, PhotonDetector, SafeReport, WaveformSource
     from ..station import Station
 
 _TOLERANCE = {"A": 0.05e-6, "V": 0.5}
@@ -30,6 +30,13 @@ def guarded(station: Station, adapter: RoleAdapter) -> bool:
     if adapter.role == "WaveformSource":
         return bool(_outputs(station, adapter.name))
     return adapter.role in _MEANING
+
+
+def endangers(station: Station, adapter: RoleAdapter, report: SafeReport) -> bool:
+    """Say whether nothing may be armed after a report before a reset; an attenuator may be on its way still, for arming waits for it."""
+    if adapter.role == "Laser":
+        return report.state != "CONFIRMED"
+    return report.state == "FAILED" and guarded(station, adapter)
 
 
 def _outputs(station: Station, name: str) -> list[int]:

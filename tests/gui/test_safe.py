@@ -126,10 +126,14 @@ def test_a_trip_is_shown_with_its_cause_and_announced_once(window: Any, monkeypa
     monkeypatch.setattr(QApplication, "beep", lambda: sounds.append(1))
     reports = [{"name": "laser", "state": "CONFIRMED", "detail": ""}]
 
+    window.safe_panel.made({"by": "the owner", "cause": "asked for", "reports": [{"name": "voa_in", "state": "CONFIRMED"}]})
+    tell(window, safety=payloads.safety(state="TRIPPED", cause="VOA A lost", reports=[]))
+    assert not window.safe_panel.isVisible(), "what it shows is of an earlier time"
     for _ in range(2):
         tell(window, safety=payloads.safety(state="TRIPPED", cause="VOA A lost", reports=reports))
 
     assert window.strip.safety.accessibleName() == "Safety: tripped, cause VOA A lost"
     assert window.safe_panel.isVisible()
+    assert window.safe_panel.states() == {"laser": "confirmed"}
     assert said.count("Safety: tripped, cause VOA A lost") == 1
     assert sounds == [1]

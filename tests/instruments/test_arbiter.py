@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,16 @@ import pytest
 
 from heliograph.core.errors import ArmRefused, Disconnected, InstrumentError, InterlockOpen, LimitError, Tripped
 from heliograph.instruments.attenuators import OzAttenuator
-from heliograph.instruments.guard import arming, ramp, safe
+from heliograph.instruments.guard import arming, ramp, readings, safe
 from heliograph.instruments.guard.arbiter import Arbiter, Event
 from heliograph.instruments.guard.permits import BenchState
-from heliograph.instruments.roles import TagBatch
+from heliograph.instruments.roles import SafeReport, TagBatch
 from heliograph.instruments.wire.interbus import Status
 from heliograph.mocks.devices import basik
 from heliograph.mocks.faults import Fault
 from heliograph.mocks.truth import truth
 
-from .guarded_bench import Bench
+from .guarded_bench import STATION, Bench
 
 CHANNELS = {"D1": 1, "D2": 2, "sync": 3}
 
@@ -378,6 +379,41 @@ def test_a_laser_that_does_not_stop_keeps_the_alarm_on(lit: Bench, monkeypatch: 
     assert "not confirmed dark" in lit.arbiter.cause
     assert set(truth(lit.world)["attenuation_db"].values()) == {60.0}
     assert max(truth(lit.world)["bias_a"]) == 0.0
+
+
+def test_a_bench_with_a_detector_that_could_not_be_parked_is_armed_only_after_a_reset(lit: Bench) -> None:
+    lit.wires["snspd"].cut = True
+
+    assert [report.name for report in lit.arbiter.secure() if report.state == "FAILED"] == ["snspd"]
+
+    assert lit.arbiter.state is BenchState.TRIPPED
+    assert lit.arbiter.cause.startswith("not confirmed safe: snspd FAILED")
+    with pytest.raises(Tripped, match="snspd FAILED"):
+        lit.arbiter.reset()
+    lit.wires["snspd"].cut = False
+    with pytest.raises(Tripped, match="snspd FAILED"):
+        lit.arbiter.arm()
+    lit.arbiter.reset()
+    assert {report.state for report in lit.arbiter.reports} == {"CONFIRMED"}
+    lit.arbiter.arm()
+    assert str(lit.arbiter.state) == "ARMED"
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "state", "endangers"),
+    [
+        ("laser", "Laser", "SENT", True),
+        ("voa_in", "Attenuator", "SENT", False),
+        ("voa_in", "Attenuator", "FAILED", True),
+        ("awg_im", "WaveformSource", "FAILED", True),
+        ("awg_a", "WaveformSource", "FAILED", False),
+        ("meter", "PowerMeter", "FAILED", False),
+        ("tagger", "TagSource", "FAILED", False),
+    ],
+)
+def test_only_what_light_or_bias_depend_on_keeps_a_bench_that_was_made_safe_from_being_armed(name: str, role: str, state: Any, endangers: bool) -> None:
+    one: Any = SimpleNamespace(name=name, role=role)
+    assert readings.endangers(STATION, one, SafeReport(name, state)) is endangers
 
 
 def test_who_is_on_the_way_stops_when_the_bench_is_made_safe(lit: Bench) -> None:

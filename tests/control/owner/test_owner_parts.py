@@ -18,8 +18,11 @@ from heliograph.control.queueing.order import Queue
 from heliograph.control.stations import station_lock
 from heliograph.control.topics import EVENT
 from heliograph.core.errors import ArmRefused, Tripped
+from heliograph.instruments.guard import safe
+from heliograph.instruments.roles import SafeReport
 from heliograph.instruments.station import Station, default_text
 
+from ...instruments.guarded_bench import Bench
 from ..owned import wait_for
 
 
@@ -29,6 +32,7 @@ class Arbiter:
     def __init__(self) -> None:
         self.state, self.cause, self.generation = "ARMED", "", 0
         self.released: tuple[str, ...] = ()
+        self.reports: tuple[SafeReport, ...] = ()
         self.looks = 0
 
     def look(self) -> None:
@@ -105,6 +109,30 @@ def test_an_armed_bench_is_looked_at_again_whatever_went_wrong(owner: Owner, mon
     texts = [message.body.text for message in box.take()]
     assert "KeyError" in texts[0]
     assert "ZeroDivisionError" in texts[1]
+
+
+def test_after_a_trip_the_reports_are_those_of_this_trip_and_the_bench_is_looked_at_again(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(owner.topics, "publish", lambda topic, body: told.append(body) if topic == "safety" else None)
+    bench = Bench()
+    owner.instruments = SimpleNamespace(arbiter=bench.arbiter, make_safe=bench.arbiter.secure, values=bench.instruments.values)  # type: ignore[assignment]
+    owner.runner = SimpleNamespace(job=None, abort=lambda _cause: None, wait_idle=lambda _seconds: True)  # type: ignore[assignment]
+    bench.arbiter.subscribe(owner._heard)
+    bench.arbiter.arm()
+    owner.make_safe("pressed at first")
+    wait_for(lambda: not owner._to_look.is_set())
+    bench.arbiter.arm()
+    bench.wires["snspd"].cut = True
+
+    bench.arbiter.trip("D1 counts too much", name="snspd")
+
+    tripped = [{one["name"]: one["state"] for one in body["reports"]} for body in told if body["state"] == "TRIPPED"]
+    assert (tripped[0], tripped[-1]["snspd"], tripped[-1]["laser"]) == ({}, "FAILED", "CONFIRMED")
+    bench.wires["snspd"].cut = False
+    wait_for(lambda: {one["state"] for one in told[-1]["reports"]} == {"CONFIRMED"})
+    owner.reset()
+    assert (told[-1]["state"], told[-1]["cause"]) == ("SAFE", "")
 
 
 def test_nobody_lights_a_bench_that_is_being_closed(owner: Owner) -> None:
