@@ -19,12 +19,16 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the line is.  controls: this window controls the bench; if not, `why`.  locked: it must not, whoever else does."""
+    """How the line is.  controls: this window controls the bench; if not, `why`.  locked: it must not, whoever else does.
+
+    error: what an owner that is there said.
+    """
 
     connected: bool
     controls: bool = False
     why: str = ""
     locked: bool = False
+    error: HeliographError | None = None
 
 
 class Connection:
@@ -84,7 +88,7 @@ class Connection:
             standing = self._stand(link, link.ask("hello", {"version": VERSION}))
             link.ask("subscribe", {"topics": list(TOPICS)})
         except HeliographError as error:
-            self._told(Standing(False, why=str(error)))
+            self._told(Standing(False, why=str(error), error=error))
             if link is not None:
                 link.close()
             return None

@@ -37,8 +37,8 @@ def key(page: str) -> str:
 class Layouts:
     """The layouts of all pages.
 
-    A page whose panels the operator has moved is restored once, saved two seconds after a change, when it is left and at the end, and undone by Ctrl+Z; any other is
-    arranged by its size and the size of the text.
+    A page whose panels the operator has moved is restored once, saved two seconds after a change, when it is left and at the end, and undone by Ctrl+Z; any
+    other is arranged by its size and the size of the text.
     """
 
     def __init__(self, desk: Desk, pages: Sequence[Page]) -> None:

@@ -17,18 +17,20 @@ from ..control.link import address, connected
 from ..core.errors import HeliographError, StorageError
 from . import launching
 from .connection import Connection, Standing
-from .desk import Desk, Nobody
+from .desk import Desk, Nobody, Passing
 from .guard import Guard
 from .safe import Safety
 
 log = logging.getLogger(__name__)
+
+_REFUSED = "the owner that does not open"
 
 
 class Opening(QObject):
     """The bench that this window is attached to, and what keeps it attached.
 
     began: a station was chosen.  progress: one line on what is being done, empty when done.  given_up: the first bench that was chosen could not be opened,
-    another one may be chosen.  failure: why the last one was not opened; None once one is open.
+    another one may be chosen.  failure: why the last one was not opened; None once one is open.  refused: why an owner that is there has told nothing yet.
     """
 
     began = Signal(object)
@@ -46,6 +48,7 @@ class Opening(QObject):
         self._told_by: int | None = None
         self._lost = -math.inf
         self.failure: HeliographError | None = None
+        self.refused: HeliographError | None = None
 
     @property
     def owns(self) -> bool:
@@ -132,9 +135,20 @@ class Opening(QObject):
         self._desk.set_connected(standing.connected)
         if standing.connected:
             self.failure = None
+            self.refused = None
+            self._desk.settle(_REFUSED, "The bench is open.")
             self.progress.emit("")
         else:
             self._lost = time.monotonic()
+            self._tell_refusal(standing.error)
+
+    def _tell_refusal(self, error: HeliographError | None) -> None:
+        """Tell once why nothing was ever heard of an owner that is there: it hangs, or speaks another version."""
+        if error is None or self._desk.age_s() is not None:
+            return
+        if self.refused is None or str(error) != str(self.refused):
+            self._desk.notice(Passing(error, _REFUSED, instead=True))
+        self.refused = error
 
     def tick(self, changed: frozenset[str]) -> None:
         """Follow what the owner says about who controls the bench; a window that does keeps it lit by its heartbeat, as long as this is called."""

@@ -15,13 +15,21 @@ from .desk import Desk
 from .safe import Safety
 
 OFTEN_S, FOR_S, SELDOM_S = 0.25, 30.0, 2.0
+STATION = "station"
+"""The topic that tells of instruments, interlocks and safety, every second."""
 _EARLIER_S = 10.0
 """A record of an owner whose process is not known counts if it is not older than this before the loss."""
 
 
-def is_silent(desk: Desk) -> bool:
-    """Say whether the owner has not been heard of for so long that what it told last is no present state."""
-    age = desk.age_s()
+def told_ago_s(desk: Desk, topic: str = STATION) -> float | None:
+    """Return how long ago the owner spoke of a topic, or while it never has, of anything; with an empty topic always of anything."""
+    age = desk.age_s(topic) if topic else None
+    return desk.age_s() if age is None else age
+
+
+def is_silent(desk: Desk, topic: str = STATION) -> bool:
+    """Say whether the owner has not spoken of a topic for so long that what it told last is no present state; that counts come says nothing of instruments."""
+    age = told_ago_s(desk, topic)
     return not desk.is_connected or age is None or age > words.STALE_S
 
 
@@ -33,7 +41,7 @@ def told_safety(desk: Desk) -> tuple[str, str]:
     if safety is None:
         return "unknown", ""
     cause = f"cause {safety['cause']}" if safety.get("cause") else ""
-    age = desk.age_s()
+    age = told_ago_s(desk)
     known = f"last known {words.duration(age)} ago" if is_silent(desk) and age is not None else ""
     return str(safety["state"]).lower(), ", ".join(filter(None, (known, cause)))
 

@@ -223,7 +223,7 @@ class Strip(QFrame):
     def _standing(self) -> None:
         desk = self._desk
         gone = desk.station is not None and not desk.is_connected and desk.age_s() is not None
-        self.owner.setVisible(gone or bool(self.refused))
+        self.owner.setVisible(gone or (bool(self.refused) and not desk.is_connected))
         if gone:
             self.owner.set_state("lost", f"safety: {self.safety.told}")
         elif self.refused:

@@ -22,7 +22,7 @@ from .notices import Notices
 from .opening import Opening
 from .pages import registry
 from .pages.page import Page, Panel, first_control
-from .rescue import Rescue, failed
+from .rescue import Rescue, failed, is_silent
 from .safe import Keys, SafePanel, Safety
 from .strip import SmallStrip, Strip, pause_or_go_on
 from .tick import Tick
@@ -201,12 +201,12 @@ class Window(QMainWindow):
 
     def _ticked(self) -> None:
         """Look at the clock: staleness, title, pace, layouts."""
-        age = self.desk.age_s()
-        stale = self.desk.station is not None and (not self.desk.is_connected or age is None or age > words.STALE_S)
         for page in self.pages:
+            stale = self.desk.station is not None and is_silent(self.desk, page.HEARD_BY)
             if page.is_stale != stale and page.can_be_seen():
                 page.stale(stale)
         self.strip.interval_ms = self.tick.pace.interval_ms
+        self.strip.refused = self.opening.refused.message if self.opening.refused is not None else ""
         self._titled()
         safety = self.desk.latest("safety")
         if safety is not None:

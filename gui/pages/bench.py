@@ -31,6 +31,7 @@ class Bench(Page):
     NAME: ClassVar[str] = "bench"
     TITLE: ClassVar[str] = "&Bench"
     TOPICS: ClassVar[frozenset[str]] = frozenset({"station", "safety", "counts"})
+    HEARD_BY: ClassVar[str] = "station"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)

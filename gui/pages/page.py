@@ -28,6 +28,7 @@ class Page(QMainWindow):
 
     NAME: file-safe.  TITLE: with the mnemonic of its tab, if any.  TOPICS: that it is redrawn for; "event" gives a tuple of the events that are new to it.
     LINES: a window that is lower than so many lines of the operator's text has no room for its panels beside each other.
+    HEARD_BY: topic whose silence makes it stale; empty: that of all of them.
     BESIDE: names of the panels that, where the page is small, stay beside the others instead of lying on them: what runs are started from.
     small_strip: makes the strip of a panel that is torn off; given by the window that the page is in.
     """
@@ -36,6 +37,7 @@ class Page(QMainWindow):
     TITLE: ClassVar[str]
     TOPICS: ClassVar[frozenset[str]]
     LINES: ClassVar[int] = 41
+    HEARD_BY: ClassVar[str] = ""
     BESIDE: ClassVar[frozenset[str]] = frozenset()
 
     small_strip: Callable[[], QWidget] | None = None

@@ -17,7 +17,7 @@ import pytest
 from heliograph.control.link import VERSION, Message, WatchdogLine, address
 from heliograph.control.owner.server import Client, Server
 from heliograph.control.topics import TOPICS, Mailbox
-from heliograph.core.errors import BenchError, InstrumentLocked
+from heliograph.core.errors import BenchError, FrameError, InstrumentLocked
 from heliograph.gui import launching
 from heliograph.gui.connection import Connection, Standing
 from heliograph.gui.guard import Guard
@@ -312,6 +312,19 @@ def test_a_window_attaches_takes_control_and_hears_the_topics(station: Path, con
     assert messages[0].topic == "safety"
     assert messages[0].body[1] == {"state": "SAFE"}
     assert connection.ask("status") is None
+    server.close()
+
+
+def test_an_owner_of_another_version_is_told_of(station: Path, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = FrameError("version 1 of the link asks, 2 is spoken here", where="link", remedy="Use one version of Heliograph for both.")
+    monkeypatch.setattr(Session, "answer", lambda _self, message: Message(message.topic, refusal, message.id))
+    server = serve(station, Bench())
+    _, told, _ = connect()
+
+    until(lambda: told)
+
+    assert not told[0].connected
+    assert str(told[0].error) == str(refusal)
     server.close()
 
 

@@ -9,8 +9,10 @@ from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from heliograph.core.errors import FrameError
 from heliograph.gui import access, theme
 from heliograph.gui.badges import Value
+from heliograph.gui.connection import Standing
 from heliograph.gui.strip import Strip
 
 from . import payloads
@@ -42,6 +44,35 @@ def test_values_are_greyed_two_seconds_after_the_last_word(window: Any, monkeypa
     assert window.page.is_stale
     assert window.strip.mode.accessibleName().endswith("stale")
     assert window.strip.age.text().endswith("stale")
+
+
+def test_counts_alone_do_not_keep_the_state_of_the_bench_fresh(window: Any) -> None:
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), counts=payloads.count_rates())
+    window.desk._came["station"] -= 2.1
+    tell(window, counts=payloads.count_rates())
+
+    for badge in (window.strip.mode, window.strip.safety, window.strip.interlocks):
+        assert badge.accessibleName().endswith(", stale")
+    assert "last known 2.1 s ago" in window.strip.safety.accessibleName()
+    assert not window.page.is_stale, "what it shows has just come"
+    assert not window.strip.age.text().endswith("stale")
+
+
+def test_an_owner_that_is_there_and_does_not_open_says_why_once(window: Any) -> None:
+    window.desk.set_connected(False)
+    error = FrameError("version 1 of the link asks, 2 is spoken here", where="link", remedy="Use one version of Heliograph for both.")
+    for _ in range(3):
+        window.opening._stands(Standing(False, why=str(error), error=error))
+        window.tick.tick()
+
+    told = window.notices.earlier[-1]
+    assert (told.what, told.remedy, told.times) == (error.message, error.remedy, 1)
+    assert window.strip.owner.isVisible()
+    assert window.strip.owner.accessibleName() == f"Owner: lost, {error.message}"
+    window.opening._stands(Standing(True, True))
+    tell(window, station=payloads.station_state())
+    assert told.remedy == "The bench is open."
+    assert not window.strip.owner.isVisible()
 
 
 def test_a_lost_owner_is_said_with_the_last_safety_state(window: Any) -> None:

@@ -56,6 +56,17 @@ def test_each_input_shows_what_is_wanted_accepted_and_measured_and_how_old_that_
     assert clipped(inputs) == []
 
 
+def test_while_nothing_is_told_of_instruments_every_input_grows_old_though_counts_come(inputs, desk):
+    desk.inject("station", payloads.station_state())
+    desk._came["station"] -= 3.0
+    desk.inject("counts", payloads.count_rates())
+
+    desk.ticked.emit()
+
+    assert control(inputs, "snspd, age: read 3.5 s ago, stale").isVisible()
+    assert control(inputs, "snspd Threshold 1, measured: 100 mV, stale").isVisible()
+
+
 def test_what_is_typed_is_asked_of_the_owner_within_the_limits(qtbot, inputs, desk):
     typed(qtbot, inputs, "tagger Delay D1, wanted", "2.5 ns")
     typed(qtbot, inputs, "snspd Threshold 1, wanted", "120 mV")
