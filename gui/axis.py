@@ -80,3 +80,13 @@ def apart(texts: Sequence[tuple[QRectF, Any, str]], gap_px: float, *, upright: b
         if all(one[1] + gap_px <= after[0] for one, after in pairwise(ends)):
             return found
     return []
+
+
+def spread(wanted: list[float], low: float, high: float, apart: float) -> list[float]:
+    """Return sorted places, each at least so far from the next one, close to those that are wanted and if possible between low and high."""
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, low, places[-1] + apart if places else low))
+    for at in reversed(range(len(places))):
+        places[at] = min(places[at], high - apart * (len(places) - 1 - at))
+    return places

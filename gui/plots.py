@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from . import theme, words
-from .axis import Axis
+from .axis import Axis, spread
 from .guarded import guarded
 
 MOST_POINTS = 10_000
@@ -55,6 +55,7 @@ class _Drawn:
     limits: dict[str, tuple[Any, float, int]] = field(default_factory=dict)
     regions: dict[str, Any] = field(default_factory=dict)
     region_names: dict[str, Any] = field(default_factory=dict)
+    region_series: dict[str, int] = field(default_factory=dict)
 
 
 _COLUMNS, _LINES = 12, 7
@@ -216,16 +217,14 @@ class Chart(QWidget):
         """Draw a stretch of the x axis.  moved: called with its new ends when the operator has dragged them; without it they are fixed."""
         region = self._drawn.regions.get(name)
         if region is None:
-            colour = QColor(theme.current().series[series % 5])
-            colour.setAlpha(40)
-            region = pg.LinearRegionItem((low, high), movable=moved is not None, brush=colour, pen=theme.pen(series))
+            region = pg.LinearRegionItem((low, high), movable=moved is not None)
             region.setZValue(-5)
-            label = pg.InfLineLabel(region.lines[0], name, position=1.0, color=theme.current().series[series % 5], anchors=[(0, 0), (0, 0)])
-            label.setFont(QApplication.font())
+            label = pg.InfLineLabel(region.lines[0], name, position=1.0, anchors=[(0, 0), (0, 0)])
             if moved is not None:
                 region.sigRegionChangeFinished.connect(lambda one: moved(*(float(end) for end in one.getRegion())))
             self.plot.addItem(region, ignoreBounds=True)
-            self._drawn.regions[name], self._drawn.region_names[name] = region, label
+            self._drawn.regions[name], self._drawn.region_names[name], self._drawn.region_series[name] = region, label, series
+            self._dress_region(name)
             self._place_ends()
         elif not any(line.moving for line in region.lines) and not region.moving:
             region.blockSignals(True)
@@ -264,7 +263,7 @@ class Chart(QWidget):
                 ends.append((float(np.log10(y)) if self._log and y > 0 else y, x, curve))
         ends.sort(key=lambda one: one[0])
         below, above = (0.5, 0.5) if self._ends_right else (0.0, 1.0)
-        places = _apart([one[0] for one in ends], low + below * apart, high - above * apart, apart)
+        places = spread([one[0] for one in ends], low + below * apart, high - above * apart, apart)
         for (_, x, curve), at in zip(ends, places, strict=True):
             curve.end.setPos(x, at)
         for row, label in enumerate(self._drawn.region_names.values()):
@@ -305,8 +304,8 @@ class Chart(QWidget):
             line.setPen(theme.pen(series))
             line.label.setColor(now.series[series])
             line.label.setFont(font)
-        for label in self._drawn.region_names.values():
-            label.setFont(font)
+        for name in self._drawn.regions:
+            self._dress_region(name)
         if self._drawn.image is not None:
             self._drawn.image.setLookupTable(_ramp())
         if self._drawn.bars is not None:
@@ -323,6 +322,18 @@ class Chart(QWidget):
             curve.item.setSymbolBrush(now.ground)
         curve.end.setColor(QColor(now.muted if self._stale else now.series[curve.series % 5]))
         curve.end.setFont(QApplication.font())
+
+    def _dress_region(self, name: str) -> None:
+        region, label, series = self._drawn.regions[name], self._drawn.region_names[name], self._drawn.region_series[name]
+        colour = theme.current().series[series % 5]
+        for act, alpha in ((region.setBrush, 40), (region.setHoverBrush, 80)):
+            filled = QColor(colour)
+            filled.setAlpha(alpha)
+            act(filled)
+        for line in region.lines:
+            line.setPen(theme.pen(series))
+        label.setColor(colour)
+        label.setFont(QApplication.font())
 
     def set_stale(self, stale: bool) -> None:
         """Grey the chart while it may be out of date; the last frame stays."""
@@ -422,16 +433,6 @@ def tell_untold() -> None:
 
 def _title(label: str, unit: str) -> str:
     return f"{label} ({unit})" if unit else label
-
-
-def _apart(wanted: list[float], low: float, high: float, apart: float) -> list[float]:
-    """Return sorted places, each at least so far from the next one, close to those that are wanted and if possible between low and high."""
-    places: list[float] = []
-    for place in wanted:
-        places.append(max(place, low, places[-1] + apart if places else low))
-    for at in reversed(range(len(places))):
-        places[at] = min(places[at], high - apart * (len(places) - 1 - at))
-    return places
 
 
 def _last(curve: _Curve) -> tuple[float, float]:

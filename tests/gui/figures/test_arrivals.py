@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.gui import quantity
+from heliograph.gui import quantity, theme
 from heliograph.gui.figures.arrivals import Arrivals
 
 from .. import payloads
@@ -68,3 +68,18 @@ def test_a_refusal_that_comes_when_another_histogram_is_shown_does_nothing(arriv
     quantity.settle_pending()
 
     assert arrivals.rows == {}
+
+
+def test_gates_take_the_colours_of_another_theme(arrivals, qapp):
+    def colours():
+        drawn = arrivals.chart._drawn
+        region, label = drawn.regions["D1"], drawn.region_names["D1"]
+        return [region.lines[0].pen.color(), region.lines[1].pen.color(), region.brush.color(), region.hoverBrush.color(), label.color]
+
+    for name in ("dark", "contrast", "light"):
+        theme.apply(qapp, theme.THEMES[name])
+        arrivals.chart.retheme()
+
+        now = theme.current()
+        assert {colour.name().upper() for colour in colours()} == {now.series[0].upper()}
+        assert theme.contrast(colours()[-1].name(), now.ground) >= 4.5
