@@ -42,7 +42,7 @@ class Card(QWidget):
         super().__init__()
         self.desk, self.name, self.role = desk, state.name, state.role
         self.marked = self._old = self._silent = False
-        self._read = ("", 0.0)
+        self._read, self._last_error, self._failing = ("", 0.0), "", False
         self.rows: dict[str, Row] = {}
         self._kinds: tuple[tuple[str, str, str], ...] = ()
         self._quantities: tuple[Quantity, ...] = ()
@@ -111,7 +111,7 @@ class Card(QWidget):
         self.simulated.set_state("simulated" if now.simulated else "hardware")
         self.identity.show_text(now.identity or "nobody has answered yet")
         self.identity.setToolTip(tip(f"{now.role} at {now.address}"))
-        told = f"{words.clock(now.error_t)}  {now.why}".strip(" -") if now.why else ""
+        told = self._told_error(now)
         grown = rebuilt or bool(told) == self.error.isHidden() or len(told) != len(self.error.text())
         self.error.setText(told)
         self.error.setVisible(bool(told))
@@ -129,6 +129,16 @@ class Card(QWidget):
             for value in (value for row in self.rows.values() for value in row.findChildren(Value)):
                 value.set_stale(old)
         return grown
+
+    def _told_error(self, now: InstrumentState) -> str:
+        """Return what is wrong and since when, or what was, muted."""
+        told = f"{words.clock(now.error_t)}  {now.why}".strip(" -") if now.why else ""
+        if now.why and now.state != "released":
+            self._last_error = told
+        if bool(told) != self._failing:
+            self._failing = bool(told)
+            self._colour_error()
+        return told or (f"Over, last error: {self._last_error}" if self._last_error else "")
 
     def set_stale(self, stale: bool) -> None:
         """Tell when it was read, instead of how long ago, while the owner is silent."""
@@ -262,13 +272,17 @@ class Card(QWidget):
         font = self.font()
         font.setBold(True)
         self.title.setFont(font)
-        now, colours = theme.current(), self.error.palette()
-        colours.setColor(self.error.foregroundRole(), QColor(now.failure))
-        self.error.setPalette(colours)
+        self._colour_error()
         colours = self._head.palette()
-        colours.setColor(self._head.foregroundRole(), QColor(now.muted))
+        colours.setColor(self._head.foregroundRole(), QColor(theme.current().muted))
         self._head.setPalette(colours)
         self.update()
+
+    def _colour_error(self) -> None:
+        """Give an error its colour, muted once it is over."""
+        now, colours = theme.current(), self.error.palette()
+        colours.setColor(self.error.foregroundRole(), QColor(now.failure if self._failing else now.muted))
+        self.error.setPalette(colours)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw the card's ground and edge."""

@@ -161,6 +161,21 @@ def test_a_lost_instrument_says_why_and_since_when(cards):
     assert card.error.text()[2] == ":", "a time comes first"
 
 
+def test_the_last_error_stays_with_its_time_muted_when_it_is_over(cards):
+    card = cards.grid.cards["voa_a"]
+    error = card.error.text()
+    now = payloads.station_state().instruments
+
+    cards.show_instruments([replace(one, state="safe", why="", error_t=0.0) for one in now], 0.2)
+
+    assert card.error.text() == f"Over, last error: {error}"
+    assert card.error.palette().windowText().color().name().upper() == theme.current().muted.upper()
+    assert cards.grid.cards["voa_in"].error.isHidden(), "it had none"
+    cards.show_instruments(now, 0.2)
+    assert card.error.text() == error
+    assert card.error.palette().windowText().color().name().upper() == theme.current().failure.upper()
+
+
 def test_a_set_point_is_sent_with_its_unit_and_shown_as_pending(qtbot, cards, desk):
     typed(qtbot, cards, "voa_in Attenuation, wanted", "12.5 dB")
 
