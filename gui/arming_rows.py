@@ -117,7 +117,7 @@ def dark(station: StationState) -> bool:
 
 def fresh(row: int, station: StationState) -> bool:
     """Say whether what the instruments of a row read back is of now."""
-    old = unread.unread(station.instruments, station.t)
+    old = unread.unread(station.instruments)
     return not any(one.name in old for one in station.instruments if one.role in ROWS[row].roles)
 
 
@@ -128,7 +128,7 @@ def against(station: StationState) -> list[str]:
 
 def read_back(row: int, station: StationState, counts: CountRates | None = None) -> str:
     """Return what the instruments read back about a row, in words, and which of it is old."""
-    old = unread.unread(station.instruments, station.t)
+    old = unread.unread(station.instruments)
     ages = [f"{one.name} {unread.mark(old[one.name])}" for one in station.instruments if one.role in ROWS[row].roles and one.name in old]
     return ", ".join([_read_back(row, station, counts), *ages])
 

@@ -159,7 +159,7 @@ class Value(QLabel):
 
     def _named(self) -> None:
         told = f"{self.name}: {self.text()}"
-        self.setAccessibleName(f"{told}, stale" if self._stale else told)
+        self.setAccessibleName(f"{told}, stale" if self._stale and not told.endswith(", stale") else told)
 
     def set_stale(self, stale: bool) -> None:
         """Grey the value while it may be out of date."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -41,8 +42,9 @@ class Card(QWidget):
     def __init__(self, desk: Desk, state: InstrumentState) -> None:
         super().__init__()
         self.desk, self.name, self.role = desk, state.name, state.role
-        self.marked = self._old = self._silent = False
-        self._read, self._last_error, self._failing = ("", 0.0), "", False
+        self.marked = self._old = False
+        self._unread, self._read_at = "", 0.0
+        self._last_error, self._failing = "", False
         self.rows: dict[str, Row] = {}
         self._kinds: tuple[tuple[str, str, str], ...] = ()
         self._quantities: tuple[Quantity, ...] = ()
@@ -120,14 +122,15 @@ class Card(QWidget):
             row.show_quantity(one)
             if isinstance(row, QuantityField) and row.label.text() != limited(one):
                 row.label.setText(limited(one))
-        read = f"read {words.duration(late_s)} ago{', stale' if old else ''}" if now.read_t else "never read"
-        self._read = "let go, not read" if now.state == "released" else read, now.read_t
-        self._show_age()
         grown |= self._show_service(now)
-        if old != self._old or (old and rebuilt):
+        self._unread = "let go, not read" if now.state == "released" else "" if now.read_t else "never read"
+        self._read_at = time.monotonic() - late_s
+        # The end of the owner's silence takes the mark of every value away.
+        if old or old != self._old:
             self._old = old
             for value in (value for row in self.rows.values() for value in row.findChildren(Value)):
                 value.set_stale(old)
+        self.show_age()
         return grown
 
     def _told_error(self, now: InstrumentState) -> str:
@@ -140,14 +143,10 @@ class Card(QWidget):
             self._colour_error()
         return told or (f"Over, last error: {self._last_error}" if self._last_error else "")
 
-    def set_stale(self, stale: bool) -> None:
-        """Tell when it was read, instead of how long ago, while the owner is silent."""
-        self._silent = stale
-        self._show_age()
-
-    def _show_age(self) -> None:
-        told, read_t = self._read
-        self.age.show_text(f"read at {words.clock(read_t)}" if self._silent and read_t else told)
+    def show_age(self) -> None:
+        """Show how long ago it was read."""
+        age_s = time.monotonic() - self._read_at
+        self.age.show_text(self._unread or f"read {words.duration(age_s)} ago{', stale' if self._old or age_s > words.STALE_S else ''}")
 
     def _rebuild(self, now: InstrumentState) -> None:
         for row in self.rows.values():
@@ -333,19 +332,26 @@ class Cards(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName("Cards of the instruments")
+        desk.ticked.connect(self._look_at_the_clock)
 
     @guarded
-    def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float, told_t: float = 0.0) -> None:
-        """Show every instrument as it is now.  late_s: how long ago the owner told.  told_t: when that was, by the owner's clock."""
+    def show_instruments(self, instruments: Sequence[InstrumentState], late_s: float) -> None:
+        """Show every instrument as it is now.  late_s: how long ago the owner told."""
         names = [one.name for one in instruments]
         changed = names != list(self.grid.cards)
         if changed:
             self._rebuild(instruments)
-        ages, old = unread.ages(instruments, told_t), unread.unread(instruments, told_t)
+        ages, old = unread.ages(instruments), unread.unread(instruments)
         for one in instruments:
             changed |= self.grid.cards[one.name].show_state(one, late_s + ages.get(one.name, 0.0), old=one.name in old)
         if changed:
             self.grid.arrange(self.viewport().width())
+
+    def _look_at_the_clock(self) -> None:
+        """Let the ages grow while nothing is told of instruments, whatever else comes."""
+        if self.isVisible() and (self.desk.age_s("station") or 0.0) > words.STALE_S:
+            for card in self.grid.cards.values():
+                card.show_age()
 
     def _rebuild(self, instruments: Sequence[InstrumentState]) -> None:
         for card in self.grid.cards.values():

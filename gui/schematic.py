@@ -42,15 +42,13 @@ class Canvas(QWidget):
         self._room = 0
         self.setAccessibleName("Optical path")
 
-    def show_elements(
-        self, elements: Mapping[str, Element], instruments: Mapping[str, InstrumentState], counts: CountRates | None, told_t: float = 0.0
-    ) -> None:
-        """Show elements and what is so at each.  told_t: when the owner told, by its own clock."""
+    def show_elements(self, elements: Mapping[str, Element], instruments: Mapping[str, InstrumentState], counts: CountRates | None) -> None:
+        """Show elements and what is so at each."""
         same = {n: (e.kind, e.feeds, e.driven_by) for n, e in elements.items()} == {n: (e.kind, e.feeds, e.driven_by) for n, e in self._elements.items()}
         self._elements = dict(elements)
         if not same:
             self._rebuild()
-        light, old = schematic_text.light(elements), unread.unread(instruments.values(), told_t)
+        light, old = schematic_text.light(elements), unread.unread(instruments.values())
         behind = unread.behind(elements, old)
         for name, element in elements.items():
             self.buttons[name].show_told(element, told(element, instruments, counts, light[name], old=old, behind=name in behind))
@@ -205,7 +203,7 @@ class Schematic(QScrollArea):
     @guarded
     def show_station(self, station: StationState, counts: CountRates | None = None) -> None:
         """Show a station as it is now.  counts: of the run that is on."""
-        self.canvas.show_elements(schematic_layout.joined(station.elements), {one.name: one for one in station.instruments}, counts, station.t)
+        self.canvas.show_elements(schematic_layout.joined(station.elements), {one.name: one for one in station.instruments}, counts)
 
     def controls(self) -> list[QWidget]:
         """Return the elements along the light."""

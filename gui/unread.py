@@ -8,24 +8,19 @@ from ..control.topics import Element, InstrumentState
 from . import words
 
 
-def ages(instruments: Iterable[InstrumentState], told_t: float = 0.0) -> dict[str, float]:
-    """Return by name how old the reading of each instrument was when the owner told of it, s, for those that were ever read.
-
-    told_t: when that was, by the owner's clock; where nobody says, the latest reading is taken for new.
-    """
-    read = {one.name: one.read_t for one in instruments if one.read_t}
-    now = told_t or max(read.values(), default=0.0)
-    return {name: max(0.0, now - at) for name, at in read.items()}
+def ages(instruments: Iterable[InstrumentState]) -> dict[str, float]:
+    """Return by name how old the reading of each instrument was when the owner told of it, s, for those that were ever read."""
+    return {one.name: one.age_s for one in instruments if one.age_s is not None}
 
 
-def unread(instruments: Iterable[InstrumentState], told_t: float = 0.0) -> dict[str, float]:
-    """Return the ages, s, of those readings that are old.  told_t: as of `ages`.
+def unread(instruments: Iterable[InstrumentState]) -> dict[str, float]:
+    """Return the ages, s, of those readings that are old.
 
     One that was never read has no values; one that is lost has old ones, however lately it was read.
     """
     known = list(instruments)
     lost = {one.name for one in known if one.state == "lost"}
-    return {name: age_s for name, age_s in ages(known, told_t).items() if name in lost or age_s > words.STALE_S}
+    return {name: age_s for name, age_s in ages(known).items() if name in lost or age_s > words.STALE_S}
 
 
 def mark(age_s: float) -> str:

@@ -30,7 +30,11 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentState:
-    """One instrument.  state: one word, with `why` and since when (`error_t`).  read_t: when it was last read, 0 for never.  can_home: it has a motor."""
+    """One instrument.  state: one word, with `why` and since when (`error_t`).  can_home: it has a motor.
+
+    read_t: when it was last read, to be shown; 0 for never.  age_s: how long before this was told that was, by the owner's monotonic clock, which nobody sets;
+    None for never.
+    """
 
     name: str
     role: str
@@ -43,6 +47,7 @@ class InstrumentState:
     error_t: float = 0.0
     read_t: float = 0.0
     can_home: bool = True
+    age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,10 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationState:
-    """One calibration of the station.  needs: those that come before it.  text: value with its uncertainty, or why it is not good."""
+    """One calibration of the station.  needs: those that come before it.  text: value with its uncertainty, or why it is not good.
+
+    user: whose.  visibility: of the interference, with its standard deviation, as it was measured last, whatever the state; None where none is kept.
+    """
 
     name: str
     procedure: str
@@ -83,13 +91,16 @@ class CalibrationState:
     taken: float = 0.0
     until: float = 0.0
     needs: tuple[str, ...] = ()
+    user: str = ""
+    visibility: float | None = None
+    visibility_sigma: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StationState:
     """The bench as it stands.  order: names of missing or stale calibrations in the order in which to make them.
 
-    t: when that was told, by the clock of `read_t`, so that the age of every reading is known; 0 where nobody says.
+    t: when that was told, by the clock of `read_t`; 0 where nobody says.
     """
 
     name: str

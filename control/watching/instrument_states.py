@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -25,6 +26,7 @@ class Seen:
 
     values: its settings as read last.  safe, moving: as read with them.  wanted, accepted: by quantity as the arbiter knows it.
     error: why it was not read last; `lost` if it did not answer, `released` if it was let go for service.  error_t, read_t: Unix seconds, 0 for never.
+    read_at: as `read_t`, by the monotonic clock.
     """
 
     values: Mapping[str, Scalar] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Seen:
     released: bool = False
     error_t: float = 0.0
     read_t: float = 0.0
+    read_at: float = 0.0
 
 
 def instrument_state(name: str, entry: InstrumentEntry, identity: str, address: str, seen: Seen) -> InstrumentState:
@@ -54,6 +57,7 @@ def instrument_state(name: str, entry: InstrumentEntry, identity: str, address: 
         why=seen.error or faults,
         error_t=seen.error_t,
         read_t=seen.read_t,
+        age_s=time.monotonic() - seen.read_at if seen.read_t else None,
     )
 
 

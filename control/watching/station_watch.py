@@ -179,7 +179,7 @@ class StationWatch:
 
 
 def _found(one: Any) -> Seen:
-    return Seen(_values(one), one.is_safe(), _moves(one), read_t=time.time())
+    return Seen(_values(one), one.is_safe(), _moves(one), read_t=time.time(), read_at=time.monotonic())
 
 
 def _found_for_sure(one: Any) -> Seen:

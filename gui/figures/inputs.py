@@ -100,7 +100,7 @@ class Inputs(QWidget):
         if kinds != self._kinds:
             self._kinds = kinds
             self._rebuild({name: quantities for name, (_, quantities) in found.items()})
-        ages, old = unread.ages(now.instruments, now.t), unread.unread(now.instruments, now.t)
+        ages, old = unread.ages(now.instruments), unread.unread(now.instruments)
         for name, (one, quantities) in found.items():
             age_s = ages[name] + late_s if name in ages else None
             self.groups[name].show_state(one, quantities, age_s, old=name in old or late_s > words.STALE_S)

@@ -88,7 +88,7 @@ class Bench(Page):
         late_s = self.desk.age_s("station") or 0.0
         counts = self._counts()
         self.schematic.show_station(now, counts)
-        self.cards.show_instruments(now.instruments, late_s, now.t)
+        self.cards.show_instruments(now.instruments, late_s)
         self.interlocks.show_interlocks(now.interlocks)
         self.arming.show_station(now, counts)
         self.calibrations.show_station(now)

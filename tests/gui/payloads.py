@@ -26,7 +26,7 @@ def quantity(**changes: Any) -> topics.Quantity:
 
 def instrument_state(**changes: Any) -> topics.InstrumentState:
     made = topics.InstrumentState(
-        "voa_in", "Attenuator", "OZ Optics DD-100-MC serial 00123", "ASRL/dev/pts/3::INSTR", True, "safe", (quantity(),), read_t=NOW - 0.4
+        "voa_in", "Attenuator", "OZ Optics DD-100-MC serial 00123", "ASRL/dev/pts/3::INSTR", True, "safe", (quantity(),), read_t=NOW - 0.4, age_s=0.1
     )
     return _with(made, changes)
 
@@ -37,7 +37,9 @@ def laser_state(**changes: Any) -> topics.InstrumentState:
         topics.Quantity("Emission", "", False, False, False, "emission"),
         topics.Quantity("Temperature", "degC", 24.9),
     )
-    made = topics.InstrumentState("laser", "Laser", "NKT Koheras BASIK serial 42", "ASRL/dev/pts/2::INSTR", True, "safe", quantities, read_t=NOW - 0.3)
+    made = topics.InstrumentState(
+        "laser", "Laser", "NKT Koheras BASIK serial 42", "ASRL/dev/pts/2::INSTR", True, "safe", quantities, read_t=NOW - 0.3, age_s=0.0
+    )
     return _with(made, changes)
 
 
@@ -73,7 +75,7 @@ def path_of_light() -> tuple[topics.Element, ...]:
 
 
 def calibration_state(**changes: Any) -> topics.CalibrationState:
-    made = topics.CalibrationState("fringe of A", "PhaseScan", "good", "V_pi 3.90(2) V, visibility 0.986(2)", NOW - 3600, NOW + 36_000)
+    made = topics.CalibrationState("fringe of A", "PhaseScan", "good", "V_pi 3.90(2) V, visibility 0.986(2)", NOW - 3600, NOW + 36_000, (), "A", 0.986, 0.002)
     return _with(made, changes)
 
 

@@ -293,7 +293,7 @@ def test_a_row_is_done_only_while_that_reads_back(qtbot, window):
 def test_an_old_reading_is_marked_and_no_row_is_done_by_it(qtbot, window):
     now = station(biased=True, lit=True)
     window.wizard.show_safety(payloads.safety(state="ARMED"))
-    late = tuple(replace(one, read_t=one.read_t - 55.0) if one.name == "meter" else one for one in now.instruments)
+    late = tuple(replace(one, age_s=55.0) if one.name == "meter" else one for one in now.instruments)
     hold_down(qtbot, window, "Start: Detector bias")
 
     window.wizard.show_station(replace(now, instruments=late))

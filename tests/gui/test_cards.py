@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_a_card_says_state_identity_and_age(cards):
 
 def test_values_that_were_not_read_lately_are_marked_as_old(cards):
     now = payloads.station_state().instruments
-    late = tuple(replace(one, read_t=one.read_t - 55.0) if one.name == "laser" else one for one in now)
+    late = tuple(replace(one, age_s=55.0) if one.name == "laser" else one for one in now)
 
     cards.show_instruments(late, 0.2)
 
@@ -58,16 +59,46 @@ def test_values_that_were_not_read_lately_are_marked_as_old(cards):
 
 
 def test_if_no_instrument_is_read_any_more_all_values_are_marked_by_their_own_age(cards):
-    now = tuple(replace(one, read_t=payloads.NOW - 5.0) if one.read_t else one for one in payloads.station_state().instruments)
+    now = tuple(replace(one, age_s=5.0) if one.read_t else one for one in payloads.station_state().instruments)
 
-    cards.show_instruments(now, 0.2, payloads.NOW)
+    cards.show_instruments(now, 0.2)
 
     for name in ("laser Power, measured: 9.90 mW, stale", "voa_in Attenuation, measured: 24.0 dB, stale"):
         assert control(cards, name).isVisible()
     assert control(cards, "laser, age: read 5.2 s ago, stale").isVisible()
 
-    cards.show_instruments(tuple(replace(one, read_t=payloads.NOW - 1.0) for one in now), 0.2, payloads.NOW)
+    cards.show_instruments(tuple(replace(one, age_s=1.0) for one in now), 0.2)
     assert control(cards, "laser Power, measured: 9.90 mW").isVisible()
+
+
+@pytest.mark.parametrize("stepped_s", [-3600.0, 3600.0])
+def test_an_age_is_that_of_the_owners_monotonic_clock_whatever_the_time_is_set_to(cards, stepped_s):
+    now = tuple(replace(one, read_t=payloads.NOW + stepped_s) if one.name == "laser" else one for one in payloads.station_state().instruments)
+
+    cards.show_instruments(tuple(replace(one, age_s=30.0) if one.name == "laser" else one for one in now), 0.0)
+    assert control(cards, "laser, age: read 30 s ago, stale").isVisible()
+    cards.show_instruments(now, 0.2)
+    assert control(cards, "laser, age: read 0.2 s ago").isVisible()
+
+
+def test_ages_grow_while_nothing_is_told_of_instruments(cards, desk, monkeypatch):
+    now = time.monotonic()
+    desk.inject("station", payloads.station_state())
+    monkeypatch.setattr(time, "monotonic", lambda: now + 75.0)
+
+    desk.ticked.emit()
+
+    assert control(cards, "laser, age: read 1 min 15 s ago, stale").isVisible()
+    assert control(cards, "snspd, age: never read").isVisible()
+
+
+def test_an_instrument_that_is_lost_stays_marked_when_the_owner_is_heard_again(cards):
+    value = control(cards, "voa_a Attenuation, measured: 24.0 dB, stale")
+    value.set_stale(False)
+
+    cards.show_instruments(payloads.station_state().instruments, 0.2)
+
+    assert value.accessibleName().endswith(", stale")
 
 
 def test_an_instrument_is_released_for_service_and_taken_back_with_its_card(qtbot, cards, desk):

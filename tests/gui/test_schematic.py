@@ -243,11 +243,11 @@ def test_what_is_stale_is_grey_and_says_so(schematic):
 
 def test_a_reading_that_is_old_says_so_and_so_does_what_rests_on_it(schematic):
     now = payloads.station_state(elements=line_of())
-    read = tuple(replace(one, read_t=payloads.NOW, state="safe") for one in now.instruments)
+    read = tuple(replace(one, read_t=payloads.NOW, age_s=0.0, state="safe") for one in now.instruments)
     schematic.show_station(replace(now, instruments=read))
     assert not any(one.told.old for one in schematic.canvas.buttons.values())
 
-    late = tuple(replace(one, read_t=payloads.NOW - 75.0) if one.name == "laser" else one for one in read)
+    late = tuple(replace(one, age_s=75.0) if one.name == "laser" else one for one in read)
     schematic.show_station(replace(now, instruments=late))
 
     laser, after = schematic.canvas.buttons["laser"], schematic.canvas.buttons["tap"]

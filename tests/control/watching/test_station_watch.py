@@ -6,22 +6,22 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from heliograph.acquisition.calibration_plans import plans
-from heliograph.acquisition.calibrations import Calibrations
+from heliograph.acquisition.calibrations import Calibration, Calibrations, Measured, Standing
 from heliograph.control.owner.publishing import Topics
 from heliograph.control.topics import EVENT, InstrumentState, Interlock, Quantity, StationState
-from heliograph.control.watching import station_watch
+from heliograph.control.watching import calibration_states, station_watch
 from heliograph.control.watching.calibration_states import CalibrationStates, order
 from heliograph.control.watching.instrument_states import Seen, instrument_state
 from heliograph.control.watching.interlock_rows import Guards, interlock_rows
 from heliograph.control.watching.optical_path import elements
 from heliograph.control.watching.station_watch import StationWatch
-from heliograph.core.errors import InterlockOpen, LimitError, Timeout
+from heliograph.core.errors import CalibrationError, InterlockOpen, LimitError, Timeout
 from heliograph.instruments.connect import Instruments, connect
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks.lab import Lab
@@ -237,6 +237,17 @@ def test_since_when_an_interlock_is_as_it_is(instruments):
     assert (after["Dark at meter"].since, after["Fixed loss"].since) == (9.0, 5.0)
 
 
+def test_the_age_of_a_reading_is_that_of_the_monotonic_clock_whatever_the_time_is_set_to(watch, instruments, monkeypatch):
+    watch.look()
+    clock, seen = time.time, watch._seen["laser"]
+    watch._seen["laser"] = replace(seen, read_at=seen.read_at - 30.0)
+    monkeypatch.setattr(watch, "_is_due", lambda *_: False)
+    for stepped_s in (-3600.0, 3600.0):
+        monkeypatch.setattr(time, "time", lambda by=stepped_s: clock() + by)
+        assert 30.0 < of(watch.look(), "laser").age_s < 60.0
+    assert instrument_state("laser", instruments.station.instruments["laser"], "", "", Seen()).age_s is None
+
+
 def test_a_lost_instrument_is_told_so_with_its_last_values_and_asked_less_often(watch, instruments, monkeypatch):
     good = watch.look()
     asked: list[float] = []
@@ -376,6 +387,22 @@ def test_calibrations_are_told_as_they_stand_and_looked_at_again_when_their_fold
     assert (found["im1-bias"].state, found["im2-bias"].state) == ("suspect", "missing")
     assert "the record cannot be read" in found["im1-bias"].text
     store.path("im1-bias").unlink()
+
+
+@pytest.mark.parametrize(("state", "text"), [("valid", "v_pi_v 3.900 ± 0.020 V, visibility 0.9860 ± 0.0020 1"), ("expired", "it is too old")])
+def test_the_visibility_of_a_user_is_told_as_it_was_measured_last(instruments, state, text):
+    taken = datetime(2026, 1, 2, tzinfo=UTC)
+    values = {"v_pi_v": Measured(3.9, 0.02, "V"), "visibility": Measured(0.986, 0.002, "1")}
+    plan = next(one for one in plans(instruments.station).values() if one.procedure == "PhaseScan")
+    record = Calibration("s", plan.name.split("-")[0], "fringe", values, taken, 1.0, "run", "run.h5", "", simulated=True)
+    error = CalibrationError("it is too old", where=plan.name) if state == "expired" else None
+
+    found = calibration_states._state(Standing(plan.name, state, record, error), plan)
+
+    assert (found.user, found.visibility, found.visibility_sigma) == (plan.parameters["user"], 0.986, 0.002)
+    assert (found.text, found.taken, found.needs) == (text, taken.timestamp(), plan.needs)
+    missing = calibration_states._state(Standing(plan.name, "missing", None, error), plan)
+    assert (missing.user, missing.visibility, missing.state) == (plan.parameters["user"], None, "missing")
 
 
 def test_what_a_calibration_needs_comes_before_it(instruments):

@@ -22,7 +22,7 @@ def detector() -> InstrumentState:
         Quantity("Threshold 1", "V", 0.1, None, None, "set_threshold_v:1", -0.5, 0.5),
         Quantity("Temperature 1", "degC", 2.5),
     )
-    return replace(payloads.detector_state(), quantities=quantities, state="armed", read_t=payloads.NOW - 0.5)
+    return replace(payloads.detector_state(), quantities=quantities, state="armed", read_t=payloads.NOW - 0.5, age_s=0.5)
 
 
 def tagger() -> InstrumentState:
@@ -31,7 +31,7 @@ def tagger() -> InstrumentState:
         Quantity("Threshold D1", "V", -0.4, -0.4, -0.4, "set_threshold_v:1", -2.0, 2.0),
         Quantity("Delay D1", "s", 4e-9, 4e-9, 4e-9, "set_delay_s:1", 0.0, 1e-3),
     )
-    return payloads.instrument_state(name="tagger", role="TagSource", quantities=quantities, read_t=payloads.NOW - 5.0)
+    return payloads.instrument_state(name="tagger", role="TagSource", quantities=quantities, read_t=payloads.NOW - 5.0, age_s=5.0)
 
 
 @pytest.fixture
