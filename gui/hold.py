@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QSize, Qt, QTimerEvent, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 
 HOLD_MS = 1000
 _KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -110,6 +112,15 @@ class HoldButton(QPushButton):
         if event.type() == QEvent.Type.EnabledChange and not self.isEnabled():
             self._end()
         super().changeEvent(event)
+
+
+def answer_by_hold(box: QMessageBox, text: str, act: Callable[[], object]) -> HoldButton:
+    """Add an answer to a question that destroys something: it counts once it was held, by mouse or key, and never by a press."""
+    button = HoldButton(text, parent=box)
+    box.addButton(button, QMessageBox.ButtonRole.DestructiveRole)
+    button.held.connect(box.accept)
+    button.held.connect(act)
+    return button
 
 
 _HOLDING = "keep holding"

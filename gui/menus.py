@@ -72,7 +72,7 @@ class Menus:
         self._bench.addSeparator()
         safe = self._add(self._bench, "&Make safe\tCtrl+.", window.safety.press)
         safe.setToolTip("Also Esc twice, in any window, menu or dialog")
-        self._add(self._bench, "&Reset after a trip", lambda: window.desk.ask("reset", timeout_s=15.0), "Ctrl+Shift+F5", control=True)
+        self._add(self._bench, "&Reset after a trip: hold the button", self._to_reset, "Ctrl+Shift+F5", control=True)
         self._add(self._bench, "Read everything a&gain", lambda: window.desk.ask("reread", timeout_s=15.0), "F5")
         self._bench.addSeparator()
         self._add(self._bench, "&Quit", window.close, "Ctrl+Q")
@@ -119,6 +119,14 @@ class Menus:
             button.setFocus()
         else:
             self._window.desk.notice("Nothing is on that could be aborted.")
+
+    def _to_reset(self) -> None:
+        """Go to the button that resets, beside the cause; the act itself is held for a second."""
+        desk = self._window.desk
+        if (desk.latest("safety") or {}).get("state") == "TRIPPED":
+            desk.show_page("bench", "arming")
+        else:
+            desk.notice("The bench has not tripped: there is nothing to reset.")
 
     def _reset_layout(self) -> None:
         page = self._window.page

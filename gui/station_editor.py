@@ -18,6 +18,7 @@ from .badges import Badge, Value
 from .desk import Desk
 from .flow import Flow
 from .guarded import guarded
+from .hold import answer_by_hold
 from .station_file import Checked, StationFile, checked
 from .tables import monospaced
 
@@ -223,8 +224,9 @@ class StationEditor(QWidget):
         dialog.setNameFilter("Station files (*.toml)")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setModal(False)
         dialog.fileSelected.connect(lambda name: self._confirmed(_LOSE, "Open the other", lambda: self.open(Path(name))))
-        dialog.open()
+        dialog.show()
 
     def _reload(self) -> None:
         self._confirmed(_LOSE, "Read it anew", self._read_anew)
@@ -247,9 +249,8 @@ class StationEditor(QWidget):
         box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        button = box.addButton(act, QMessageBox.ButtonRole.DestructiveRole)
+        answer_by_hold(box, f"&{act} (hold)", do)
         box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-        button.clicked.connect(lambda _checked=False: do())
         box.open()
 
     def save(self) -> None:

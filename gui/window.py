@@ -16,7 +16,7 @@ from ..core.errors import BenchError
 from . import announce, layout, sheet, theme, words
 from .desk import Desk, Passing
 from .held import QueueNotices
-from .hold import HoldButton
+from .hold import HoldButton, answer_by_hold
 from .menus import Menus
 from .notices import Notices
 from .opening import Opening
@@ -386,11 +386,10 @@ class Window(QMainWindow):
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        end = box.addButton("&End the bench and close", QMessageBox.ButtonRole.DestructiveRole)
+        answer_by_hold(box, "&End the bench and close (hold)", self._end_and_close)
         if self._other_holder(self.desk.latest("safety") or {}):
             box.addButton("&Leave it to them and close", QMessageBox.ButtonRole.AcceptRole).clicked.connect(self._close_alone)
         box.setDefaultButton(box.addButton("&Keep the window", QMessageBox.ButtonRole.RejectRole))
-        end.clicked.connect(self._end_and_close)
         box.open()
 
     def _end_and_close(self) -> None:

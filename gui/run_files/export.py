@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 from ...control.topics import RunSummary
 from ...core.errors import FilesThere, HeliographError
 from ..desk import Desk
+from ..hold import answer_by_hold
 
 _WRITE_S = 600.0
 """How long it may take to write the tags of a long run."""
@@ -60,6 +61,6 @@ def _ask_whether_to_replace(parent: QWidget, error: FilesThere, replace: Callabl
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setModal(False)
     box.setAccessibleName(box.windowTitle())
-    box.addButton("&Replace them", QMessageBox.ButtonRole.DestructiveRole).clicked.connect(lambda _=False: replace())
+    answer_by_hold(box, "&Replace them (hold)", replace)
     box.setDefaultButton(box.addButton("&Keep them", QMessageBox.ButtonRole.RejectRole))
     box.show()

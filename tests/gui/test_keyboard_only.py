@@ -163,6 +163,21 @@ def test_the_run_on_the_bench_is_paused_from_every_page(window: Window, asked: A
     qtbot.waitUntil(lambda: asked.of("pause") == [{"job": 4}])
 
 
+def test_the_key_of_reset_leads_to_the_button_that_is_held(window: Window, asked: Any) -> None:
+    person = Person(window)
+    page_of(window, "log")
+    tell(window, {"safety": payloads.safety(state="TRIPPED", cause="D1 above its limit", reports=[])})
+    window.desk.set_control(True)
+
+    person.key(Qt.Key.Key_F5, control=True, shift=True)
+    assert (person.focus, asked.of("reset")) == ("Reset after the trip", [])
+
+    tell(window, {"safety": states()["safety"]})
+    window.desk.set_control(True)
+    person.key(Qt.Key.Key_F5, control=True, shift=True)
+    assert "has not tripped" in window.notices.earlier[-1].text
+
+
 def actions(menu: Any) -> list[Any]:
     return [one for action in menu.actions() for one in (actions(action.menu()) if action.menu() is not None else [action])]
 

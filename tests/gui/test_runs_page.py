@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QDialog,
 
 from heliograph.control.topics import QueueState, ReplayState, RunDetails, RunSummary
 from heliograph.core.errors import FilesThere, RunFileError
-from heliograph.gui import theme
+from heliograph.gui import hold, theme
 from heliograph.gui.audit import audit
 from heliograph.gui.figures.live import LiveChart
 from heliograph.gui.pages.runs import Runs
@@ -499,7 +499,9 @@ def test_a_run_is_exported_where_the_operator_says(page, desk, qtbot, tmp_path):
 
 
 @pytest.mark.parametrize(("answer", "asked"), [("Replace them", [False, True]), ("Keep them", [False])])
-def test_files_are_replaced_only_where_the_operator_was_told_their_names(page, desk, qtbot, tmp_path, answer, asked):
+def test_files_are_replaced_only_where_the_operator_was_told_their_names(page, desk, qtbot, tmp_path, monkeypatch, answer, asked):
+    monkeypatch.setattr(hold, "HOLD_MS", 60)
+
     def export(body):
         if not body["replace"]:
             raise FilesThere("mine-fringe.csv, mine-block.csv: these files are there already", where=str(tmp_path))
@@ -518,7 +520,12 @@ def test_files_are_replaced_only_where_the_operator_was_told_their_names(page, d
     assert "mine-fringe.csv, mine-block.csv" in box.text()
     assert not box.isModal()
     assert box.defaultButton().text() == "&Keep them"
-    qtbot.mouseClick(next(one for one in box.buttons() if one.text().replace("&", "") == answer), Qt.MouseButton.LeftButton)
+    button = next(one for one in box.buttons() if one.text().replace("&", "").removesuffix(" (hold)") == answer)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    if asked[-1]:
+        assert box.isVisible(), "what is lost is held for"
+        qtbot.keyPress(button, Qt.Key.Key_Space)
+        qtbot.waitUntil(lambda: len(desk.answers.of("export")) == len(asked))
 
     assert [body["replace"] for body in desk.answers.of("export")] == asked
     assert desk.notices == (["Written: mine-fringe.csv, mine-block.csv"] if asked[-1] else [])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox
 
 from heliograph.gui.guard import Guard
 from heliograph.gui.window import Window
@@ -18,7 +18,7 @@ from .person import Person
 from .test_guard import MADE, Watchdog
 
 FRAME_S = 0.1
-OVER = ("the page", "a menu", "a dialog", "a torn off panel", "a list that dropped down")
+OVER = ("the page", "a menu", "a modal dialog", "a file dialog", "a torn off panel", "a list that dropped down")
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,12 @@ def lay_over(person: Person, window: Window, what: str) -> None:
     if what == "a menu":
         person.key(Qt.Key.Key_V, alt=True)
         person.until(lambda: isinstance(QApplication.activePopupWidget(), QMenu), "the menu")
-    elif what == "a dialog":
+    elif what == "a modal dialog":
+        window._ask_whether_to_close(["Learn, job 8, is running."])
+        person.until(lambda: isinstance(QApplication.activeModalWidget(), QMessageBox), "the dialog")
+    elif what == "a file dialog":
         person.key(Qt.Key.Key_O, control=True)
-        person.until(lambda: isinstance(QApplication.activeModalWidget(), QFileDialog), "the dialog")
+        person.until(lambda: isinstance(QApplication.activeWindow(), QFileDialog), "the dialog")
     elif what == "a torn off panel":
         assert window.page is not None
         window.page.panels()[0].setFloating(True)
@@ -88,7 +91,7 @@ def test_the_frame_is_with_the_watchdog_within_100_ms_on_every_page_and_over_eve
         took = frame_s(window, watchdog, lambda: person.key(Qt.Key.Key_Period, control=True))
 
         assert took < FRAME_S, f"{what} on {name}: {took:.3f} s"
-        for open_one in (QApplication.activePopupWidget(), QApplication.activeModalWidget()):
+        for open_one in (QApplication.activePopupWidget(), QApplication.activeModalWidget(), window.findChild(QFileDialog)):
             if open_one is not None:
                 open_one.close()
         for panel in page.panels():  # type: ignore[attr-defined]

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
+from shiboken6 import isValid
 
 from heliograph.core.errors import ConfigError, StorageError
+from heliograph.gui import hold
+from heliograph.gui.hold import HoldButton
 from heliograph.gui.station_editor import StationEditor
 from heliograph.gui.station_file import Checked, StationFile, checked
 from heliograph.instruments.station import default_text
@@ -53,11 +56,21 @@ def quick(editor, monkeypatch):
 
 
 def answered(qtbot, parent, button):
-    """Press a button of the question that is open."""
+    """Answer the question that is open, by a button that is held if it destroys something; a mere press of that does nothing."""
     (box,) = [one for one in parent.findChildren(QMessageBox) if one.isVisible()]
-    (found,) = [one for one in box.findChildren(QPushButton) if one.text().replace("&", "") == button]
+    (found,) = [one for one in box.findChildren(QPushButton) if one.text().replace("&", "").removesuffix(" (hold)") == button]
     qtbot.mouseClick(found, Qt.MouseButton.LeftButton)
+    if isinstance(found, HoldButton):
+        assert box.isVisible()
+        found.setFocus()
+        qtbot.keyPress(found, Qt.Key.Key_Space)
+        qtbot.waitUntil(lambda: not isValid(box))
     QApplication.processEvents()
+
+
+@pytest.fixture(autouse=True)
+def _short_hold(monkeypatch):
+    monkeypatch.setattr(hold, "HOLD_MS", 60)
 
 
 def test_the_file_of_the_owner_is_opened_as_it_is(editor, path):

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QComboBox, QMenu, QMessageBox, QPushButton
+from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QMenu, QMessageBox, QPushButton
 
 from heliograph.core.errors import LimitError
 from heliograph.gui import access
@@ -67,6 +67,15 @@ def test_a_panel_that_was_torn_off_is_gone_through_like_the_others(window: Any, 
         reached.append(next((one.accessibleName() for one in window.page.panels() if one.isAncestorOf(focus)), "strip"))
 
     assert reached == ["Two", "One", "strip"] * 2
+
+
+def test_a_file_is_chosen_without_holding_the_window_up(window: Any) -> None:
+    window.welcome.ask_for_file()
+
+    (dialog,) = window.findChildren(QFileDialog)
+    assert dialog.isVisible()
+    assert QApplication.activeModalWidget() is None
+    dialog.reject()
 
 
 def docks(page: Any) -> dict[str, Any]:
@@ -247,11 +256,16 @@ def test_closing_asks_where_it_ends_the_work_or_the_light_of_somebody(
 
     (box,) = window.findChildren(QMessageBox)
     assert told in box.text()
-    buttons = {one.text().replace("&", ""): one for one in box.buttons()}
+    buttons = {one.text().replace("&", "").removesuffix(" (hold)"): one for one in box.buttons()}
     assert ("Leave it to them and close" in buttons) == leave
     assert window.isVisible()
     assert not owner.went
-    buttons["Leave it to them and close" if leave else "End the bench and close"].click()
+    if leave:
+        buttons["Leave it to them and close"].click()
+    else:
+        qtbot.mouseClick(buttons["End the bench and close"], Qt.MouseButton.LeftButton)
+        assert not owner.went, "it is held"
+        qtbot.keyPress(buttons["End the bench and close"], Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: not window.isVisible())
     assert owner.went == ("left alone" if leave else "ended")
 
