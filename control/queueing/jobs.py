@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -147,6 +147,7 @@ class Entry:
             why=self.why,
             who=self.who,
             purpose=self.purpose,
+            operator=self.operator,
         )
 
     def remade(self, texts: Mapping[str, str]) -> tuple[CheckedProcedure, dict[str, str]]:
@@ -178,6 +179,10 @@ class Job(Entry):
     def bench_procedure(self) -> BenchProcedure:
         """Return its procedure as one of the bench, which it is."""
         return cast("BenchProcedure", self.procedure)
+
+    def row(self) -> QueueRow:
+        """Return how it is, as published."""
+        return replace(Entry.row(self), seed=self.seed)
 
     @property
     def written(self) -> Path:

@@ -13,7 +13,7 @@ class QueueRow:
     """One run or task.  lane: `bench` one at a time on the instruments; `worker` processes beside them.  state: of runner 4.4, lower case.
 
     parameters: as text, with which it can be repeated.  eta_s: until its end, None where unknown.  began, ended: 0 for not yet.  who: process that wants it.
-    progress: 0 to 1.
+    progress: 0 to 1.  operator: who stands in its run file.  seed: that it was asked for with, None where it is drawn.
     """
 
     job: int
@@ -29,6 +29,8 @@ class QueueRow:
     why: str = ""
     who: int = 0
     purpose: str = ""
+    operator: str = ""
+    seed: int | None = None
 
     @property
     def on(self) -> bool:

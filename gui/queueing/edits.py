@@ -10,7 +10,6 @@ from PySide6.QtGui import QUndoCommand
 from ...control.topics import QueueRow
 from ...core.errors import HeliographError
 from ..desk import Desk
-from ..figures.start import operator
 from . import rows
 
 Act = Callable[[], None]
@@ -53,7 +52,7 @@ class Edits:
 
     def remove(self, row: QueueRow) -> None:
         """Take something that waits out of the queue."""
-        job, place, body = row.job, rows.place_of(self._desk.latest("queue"), row.job), rows.body_of(row, operator(self._desk))
+        job, place, body = row.job, rows.place_of(self._desk.latest("queue"), row.job), rows.body_of(row)
 
         def taken(_row: QueueRow) -> None:
             self._done(f"removing {row.procedure}", lambda: self._put_in(job, body, place), lambda: self._take_out(job))
@@ -83,7 +82,7 @@ class Edits:
 
     def duplicate(self, row: QueueRow) -> None:
         """Put something at the end of the queue once more."""
-        body = rows.body_of(row, operator(self._desk))
+        body = rows.body_of(row)
 
         def queued(job: int) -> None:
             self._done(f"repeating {row.procedure}", lambda: self._take_out(job), lambda: self._put_in(job, body, None))

@@ -38,9 +38,9 @@ def row_of(queue: QueueState | None, job: int | None) -> QueueRow | None:
     return next((row for row in queue.rows if row.job == job), None) if queue is not None else None
 
 
-def body_of(row: QueueRow, operator: str) -> dict[str, Any]:
+def body_of(row: QueueRow) -> dict[str, Any]:
     """Return what `enqueue` takes to have a row done again."""
-    return {"procedure": row.procedure, "parameters": dict(row.parameters), "purpose": row.purpose, "operator": operator, "seed": None}
+    return {"procedure": row.procedure, "parameters": dict(row.parameters), "purpose": row.purpose, "operator": row.operator, "seed": row.seed}
 
 
 def ends(queue: QueueState, now: float) -> dict[int, float]:
@@ -96,6 +96,8 @@ def facts(row: QueueRow, end: float | None) -> list[tuple[str, str]]:
         ("Began", words.clock(row.began, date=True) if row.began else ""),
         ("Ended" if over else "Ends", words.clock((row.ended if over else end) or 0.0, date=True)),
         ("Took" if over else "Time left", words.duration(took if over else row.eta_s)),
+        ("Operator", row.operator),
+        ("Seed", "" if row.seed is None else str(row.seed)),
         ("Asked for by", f"process {row.who}" if row.who else ""),
         ("Run file", row.path or ""),
         *((name, value) for name, value in row.parameters.items()),

@@ -217,6 +217,8 @@ def test_jobs_change_places_by_button_and_key(page, owner, desk, turn, choose, q
 
 
 def test_a_job_that_was_removed_comes_back_to_its_place(page, owner, desk, turn, choose, qtbot):
+    owner.rows[owner.at(8)] = replace(owner.rows[owner.at(8)], operator="ana", seed=17, purpose="to compare")
+    turn()
     choose(8)
     qtbot.keyClick(page.table, Qt.Key.Key_Delete)
     turn()
@@ -224,6 +226,8 @@ def test_a_job_that_was_removed_comes_back_to_its_place(page, owner, desk, turn,
 
     desk.undo.undo()
     turn()
+    (put_in,) = desk.answers.of("enqueue")
+    assert (put_in["operator"], put_in["seed"], put_in["purpose"]) == ("ana", 17, "to compare")
 
     assert owner.waiting == [("KeyExchange", "A-B"), ("KeyExchange", "A-C")]
     assert [row.job for row in owner.rows] == [6, 7, 10, 9]

@@ -151,8 +151,9 @@ def test_what_waits_is_moved_edited_duplicated_and_taken_out_and_runs_in_the_new
     with pytest.raises(ParameterError, match="it is done"):
         operator.ask("edit", job=third, parameters={})
     # Undone: put in again from its row.
-    again = operator.ask("enqueue", procedure=removed.procedure, parameters=removed.parameters)
-    operator.await_state(again, "done")
+    again = operator.ask("enqueue", procedure=removed.procedure, parameters=removed.parameters, operator="ana", seed=17)
+    row = operator.await_state(again, "done")
+    assert (row.operator, row.seed) == ("ana", 17)
 
 
 def test_a_run_is_paused_noted_resumed_and_stopped_early(operator):
