@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..topics import CalibrationState
 
 if TYPE_CHECKING:
+    from ...acquisition.calibration_plans import Plan
     from ...acquisition.calibrations import Calibrations, Standing
     from ...instruments.station import Station
 
@@ -56,7 +58,7 @@ def states(station: Station, store: Calibrations) -> tuple[CalibrationState, ...
     found = []
     for name in dict.fromkeys([*planned, *heeded(station, store)]):
         one, plan = standing(station, store, name), planned.get(name)
-        found.append(_state(one, plan.procedure if plan else "", plan.needs if plan else ()))
+        found.append(_state(one, plan))
     return tuple(found)
 
 
@@ -73,10 +75,13 @@ def _uncertain(value: float, sigma: float) -> str:
     return f"{value:.{digits}f} ± {sigma:.{digits}f}" if digits <= 6 else f"{value:.4g} ± {sigma:.2g}"
 
 
-def _state(one: Standing, procedure: str, needs: tuple[str, ...]) -> CalibrationState:
-    word, record = _STATES[one.state], one.calibration
+def _state(one: Standing, plan: Plan | None) -> CalibrationState:
+    """Return how a record stands.  plan: None for one that no plan of the station renews."""
+    record, told = one.calibration, CalibrationState(one.name, plan.procedure if plan else "", _STATES[one.state], "", needs=plan.needs if plan else ())  # type: ignore[arg-type]
+    told = replace(told, user=plan.parameters.get("user", "") if plan else "", text=one.error.message if one.error else "")
     if record is None:
-        return CalibrationState(one.name, procedure, word, one.error.message if one.error else "", needs=needs)  # type: ignore[arg-type]
+        return told
     values = ", ".join(f"{name} {_uncertain(found.value, found.sigma)} {found.unit}".rstrip() for name, found in list(record.values.items())[:_SHOWN])
-    text = one.error.message if one.error is not None else values
-    return CalibrationState(one.name, procedure, word, text, record.taken.timestamp(), record.until.timestamp(), needs)  # type: ignore[arg-type]
+    told = replace(told, text=told.text or values, taken=record.taken.timestamp(), until=record.until.timestamp())
+    seen = record.values.get("visibility")
+    return replace(told, visibility=seen.value, visibility_sigma=seen.sigma) if seen is not None else told

@@ -16,6 +16,7 @@ from .facts import Facts, Lines
 from .gauge import bits
 
 _ENDS = ("idle", "done", "failed")
+NOT_REPLAYED = f"{words.UNKNOWN}, it is not in a run file"
 
 
 class Stage(Lines):
@@ -28,7 +29,9 @@ class Stage(Lines):
         self.why.setWordWrap(True)
         self.bar, self.have = _bar("Progress of the stage"), _bar("Sifted bits of those needed")
         self.pair, self.events, self.budget = Value("Pair"), Value("Events"), Value("Sifted X bits")
-        self.budget.setWordWrap(True)
+        self.visibility = Value("Visibility of each user", NOT_REPLAYED)
+        for value in (self.budget, self.visibility):
+            value.setWordWrap(True)
         self._reached = ("", 0.0)
         self.add_line("Stage", self.state)
         self.add_wide(self.why)
@@ -37,6 +40,8 @@ class Stage(Lines):
         self.add_wide(plain("Sifted X bits, have and need"))
         self.add_wide(self.budget)
         self.add_wide(self.have)
+        self.add_wide(plain("Visibility of each user"))
+        self.add_wide(self.visibility)
 
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
@@ -51,6 +56,11 @@ class Stage(Lines):
         self.budget.show_text(have_and_need(now))
         self.have.setEnabled(now.n_needed is not None)
         self.have.setValue(round(100 * min(1.0, now.n_x / now.n_needed)) if now.n_needed else 0)
+
+    @guarded
+    def show_visibility(self, told: str) -> None:
+        """Show how well the light of each user interferes."""
+        self.visibility.show_text(told)
 
     def _show_bar(self, now: KeyProgress) -> None:
         """Show how far the stage is; of an exchange that failed, how far it had come."""

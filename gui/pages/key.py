@@ -17,9 +17,10 @@ from ..figures.blocks import GainChart, KeyRateChart, QberChart, chosen, pairs
 from ..figures.key_report import report, report_csv, report_html
 from ..figures.room import Refit
 from ..figures.saving import ask_and_write
-from ..figures.stage import BlockTables, Stage
+from ..figures.stage import NOT_REPLAYED, BlockTables, Stage
 from ..figures.start import StartPanel
 from ..figures.stores import Debits, Stores
+from ..figures.visibility import visibilities
 from .page import Page
 
 _STARTED_HERE = ("KeyExchange", "Distil")
@@ -54,7 +55,7 @@ class Key(Page):
     NAME: ClassVar[str] = "key"
     TITLE: ClassVar[str] = "&Key"
     MORE: ClassVar[tuple[Callable[[Desk], MorePanel], ...]] = ()
-    TOPICS: ClassVar[frozenset[str]] = frozenset({"key", "stores", "queue"})
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"key", "stores", "queue", "station"})
     BESIDE: ClassVar[frozenset[str]] = frozenset({"New run", "Stage"})
 
     def __init__(self, desk: Desk) -> None:
@@ -151,6 +152,8 @@ class Key(Page):
             self.debits.show_stores(payload)
         elif topic == "queue":
             self.start.show_queue(payload)
+        elif topic == "station":
+            self._tell_visibility(self._latest())
         for one in self.more:
             if topic in one.TOPICS:
                 one.redraw(topic, payload)
@@ -162,9 +165,15 @@ class Key(Page):
         self._draw_blocks(KeyProgress(source, "idle"))
         for chart in (self.qber, self.gain, self.rate):
             chart.blank(source)
+        self._tell_visibility(None)
+
+    def _tell_visibility(self, now: KeyProgress | None) -> None:
+        """Tell that of the bench beside what is of the bench, and none beside a replay: a run file has none."""
+        self.stage.show_visibility(visibilities(self.desk.latest("station"), now) if not self.desk.replaying else NOT_REPLAYED)
 
     def _draw_key(self, now: KeyProgress) -> None:
         self.stage.show_progress(now)
+        self._tell_visibility(now)
         known = [self.pair.itemData(at) for at in range(1, self.pair.count())]
         for pair in pairs(now.blocks):
             if pair not in known:

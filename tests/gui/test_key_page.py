@@ -469,3 +469,24 @@ def test_drawing_stays_within_its_budget(page):
         page.redraw("stores", payloads.store_states(stores=(payloads.store_state(spendable=100_000 + at),)))
 
     assert least_median_s(draw, 0.025) <= 0.025
+
+
+def test_the_visibility_of_each_user_of_the_pair_is_told_or_why_it_is_not_known(page):
+    stale = payloads.calibration_state(name="pm_c-fringe", user="C", state="stale", text="it is too old", visibility=0.9712)
+    unknown = payloads.calibration_state(name="pm_b-fringe", user="B", state="missing", text="it was never measured", visibility=None, taken=0.0)
+    scans = (payloads.calibration_state(), unknown, stale)
+    page.desk.inject("station", payloads.station_state(calibrations=scans))
+    taken = words.clock(payloads.NOW - 3600, date=True)
+
+    told = []
+    for pair in ("A-B", "B-C", "A-D"):
+        page.desk.inject("key", payloads.key_progress(pair=pair))
+        page.redraw("key", page.desk.latest("key"))
+        told.append(page.stage.visibility.text())
+
+    assert told[0] == f"A 98.6(2) %, {taken}; B -, it was never measured"
+    assert told[1] == f"B -, it was never measured; C 97.1(2) %, {taken}, stale"
+    assert told[2].endswith("; D -, this station has no phase scan of this user")
+    page.desk.set_replaying("run-1")
+    assert page.stage.visibility.text() == "-, it is not in a run file"
+    page.desk.set_replaying("")
