@@ -201,7 +201,8 @@ class RunWriter:
         stop: dict[str, Any] = {"reason": reason, "time": datetime.fromtimestamp(self._clock_ns() / 1e9, UTC).isoformat(), "summary": plain(summary, "summary")}
         if error is not None:
             stop["error"] = {"type": type(error).__name__, "message": _message(error)}
-        with h5py.File(self.path, "r+") as file:
+        # Without HDF5's lock, which any reader of the running file would stand in the way of: one owner writes, and the mark of the room shows it.
+        with h5py.File(self.path, "r+", locking=False) as file:
             batches = {source: file[f"tags/{source}/batches"][()] for source in file.get("tags", ())}
             stop["tags"] = {source: int(rows["n"].sum()) for source, rows in batches.items()}
             stop["gaps"] = {source: int(file[f"tags/{source}/gaps"].shape[0]) for source in batches}

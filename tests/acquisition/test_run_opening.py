@@ -131,3 +131,33 @@ def test_an_array_larger_than_any_memory_is_a_damaged_file(files, tmp_path):
 
     with pytest.raises(RunFileError, match="damaged"):
         Run.open(hostile)
+
+
+READS = """
+import sys
+from pathlib import Path
+from heliograph.acquisition.runs import Run
+with Run.open(Path(sys.argv[1])) as run:
+    print(run["tagger/t"].size, flush=True)
+    sys.stdin.readline()
+    print(run["tagger/t"].size, flush=True)
+"""
+
+
+def test_a_reader_in_another_process_does_not_keep_a_run_from_ending(tmp_path):
+    with RunWriter.create(tmp_path, "KeyExchange", {}, Station.parse(default_text(), Path("x.toml")), {}, layout=LAYOUT) as writer:
+        writer.tags("tagger", TagBatch(0, np.arange(N, dtype=np.int64), np.ones(N, np.uint8), 0, N))
+        with subprocess.Popen([sys.executable, "-c", READS, writer.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+            assert reader.stdout is not None
+            first = reader.stdout.readline()
+            with pytest.raises(RunFileError, match="goes on"):
+                salvage(writer.path)
+
+            writer.close("done", {"found": 1})
+
+            again = reader.communicate("\n")[0]
+
+    assert (int(first), int(again)) == (N, N)
+    with Run.open(writer.path) as run:
+        assert run.stop["reason"] == "done"
+        assert run.summary == {"found": 1}
