@@ -19,7 +19,7 @@ from typing import Protocol
 from ...core.errors import BenchError, FrameError, StorageError
 from ...instruments.guard.local_sockets import listen, peer_pid, peer_who, unlisten
 from ..link import Message, framed, receive
-from ..topics import PERIOD_S, Mailbox
+from ..topics import EVENT, PERIOD_S, Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,29 @@ MOST_WAITING = 256
 """Requests of one client that may be under way; those beyond are refused, and a client that sends as many again, and reads none, is parted from."""
 MOST_REPLIES = 16
 """Replies of one client that may wait to be sent; no other is made meanwhile."""
+MOST_BYTES = 2_000_000
+"""Published to one client in a tick."""
 _PATIENCE_S, _LAST_WORD_S = 2.0, 0.5
 _AGAIN_S = 0.2
 _END = None
+
+
+def send_waiting(mailbox: Mailbox, send: Callable[[bytes], object], *, everything: bool = False) -> None:
+    """Send what waits, as far as there is room in a tick, half of it for events; the rest waits for the next one. One message of either kind is always sent."""
+    kept, sent, begun, full = list[Message](), 0, set[bool](), set[bool]()
+    for message in mailbox.take():
+        event = message.topic == EVENT
+        if event not in full:
+            frame = framed(message)
+            if everything or event not in begun or sent + len(frame) <= MOST_BYTES // (1 + event):
+                send(frame)
+                sent += len(frame)
+                begun.add(event)
+                continue
+            full.add(event)
+        kept.append(message)
+    if kept:
+        mailbox.put_back(kept)
 
 
 class Session(Protocol):
@@ -135,8 +155,7 @@ class Client:
                 last = self._last_word.is_set()
                 if self.mailbox is not None and (last or time.monotonic() - published >= PERIOD_S):
                     published = time.monotonic()
-                    for message in self.mailbox.take():
-                        self._socket.sendall(framed(message))
+                    send_waiting(self.mailbox, self._socket.sendall, everything=last)
                 if last:
                     return
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..link import Message
@@ -70,3 +70,9 @@ class Mailbox:
             self._states.clear()
             self._lost = 0
         return messages
+
+    def put_back(self, messages: Sequence[Message]) -> None:
+        """Leave again, before all else, what was taken and not sent; of a state that has come since, the new one."""
+        with self._turn:
+            self._events.extendleft(message.body for message in reversed(messages) if message.topic == EVENT)
+            self._states = {message.topic: message.body for message in messages if message.topic != EVENT} | self._states

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.control.link import VERSION, Link, Message, connected, encode, receive
+from heliograph.control.link import VERSION, Link, Message, connected, decode, encode, receive
 from heliograph.control.owner import server
-from heliograph.control.owner.server import Server
+from heliograph.control.owner.server import Server, send_waiting
+from heliograph.control.topics import EVENT, TOPICS, Mailbox
 from heliograph.core.errors import BenchError
 
 from ..owned import wait_for
@@ -173,3 +174,32 @@ def test_who_cannot_be_let_in_leaves_the_door_open_for_others(tmp_path: Path, se
             assert link.ask("hello") == "hello"
     finally:
         listening.close()
+
+
+def test_no_more_is_published_in_a_tick_than_there_is_room_for_and_the_latest_state_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_BYTES", 20_000)
+    box, sent = Mailbox(TOPICS), list[bytes]()
+
+    def tick(*, everything: bool = False) -> list[tuple[str, str]]:
+        sent.clear()
+        send_waiting(box, sent.append, everything=everything)
+        messages = [decode(frame[4:]) for frame in sent]
+        return [(message.topic, message.body.strip()) for message in messages]
+
+    for number in range(4):
+        box.put(EVENT, f"{number}".ljust(4_000))
+    for topic in ("counts", "histogram", "safety"):
+        box.put(topic, f"old {topic}".ljust(9_000))
+
+    assert tick() == [(EVENT, "0"), (EVENT, "1"), ("counts", "old counts")]
+    box.put(EVENT, "4")
+    box.put("counts", "new counts")
+    box.put("safety", "new safety")
+    assert tick() == [(EVENT, "2"), (EVENT, "3"), (EVENT, "4"), ("histogram", "old histogram"), ("safety", "new safety"), ("counts", "new counts")]
+    assert tick() == []
+
+    box.put("scan", "x" * 50_000)
+    box.put("key", "y" * 50_000)
+    assert [topic for topic, _ in tick()] == ["scan"], "one that is larger than the room goes by itself"
+    box.put("scan", "z")
+    assert [topic for topic, _ in tick(everything=True)] == ["key", "scan"]
