@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core.errors import ConfigError, DependencyMissing, HeliographError
 from .output import JsonOption, command
+
+if TYPE_CHECKING:
+    from ..gui.app import Closed
+    from ..gui.early_signals import Signals
 
 
 def gui(
@@ -33,17 +37,25 @@ def gui(
             raise ConfigError("there is no such station file", where=str(station), remedy=f"Write one: heliograph station new {station}")
         if station is not None:
             _check(station)
-        try:
-            from ..gui.app import run
-        except ImportError as error:
-            raise DependencyMissing(
-                f"the window cannot be shown: {error}", where="Qt", remedy="On Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
-            ) from error
-        closed = run(station, demo=demo, exit_after=exit_after, folder=out_folder)
+        from ..gui.early_signals import Signals
+
+        with Signals() as signals:
+            closed = _show(station, demo, exit_after, out_folder, signals)
+        signals.end_early()
         if closed.failure is not None and (station is not None or demo):
             raise closed.failure
         simulated = demo or (closed.simulated if closed.simulated is not None else _is_simulated(closed.station))
         out.result({"window": "closed", "station": closed.station}, simulated=simulated)
+
+
+def _show(station: Path | None, demo: bool, exit_after: float | None, folder: Path, signals: Signals) -> Closed:
+    try:
+        from ..gui.app import run
+    except ImportError as error:
+        raise DependencyMissing(
+            f"the window cannot be shown: {error}", where="Qt", remedy="On Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+        ) from error
+    return run(station, demo=demo, exit_after=exit_after, folder=folder, signals=signals)
 
 
 def _check(station: Path) -> None:

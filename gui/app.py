@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from ..core.credentials import hidden_of, hide_in, no_secrets
 from ..core.errors import BenchError, DependencyMissing, HeliographError
 from . import launching, layout
 from .desk import Desk
+from .early_signals import Signals
 from .window import Window
 
 log = logging.getLogger(__name__)
@@ -45,19 +46,32 @@ class Closed:
     failure: HeliographError | None
 
 
-def run(station: Path | None, *, demo: bool = False, exit_after: float | None = None, folder: Path = launching.DEMO_FOLDER) -> Closed:
+def run(
+    station: Path | None, *, demo: bool = False, exit_after: float | None = None, folder: Path = launching.DEMO_FOLDER, signals: Signals | None = None
+) -> Closed:
     """Show the window until it is closed.
 
     station: to attach to; its owner is started if it has none.  demo: the simulated bench of `folder`.  exit_after: seconds after which it closes by itself.
-    Raises DependencyMissing.
+    signals: in force already; one that came before there is a window to close is left to the caller.  Raises DependencyMissing.
     """
+    with ExitStack() as stack:
+        return _shown(signals or stack.enter_context(Signals()), station, demo, exit_after, folder)
+
+
+def _shown(signals: Signals, station: Path | None, demo: bool, exit_after: float | None, folder: Path) -> Closed:
     app = application()
+    if signals.came_early():
+        return Closed(None, None, None)
     app.setQuitOnLastWindowClosed(False)
     desk = Desk(settings=layout.settings())
     window = Window(desk)
     window.closed.connect(app.quit)
     _hear_exceptions(desk)
-    _hear_signals(window)
+    # The window's clock lets Python look for signals ten times a second.
+    signals.closes(lambda: QTimer.singleShot(0, window, window.close_now))
+    if signals.came_early():
+        window.close_now()
+        return _left(window)
     window.show()
     if demo:
         window.opening.simulate(folder)
@@ -71,12 +85,20 @@ def run(station: Path | None, *, demo: bool = False, exit_after: float | None = 
     gc.disable()
     try:
         app.exec()
-        told = desk.latest("station")
-        return Closed(desk.station, told.mode != "HARDWARE" if told is not None else None, window.opening.failure)
     finally:
-        window.leave()
+        signals.closes(None)
+        closed = _left(window)
         gc.enable()
-        sys.excepthook = sys.__excepthook__
+    return closed
+
+
+def _left(window: Window) -> Closed:
+    """Leave the bench, where that is still to be done; return how the window ended."""
+    desk = window.desk
+    told = desk.latest("station")
+    window.leave()
+    sys.excepthook = sys.__excepthook__
+    return Closed(desk.station, told.mode != "HARDWARE" if told is not None else None, window.opening.failure)
 
 
 def _hear_exceptions(desk: Desk) -> None:
@@ -92,9 +114,3 @@ def _hear_exceptions(desk: Desk) -> None:
         desk.notice(BenchError(f"the window met an error of its own ({kind.__name__}: {error})", where="window", remedy="The rest goes on; please report it."))
 
     sys.excepthook = told
-
-
-def _hear_signals(window: Window) -> None:
-    """Close in order when the terminal or the system asks; the window's clock lets Python look ten times a second."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close_now))
