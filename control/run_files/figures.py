@@ -60,7 +60,8 @@ class _Second:
 
     number: int
     folded: Folded = field(default_factory=Folded)
-    lasted_s: float = 0.0
+    gated_s: float = 0.0
+    """How long its slots were counted with the present gates."""
 
 
 class Figures:
@@ -135,7 +136,7 @@ class Figures:
         self.t_s = max(self.t_s, batch.t_end_ps * 1e-12)
         second = self._second(int(batch.t_begin_ps // 10**12))
         seen = self._folding.feed(batch.t_ps, batch.ch, second.folded)
-        second.lasted_s += lasted_s
+        second.gated_s += lasted_s
         self.skipped(batch.t_ps.size, len(batch.gaps), sum(gap.missed or 0 for gap in batch.gaps))
         self._rate(lasted_s, seen[list(self._numbers.values())], int(batch.t_ps.size))
         self._find_gates()
@@ -190,6 +191,7 @@ class Figures:
             # Slots counted with other gates are no longer of the same kind.
             for second in self._window:
                 second.folded.pairs[:] = 0
+                second.gated_s = 0.0
 
     def _find_gates(self) -> None:
         """Put the station's gate around the pulses, once enough light has come."""
@@ -216,7 +218,7 @@ class Figures:
         for second in self._window:
             total.histogram[:] += second.folded.histogram
             total.pairs[:] += second.folded.pairs
-        return total.histogram, total.pairs, math.fsum(second.lasted_s for second in self._window)
+        return total.histogram, total.pairs, math.fsum(second.gated_s for second in self._window)
 
     def _rate(self, lasted_s: float, counts: NDArray[np.int64], tags: int) -> None:
         if lasted_s > 0.0:
@@ -294,8 +296,8 @@ class Figures:
         """Return the slots clicked by one detector and by both; None for a run without tags."""
         if self._timing is None:
             return None
-        _, pairs, lasted_s = self._summed()
-        return Coincidences(self.opening.run_id, self.source, ("D1", "D2"), pairs, lasted_s)
+        _, pairs, gated_s = self._summed()
+        return Coincidences(self.opening.run_id, self.source, ("D1", "D2"), pairs, gated_s)
 
     def scan(self) -> ScanRows | None:
         """Return the rows of the table that the run fills; None for one without."""
