@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QApplication, QMenu
 
 from . import theme
 from .badges import tip
+from .hold import HoldButton
 from .pages.page import Page
+from .plots import Chart
 
 if TYPE_CHECKING:
     from .window import Window
@@ -21,10 +23,14 @@ HELP = (
     "Ctrl+1 to Ctrl+{pages}: pages; F6, Shift+F6: next and last panel; Tab: next control\n"
     "Ctrl+Enter: queue; Ctrl+Shift+P: pause or go on; Ctrl+Shift+L: stop after this run; Ctrl+Shift+A, held: abort\n"
     "Ctrl+F: filter; F5: read everything again; Ctrl+T: data of the focused plot as a table\n"
-    "Ctrl+Plus, Ctrl+Minus, Ctrl+0: text size; Ctrl+Alt+0: default layout; Ctrl+Z, Ctrl+Y: undo, redo\n\n"
+    "Ctrl+Plus, Ctrl+Minus, Ctrl+0: text size; Ctrl+Alt+0: default layout; Ctrl+Z, Ctrl+Y: undo, redo\n"
+    "F9, Shift+F9, Ctrl+F9: take over, give and keep control of the bench; the menu Act has the acts of the page, with their keys\n\n"
     "What switches something on, deletes or costs is held for one second. States have a shape, a word and a colour. "
     "What is greyed and says stale has not been confirmed for two seconds."
 )
+
+
+_NOBODY_ASKS = "Nobody asks for control of the bench now."
 
 
 class Menus:
@@ -73,7 +79,13 @@ class Menus:
         safe = self._add(self._bench, "&Make safe\tCtrl+.", window.safety.press)
         safe.setToolTip("Also Esc twice, in any window, menu or dialog")
         self._add(self._bench, "&Reset after a trip: hold the button", self._to_reset, "Ctrl+Shift+F5", control=True)
+        self._add(self._bench, "Go to &arming (hold to arm)", lambda: window.desk.show_page("bench", "arming"), "Ctrl+Alt+A")
         self._add(self._bench, "Read everything a&gain", lambda: window.desk.ask("reread", timeout_s=15.0), "F5")
+        self._bench.addSeparator()
+        strip = window.strip
+        self._add(self._bench, "Ta&ke over control: hold the button", lambda: self._to(strip.take_over, "This window controls the bench, or has none."), "F9")
+        self._add(self._bench, "Gi&ve control: hold the button", lambda: self._to(strip.hand_over, _NOBODY_ASKS), "Shift+F9")
+        self._add(self._bench, "Keep &control", lambda: strip.keep.click() if strip.keep.isVisible() else window.desk.notice(_NOBODY_ASKS), "Ctrl+F9")
         self._bench.addSeparator()
         self._add(self._bench, "&Quit", window.close, "Ctrl+Q")
 
@@ -102,6 +114,8 @@ class Menus:
         self._add(self._view, "N&ext panel", lambda: window.next_panel(1), "F6")
         self._add(self._view, "Last &panel", lambda: window.next_panel(-1), "Shift+F6")
         self._add(self._view, "&Reset the layout of this page", self._reset_layout, "Ctrl+Alt+0")
+        # The key is heard by the plot itself.
+        self._add(self._view, "Data of the focused plot as a ta&ble\tCtrl+T", self._to_table)
         self._add(self._view, "Earlier n&otices", window.notices.show_earlier, "F8")
 
     def _fill_act(self) -> None:
@@ -114,11 +128,24 @@ class Menus:
 
     def _to_abort(self) -> None:
         """Put the focus on the button that aborts; the act itself is held for a second."""
-        button = self._window.abort_button
+        self._to(self._window.abort_button, "Nothing is on that could be aborted.")
+
+    def _to(self, button: HoldButton, otherwise: str) -> None:
+        """Put the focus on a button that has to be held, or say why it is not there."""
         if button.isVisible() and button.isEnabled():
             button.setFocus()
         else:
-            self._window.desk.notice("Nothing is on that could be aborted.")
+            self._window.desk.notice(otherwise)
+
+    def _to_table(self) -> None:
+        """Show the data of the plot with the focus as a table."""
+        widget = QApplication.focusWidget()
+        while widget is not None and not isinstance(widget, Chart):
+            widget = widget.parentWidget()
+        if widget is not None:
+            widget.show_table()
+        else:
+            self._window.desk.notice("Put the focus on a plot first, by Tab or F6.")
 
     def _to_reset(self) -> None:
         """Go to the button that resets, beside the cause; the act itself is held for a second."""

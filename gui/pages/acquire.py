@@ -55,6 +55,7 @@ class Acquire(Page):
         self.arrivals.gate_asked.connect(self._ask_gate)
         self.start.add_actions(self)
         self.action("Go to the &inputs (bias, thresholds, delays)", self._go_to_inputs, "Ctrl+Alt+N")
+        self.toggle("&Zoom to the rates", self.strip.zoom, "Ctrl+Shift+Z")
         desk.hear("counts", self._keep)
         desk.ticked.connect(self._look_at_the_clock)
         desk.replay_changed.connect(self._begin_anew)

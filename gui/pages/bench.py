@@ -20,6 +20,7 @@ from ..interlock_list import Interlocks
 from ..schematic import Schematic
 from ..station_editor import StationEditor
 from ..strip import bench_row
+from . import bench_acts
 from .page import BOTTOM, RIGHT, TOP, Page
 
 _SETTLED_DRAWS = 2
@@ -75,7 +76,9 @@ class Bench(Page):
         self.action("Go to the &interlocks", lambda: self._show("Interlocks"), "Ctrl+Alt+I")
         self.action("&Queue missing and stale calibrations", self.calibrations.queue.click, "Ctrl+Alt+C")
         self.action("Edit the &station file", self._edit, "Ctrl+Alt+E")
-        self.action("C&heck the station file", self.editor.buttons["Check the station file"].click, "Ctrl+Alt+K")
+        bench_acts.add_file_acts(self, self.editor)
+        bench_acts.add_arming_acts(self, self.arming, lambda: self._show("Arming"))
+        bench_acts.add_card_acts(self, self.cards)
 
     # What is shown
 

@@ -99,6 +99,7 @@ class Runs(Page):
         self.action("Show the replay on Ac&quire", self.replay.acquire.click, "Ctrl+Alt+Q")
         self.action("Show the replay on &Key", self.replay.key.click, "Ctrl+Alt+K")
         self.action("Rea&d the runs again", self.list.again.click, "Shift+F5")
+        self.toggle("&Zoom to the rates", self.figures.strip.zoom, "Ctrl+Shift+Z")
         self.action("Sh&ow all runs", self.list.reset, "Ctrl+Shift+F")
 
     def filter_field(self) -> QWidget | None:

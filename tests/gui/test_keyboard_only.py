@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDateEdit, QMenu, QMenuBar
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDateEdit, QMenu, QMenuBar, QToolButton
 
 from heliograph.gui import audit, safe
+from heliograph.gui.card_rows import Switch
+from heliograph.gui.pages.panel import TitleBar
+from heliograph.gui.schematic_element import ElementButton
 from heliograph.gui.window import Window
 
 from . import payloads
@@ -193,6 +197,85 @@ def test_every_act_of_a_page_is_in_a_menu_that_keys_open(window: Window, name: s
     assert [one.text() for one in listed if not one.isSeparator() and not one.shortcuts() and "\t" not in one.text() and one not in panels] == []
     shortcuts = [key.toString() for action in listed if action.isEnabled() for key in action.shortcuts()]
     assert len(shortcuts) == len(set(shortcuts)), sorted(one for one in shortcuts if shortcuts.count(one) > 1)
+
+
+OTHERWISE = {
+    "Abort the run": "Abort what is on: hold the button",
+    "Abort the job": "Abort what is on: hold the button",
+    "Let the queue go on": "Stop after this run, or go on",
+    "Save changes": "Add to the queue",
+    "Leave as it was": "Leave the job as it was",
+    "Add the note": "Write a note",
+    "Play the run": "Play or pause the replay",
+    "Repeat the run with changes": "Repeat with changes",
+    "Reset after the trip": "Reset after a trip: hold the button",
+}
+"""Acts that a menu tells in other words than their button."""
+
+
+def is_act(button: QAbstractButton) -> bool:
+    """Say whether a button does something to the bench, a run or a file: fields, and what moves panels and lists, do not."""
+    # Panels are moved and hidden by the menu Panels, and the drawing by its own act.
+    field = isinstance(button, ElementButton) or type(button).__name__ == "BooleanInput" or isinstance(button.parentWidget(), Switch | TitleBar)
+    return bool(called(button)) and not field and type(button) not in (QAbstractButton, QToolButton)
+
+
+def said(text: str) -> frozenset[str]:
+    """Return the words of an act, but for articles and punctuation."""
+    return frozenset(re.findall(r"[\w-]+", text.replace("&", "").partition("\t")[0].lower())) - {"the", "a", "an"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_button_of_a_page_and_of_the_strip_is_in_a_menu(window: Window, name: str) -> None:
+    page: Any = page_of(window, name)
+    (bar,) = window.findChildren(QMenuBar)
+    listed = [said(one.text()) for action in bar.actions() for one in actions(action.menu())]
+    instruments = {one.name for one in window.desk.latest("station").instruments}
+    buttons = [one for inside in (page, window.strip) for one in inside.findChildren(QAbstractButton) if is_act(one)]
+    assert len(buttons) > 6
+
+    missing = {called(one) for one in buttons if not any(said(OTHERWISE.get(called(one), called(one))) - instruments <= words for words in listed)}
+    assert missing == set()
+
+
+def test_acts_of_a_card_are_done_to_the_one_with_the_focus(window: Window, asked: Any, qtbot: Any) -> None:
+    page: Any = page_of(window, "bench")
+    window.desk.set_control(True)
+    window.strip.safe.setFocus()
+    person = Person(window)
+    person.key(Qt.Key.Key_H, control=True, alt=True)
+    assert "Put the focus on the card" in window.notices.earlier[-1].text
+
+    page.cards.grid.cards["voa_a"].safe.setFocus()
+    person.key(Qt.Key.Key_H, control=True, alt=True)
+
+    qtbot.waitUntil(lambda: [(body["name"], body["member"]) for body in asked.of("call")] == [("voa_a", "home")])
+    person.key(Qt.Key.Key_W, control=True, alt=True)
+    assert window.notices.earlier[-1].text == "voa_a has no such act now."
+
+
+def test_the_menu_leads_to_the_buttons_of_control_and_of_arming_rows_and_shows_a_plot_as_a_table(window: Window, asked: Any) -> None:
+    person = Person(window)
+    window.desk.set_control(False, "control held by ana@lab1, take over")
+    window.tick.tick()
+    person.key(Qt.Key.Key_F9)
+    assert person.focus == "Take over control"
+    person.key(Qt.Key.Key_F9, control=True)
+    assert "Nobody asks" in window.notices.earlier[-1].text
+
+    window.desk.set_control(True)
+    page_of(window, "bench")
+    person.key(Qt.Key.Key_4, control=True, shift=True)
+    assert person.focus == "Start: Emission"
+
+    page: Any = page_of(window, "acquire")
+    page.bars.view.setFocus()
+    before = set(QApplication.topLevelWidgets())
+    window.menus._to_table()
+    opened_ = [one for one in QApplication.topLevelWidgets() if one not in before and one.isVisible()]
+    assert opened_
+    for one in opened_:
+        one.close()
 
 
 def test_every_menu_opens_by_alt_and_its_letter(window: Window) -> None:
