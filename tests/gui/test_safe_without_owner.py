@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from .operating import Truth, opened, simulated
 from .rehearsal import Day
@@ -75,7 +75,7 @@ def test_safe_works_during_a_run_with_the_owner_stopped_and_with_the_owner_kille
     if person.sees("Put the safe panel away"):
         person.click("Put the safe panel away")
     person.key(Qt.Key.Key_O, control=True)
-    person.until(lambda: QApplication.activeModalWidget() is not None, "the dialog")
+    person.until(lambda: isinstance(QApplication.activeWindow(), QFileDialog), "the dialog")
     os.kill(owner_pid(day), signal.SIGSTOP)
     make_safe(day, truth, lambda: person.key(Qt.Key.Key_Period, control=True))
     person.key(Qt.Key.Key_Escape)
