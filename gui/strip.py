@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from ..control.topics import QueueRow, QueueState, StationState, StoreStates
@@ -92,15 +92,9 @@ class Strip(QFrame):
         self.go_on = QPushButton("Go on")
         self.watchdog = Badge("Watchdog", "missing", "no watchdog: control locked")
         self.safe = SafeButton(press)
-        inside = QWidget()
-        self._flow = flow = Flow(inside, 10)
-        for widget in self.items():
-            flow.addWidget(widget)
+        self._flow, inside = _flowing(self.items())
         for widget in (self.owner, self.abort, self.go_on, self.pace, self.view_only, self.take_over, self.hand_over, self.keep, self.watchdog):
             widget.hide()
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        policy.setHeightForWidth(True)
-        inside.setSizePolicy(policy)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 4, 6, 4)
         layout.addWidget(inside, 1)
@@ -296,28 +290,60 @@ class Gauge(QProgressBar):
 
 
 class SmallStrip(QFrame):
-    """For panels that were torn off: safety, age and the safe button."""
+    """For panels that were torn off: what the strip says, in short, and the safe button."""
 
     def __init__(self, desk: Desk, press: Callable[[], None]) -> None:
         super().__init__()
         self._desk = desk
+        self._stores = 0
         self.setAccessibleName("Bench at a glance, small")
         self.mode, self.safety, self.age = Badge("Bench", loud=True), Badge("Safety", titled=True), Value("Data age")
+        self.interlocks, self.run, self.key = Badge("Interlocks", titled=True), Badge("Run", "idle", titled=True), Gauge()
         self.safe = SafeButton(press)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
-        for widget in (self.mode, self.safety, self.age):
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        layout.addWidget(self.safe)
+        self._flow, self._inside = _flowing((self.mode, self.safety, self.interlocks, self.run, self.key, self.age))
+        layout.addWidget(self._inside, 1)
+        layout.addWidget(self.safe, 0, Qt.AlignmentFlag.AlignTop)
         desk.ticked.connect(self._tick)
         self._tick()
 
     def _tick(self) -> None:
-        station, age = self._desk.latest("station"), self._desk.age_s()
+        station, row, stores = self._desk.latest("station"), on_now(self._desk.latest("queue")), self._desk.latest("stores")
         if station is not None:
             self.mode.set_state(station.mode.lower())
+            against = sum(not one.holds for one in station.interlocks)
+            self.interlocks.set_state("open" if against else "closed", str(against) if against else "")
+        self.run.set_state(*((row.state, words.percent(row.progress, 2)) if row is not None else ("idle",)))
+        if stores is not None and self._stores != self._desk.version("stores"):
+            self._stores = self._desk.version("stores")
+            self.key.show_stores(stores)
         self.safety.set_state(*told_safety(self._desk))
-        self.age.show_text(f"data {words.age(age)}")
-        self.mode.set_stale(is_silent(self._desk))
-        self.safety.set_stale(is_silent(self._desk) and self._desk.rescued is None)
+        self.age.show_text(f"data {words.age(self._desk.age_s())}")
+        silent = is_silent(self._desk)
+        for widget in (self.mode, self.interlocks, self.run, self.key):
+            widget.set_stale(silent)
+        self.safety.set_stale(silent and self._desk.rescued is None)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Keep room for every line: what is below it scrolls."""
+        self._inside.setMinimumHeight(self._flow.heightForWidth(self._inside.width()))
+        self._flow.activate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fit the lines to another width."""
+        super().resizeEvent(event)
+        self._fit()
+
+
+def _flowing(widgets: Sequence[QWidget]) -> tuple[Flow, QWidget]:
+    """Lay widgets beside each other, in as many lines as the width asks for; return that layout and what it fills."""
+    inside = QWidget()
+    flow = Flow(inside, 10)
+    for widget in widgets:
+        flow.addWidget(widget)
+    policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)
+    inside.setSizePolicy(policy)
+    return flow, inside

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QFontMetrics
+from PySide6.QtGui import QCloseEvent, QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from ..core.errors import BenchError
@@ -113,6 +113,7 @@ class Window(QMainWindow):
         desk.control_changed.connect(self._control_changed)
         desk.connected.connect(self._connected)
         desk.ticked.connect(self._ticked)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
         self.opening.began.connect(self._began)
         self.opening.progress.connect(self._progress)
         self.opening.given_up.connect(self._given_up)
@@ -289,6 +290,11 @@ class Window(QMainWindow):
         """Change the theme; data and layout stay."""
         self.desk.settings.setValue("appearance/theme", choice)
         self.apply_appearance()
+
+    def _scheme_changed(self) -> None:
+        """Follow the desktop to its other colours, where they are to be those of the system."""
+        if not self._over and theme.resolve(self.theme_choice) is not theme.current():
+            self.apply_appearance()
 
     def apply_appearance(self) -> None:
         """Give everything the colours and the text size of the preferences."""

@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from heliograph.core.errors import FrameError
 from heliograph.gui import access, theme
+from heliograph.gui.audit import audit
 from heliograph.gui.badges import Value
 from heliograph.gui.connection import Standing
-from heliograph.gui.strip import Strip
+from heliograph.gui.strip import SmallStrip, Strip
 
 from . import payloads
 from .frames import tell
@@ -181,6 +182,28 @@ def test_what_the_strip_says_of_the_run_has_its_room_before_it_is_drawn(window: 
     tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(procedure="KeyExchange", progress=0.04, eta_s=97.0),)))
 
     assert window.strip.run.width() >= window.strip.run.sizeHint().width()
+
+
+def test_a_panel_that_was_torn_off_has_the_strip_in_short(window: Any, qtbot: Any) -> None:
+    queue = payloads.queue_state(rows=(payloads.queue_row(progress=0.25),))
+    tell(window, station=payloads.station_state(), safety=payloads.safety(), queue=queue, stores=payloads.store_states())
+    panel = window.page.panels()[0]
+    panel.setFloating(True)
+    QApplication.processEvents()
+
+    (small,) = panel.findChildren(SmallStrip)
+    told = access.texts(small)
+    assert {"Bench: simulated", "Safety: safe", "Interlocks: open, 1", "Run: running, 25 %"} <= set(told)
+    assert any(text.startswith("Key store: key A-C 16.4 kbit") for text in told)
+    window.desk._came["station"] -= 3.0
+    window.tick.tick()
+    assert small.interlocks.accessibleName() == "Interlocks: open, 1, stale"
+
+    window.set_text_size(200)
+    panel.resize(600, 300)
+    qtbot.waitUntil(lambda: audit(panel) == [])
+    window.set_text_size(100)
+    panel.setFloating(False)
 
 
 def test_a_task_beside_the_bench_is_told_with_its_progress_and_can_be_aborted(window: Any, qtbot: Any) -> None:

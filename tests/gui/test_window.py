@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QGuiApplication, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QMenu, QMessageBox, QPushButton
 
 from heliograph.core.errors import LimitError
-from heliograph.gui import access
+from heliograph.gui import access, theme
 from heliograph.gui.connection import Standing
 from heliograph.gui.window import Window
 
@@ -155,6 +155,20 @@ def test_the_bench_is_told_that_the_window_lives_also_while_a_dialog_or_a_menu_h
     before = guard.went
     QTest.qWait(300)
     assert guard.went == before
+
+
+def test_colours_of_the_system_follow_it_and_others_do_not(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve, changed = theme.resolve, QGuiApplication.styleHints().colorSchemeChanged
+    monkeypatch.setattr(theme, "resolve", lambda choice: theme.DARK if choice == "system" else resolve(choice))
+    changed.emit(Qt.ColorScheme.Dark)
+    assert theme.current() is theme.LIGHT, "light was chosen"
+
+    window.desk.settings.setValue("appearance/theme", "system")
+    changed.emit(Qt.ColorScheme.Dark)
+    assert theme.current() is theme.DARK
+
+    window.set_theme("light")
+    assert theme.current() is theme.LIGHT
 
 
 def test_an_error_is_a_notice_and_the_same_again_is_counted(window: Any) -> None:
