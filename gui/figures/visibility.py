@@ -12,7 +12,7 @@ _SCAN = "PhaseScan"
 
 
 def visibilities(station: StationState | None, key: KeyProgress | None) -> str:
-    """Return that of the users of the pair that exchanges key, else of the last block, else of all: "A 98.6(2) %, 2026-11-20 09:30:00; B -, missing"."""
+    """Return that of the users of the pair that exchanges key, else of the last block, else of all: "A 98.6(2) %, DATE TIME; B -, not measured yet"."""
     if station is None:
         return words.UNKNOWN
     scans = {one.user: one for one in station.calibrations if one.procedure == _SCAN and one.user}
@@ -29,6 +29,6 @@ def _told(scan: CalibrationState | None) -> str:
     if scan is None:
         return f"{words.UNKNOWN}, this station has no phase scan of this user"
     if scan.visibility is None:
-        return f"{words.UNKNOWN}, {scan.text or scan.state}"
+        return f"{words.UNKNOWN}, {'not measured yet' if scan.state == 'missing' else scan.text or scan.state}"
     value = words.uncertain(100.0 * scan.visibility, 100.0 * (scan.visibility_sigma or 0.0), "%")
     return f"{value}, {words.clock(scan.taken, date=True)}" + (f", {scan.state}" if scan.state != "good" else "")

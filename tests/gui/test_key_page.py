@@ -473,7 +473,7 @@ def test_drawing_stays_within_its_budget(page):
 
 def test_the_visibility_of_each_user_of_the_pair_is_told_or_why_it_is_not_known(page):
     stale = payloads.calibration_state(name="pm_c-fringe", user="C", state="stale", text="it is too old", visibility=0.9712)
-    unknown = payloads.calibration_state(name="pm_b-fringe", user="B", state="missing", text="it was never measured", visibility=None, taken=0.0)
+    unknown = payloads.calibration_state(name="pm_b-fringe", user="B", state="missing", text="there is no such calibration", visibility=None, taken=0.0)
     scans = (payloads.calibration_state(), unknown, stale)
     page.desk.inject("station", payloads.station_state(calibrations=scans))
     taken = words.clock(payloads.NOW - 3600, date=True)
@@ -484,8 +484,8 @@ def test_the_visibility_of_each_user_of_the_pair_is_told_or_why_it_is_not_known(
         page.redraw("key", page.desk.latest("key"))
         told.append(page.stage.visibility.text())
 
-    assert told[0] == f"A 98.6(2) %, {taken}; B -, it was never measured"
-    assert told[1] == f"B -, it was never measured; C 97.1(2) %, {taken}, stale"
+    assert told[0] == f"A 98.6(2) %, {taken}; B -, not measured yet"
+    assert told[1] == f"B -, not measured yet; C 97.1(2) %, {taken}, stale"
     assert told[2].endswith("; D -, this station has no phase scan of this user")
     page.desk.set_replaying("run-1")
     assert page.stage.visibility.text() == "-, it is not in a run file"
