@@ -25,6 +25,9 @@ FaultOption = Annotated[
         help="Something that goes wrong, repeatable: a name such as laser-refuses, timeout:voa_in or fibre-cut:A, or a script in TOML.",
     ),
 ]
+AloneOption = Annotated[
+    bool, typer.Option("--until-alone", help="End 10 s after the last client has gone, killed too, once nothing runs or waits and light and bias are off.")
+]
 
 
 @app.command("serve")
@@ -50,7 +53,9 @@ def serve(
 
 
 @app.command("own")
-def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption = None, json_output: JsonOption = False) -> None:
+def own(
+    station: StationOption, fault: FaultOption = None, out_folder: OutOption = None, until_alone: AloneOption = False, json_output: JsonOption = False
+) -> None:
     """Own the bench of a station until Ctrl-C: GUI, scripts and commands with this station then attach here instead of opening it.
 
     Prints one JSON line with the process ids of owner and watchdog when it is open. Nothing is switched on before somebody asks; one client at a time controls
@@ -59,7 +64,7 @@ def own(station: StationOption, fault: FaultOption = None, out_folder: OutOption
     with command(json_output, measures=True):
         from ..control.owner.owning import serve as run
 
-        run(station, out_folder, tuple(fault or ()))
+        run(station, out_folder, tuple(fault or ()), until_alone=until_alone)
 
 
 @app.command("status")

@@ -24,8 +24,9 @@ def gui(
 ) -> None:
     """Open the operator's window: see the bench, run it by hand or by a queue, and make it safe at any time.
 
-    The window attaches to the owner of the bench and starts one where there is none; an owner that it started ends with it. Closing it, or Ctrl-C, leaves the
-    bench safe, unless the station may be left alone.
+    The window attaches to the owner of the bench and starts one where there is none; an owner that it started ends with it, or, where the window is killed,
+    10 s later, once nobody else is attached, nothing runs or waits and the bench is dark. Closing it, or Ctrl-C, leaves the bench safe, unless the station may
+    be left alone.
 
     A station file that describes no bench is refused before a window opens (exit code 3). Where the bench that was asked for cannot be opened, the window says
     why and offers others; if none is opened by the time it is closed, the command ends with that error and its exit code.
@@ -33,7 +34,7 @@ def gui(
     with command(json_output, measures=True) as out:
         if station is not None and demo:
             raise ConfigError("both a station and the demo were asked for", where="--demo", remedy="Give one of the two.")
-        if station is not None and not station.is_file():
+        if station is not None and not (station.is_file() or station.is_dir()):
             raise ConfigError("there is no such station file", where=str(station), remedy=f"Write one: heliograph station new {station}")
         if station is not None:
             _check(station)

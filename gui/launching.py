@@ -44,14 +44,14 @@ def other_window(station: Path) -> None:
 
 
 class Owner:
-    """The owner of a bench as a process of this window's; it goes on if the window is killed, and its watchdog sees to the light then."""
+    """The owner of a bench as a process of this window's. If the window is killed it makes the bench safe, or does what is left to do alone, then ends."""
 
     def __init__(self, station: Path) -> None:
         self.station = station
         self._complaints: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._over = threading.Event()
         self._process = subprocess.Popen(
-            _command("bench", "own", "--station", str(station)),
+            _command("bench", "own", "--until-alone", "--station", str(station)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

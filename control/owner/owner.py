@@ -170,7 +170,7 @@ class Owner:
         busy = bool(self.queue.on("bench") or self.queue.on("worker"))
         if busy:
             self.queue.publish(soon=True)
-        if self.clients.has_gone(busy=busy or bool(self.queue.waits)):
+        if self.clients.has_gone(busy=busy or bool(self.queue.waits), dark=self.instruments.arbiter.state in ("SAFE", "TRIPPED")):
             self.end_soon("everybody left the bench")
         if self.instruments.arbiter.state == "ARMED" and self.runner.job is None:
             self.instruments.arbiter.look()

@@ -66,14 +66,16 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
             owner.settle()
 
 
-def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *, announce: IO[str] = sys.stdout) -> None:
+def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *, until_alone: bool = False, announce: IO[str] = sys.stdout) -> None:
     """Own the bench of a station until interrupted, and run what clients submit.
 
+    until_alone: end by itself, too, once nobody is attached, nothing is done or waits, and the bench is dark.
     Prints one JSON line {pid, watchdog, station, simulated, security} when it is open.  Raises InstrumentLocked if another process owns it.
     """
     station = Station.load(path)
     target = folder if folder is not None else station.path.parent / station.info.data_dir
     with owning(station, target, faults, lock=station_lock(station), watched=True, shared=True) as owner:
+        owner.clients.lent = until_alone
         owner.watched()
         told = {name: owner.status()[name] for name in ("owner", "watchdog")}
         announce.write(json.dumps({"pid": told["owner"], **told, "station": str(path), "simulated": station.simulated, "security": None}) + "\n")

@@ -20,20 +20,20 @@ def test_it_ends_when_everybody_is_gone_for_a_while_and_nothing_is_done():
     clients = LastOne(lambda: now)
     clients.came("a")
     clients.ends = True
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=False, dark=False)
     clients.went("a")
 
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=False, dark=False)
     now += GRACE_S / 2
     clients.came("b")
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=False, dark=False)
     clients.went("b")
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=False, dark=False)
     now += GRACE_S / 2
-    assert not clients.has_gone(busy=True)
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=True, dark=False)
+    assert not clients.has_gone(busy=False, dark=False)
     now += GRACE_S
-    assert clients.has_gone(busy=False)
+    assert clients.has_gone(busy=False, dark=False)
 
 
 def test_it_goes_on_alone_where_nobody_asked_for_its_end():
@@ -43,7 +43,27 @@ def test_it_goes_on_alone_where_nobody_asked_for_its_end():
     clients.went("a")
     now = 1e6
 
-    assert not clients.has_gone(busy=False)
+    assert not clients.has_gone(busy=False, dark=False)
+
+
+def test_one_that_was_started_for_windows_ends_alone_once_the_bench_is_dark_and_nothing_is_left_to_do():
+    now = 0.0
+    clients = LastOne(lambda: now)
+    clients.lent = True
+    clients.came("window")
+    now += 1e3
+    assert not clients.has_gone(busy=False, dark=True)
+    clients.went("window")
+
+    for busy, dark in ((True, True), (False, False), (True, False)):
+        assert not clients.has_gone(busy=busy, dark=dark)
+        now += 1e3
+        assert not clients.has_gone(busy=busy, dark=dark)
+    assert not clients.has_gone(busy=False, dark=True)
+    now += GRACE_S - 0.1
+    assert not clients.has_gone(busy=False, dark=True)
+    now += 0.2
+    assert clients.has_gone(busy=False, dark=True)
 
 
 @pytest.mark.slow
