@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -51,6 +53,7 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; an end by SIGTERM or SIGHUP leaves as Ctrl-C does, by way of every safe state."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
@@ -72,6 +75,13 @@ def _run(words: list[str]) -> int:
     except TyperException as error:
         return _usage(error, "--json" in words)
     return code if isinstance(code, int) else 0
+
+
+def _open_closed_streams() -> None:
+    """Let what is said go nowhere where the caller closed standard output or standard error (`>&-`): nobody wants to read it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  as long as the program
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from math import inf, pi
 from typing import Annotated
 
 import typer
@@ -58,7 +59,9 @@ def keyrate(
     with command(json_output) as out:
         from ..postprocess.finite_key import BlockCounts, Epsilons, binary_entropy, kato_parameters, key_length
 
-        _require(duration > 0, "--duration", "must be more than 0 s")
+        _require(0 < duration < inf, "--duration", "must be a number of seconds above 0")
+        _require(0 < intensity < pi, "--intensity", "must lie between 0 and pi photons")
+        _require(0 < epsilon < 1, "--epsilon", "must lie between 0 and 1")
         _require(0 <= x_errors <= x_events, "--x-errors", "must lie between 0 and --x-events")
         counts = BlockCounts(pulses, events, x_events, y_events, y_errors)
         epsilons = Epsilons(epsilon, epsilon, epsilon)

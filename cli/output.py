@@ -90,7 +90,9 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a line for people."""
-        self._words.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        # A terminal with a bar on it is written to by one console alone.
+        shared = self._bars is not None and self._words.is_terminal and self._aside.is_terminal
+        (self._aside if shared else self._words).print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line on standard error."""
@@ -161,7 +163,7 @@ def command(json_output: bool, *, measures: bool = False) -> Generator[Output]:
     """
     out = Output(json_output)
     if measures:
-        out.if_interrupted = "Instruments were made safe; run files keep what was measured. Run it again."
+        out.if_interrupted = "A bench that was open was made safe; run files keep what was measured. Run it again."
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: out.warn(str(message))

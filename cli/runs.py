@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, RunFileError
+from ..core.errors import ConfigError, ParameterError, RunFileError
 from .output import Bar, JsonOption, Output, command
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="Run files: list, look into, export
 RUNS = Path("runs")
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run files.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run file, run id, the beginning of one, or `last`.")]
+
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there; never runs, stations or stores.")]
 
 
 class ExportKind(StrEnum):
@@ -93,9 +96,9 @@ def _last(found: RunDetails) -> dict[str, Any]:
 @app.command("export")
 def export(
     run: RunArgument,
-    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="Folder, or name of the file.")],
+    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="Folder, or name of the file, which ends as its kind does.")],
     kind: Annotated[ExportKind, typer.Option(help="csv: one file a group of arrays.  png: the figure of the run.")] = ExportKind.csv,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: ForceOption = False,
     out_folder: OutOption = RUNS,
     json_output: JsonOption = False,
 ) -> None:
@@ -105,9 +108,8 @@ def export(
         from ..control.run_files.export import export as written
 
         path = find(out_folder, run)
-        if not (to if to.is_dir() else to.parent).is_dir():
-            raise ConfigError("there is no such folder", where=str(to), remedy="Make it, or name another for --to.")
-        out.if_interrupted = "A part of the files may have been written, the last one not to its end: run it again with --force."
+        _check_place(to, kind.value, _stores(out_folder))
+        out.if_interrupted = "Some of the files may have been written, each of them whole: run it again with --force."
         with out.progress("Exporting") as bar:
             files = written(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
         for file in files:
@@ -132,6 +134,8 @@ def replay(
         with out.progress(f"Replaying {path.name}") as bar:
             one = Replay(path, lambda topic, body: _heard(out, bar, last, topic, body), speed=speed)
             try:
+                if not 0.0 <= begin <= one.state.duration_s:
+                    raise ParameterError(f"{begin:g} s is no time of this run", where="--from", remedy=f"It takes {one.state.duration_s:.2f} s.")
                 if begin:
                     one.seek(begin)
                 while not one.wait(0.2):
@@ -151,7 +155,7 @@ def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -
         bar.to(100.0 * body.t_s / body.duration_s if body.duration_s else 100.0)
     elif topic == "counts" and body.t_s > 0.0:
         rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in zip(body.names, body.rates_hz, strict=True))
-        out.note(f"{body.t_s:9.2f} s  {rates}")
+        out.say(f"{body.t_s:9.2f} s  {rates}")
 
 
 @app.command("salvage")
@@ -171,25 +175,45 @@ def salvage(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOpt
 def report(
     day: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Which day; by default today.")] = "",
     store: Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Folder of the key stores; by default `store` beside the run files.")] = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there instead of printing it.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there, into a folder or a file of this name, which ends in .md.")] = None,
+    force: ForceOption = False,
     out_folder: OutOption = RUNS,
     json_output: JsonOption = False,
 ) -> None:
     """Sum a day up in Markdown: runs, key made and spent, alarms, notes."""
     with command(json_output) as out:
         from ..control.run_files.catalogue import run_files
-        from ..control.run_files.day_report import checked_day, simulated
-        from ..control.run_files.day_report import report as written
+        from ..control.run_files.day_report import checked_day, has_stores, simulated
+        from ..control.run_files.day_report import report as told
+        from ..control.run_files.export import free, written
 
         run_files(out_folder)
-        stores = store or out_folder.resolve().parent / "store"
-        text = written(out_folder, stores, day)
+        stores, target = store or _stores(out_folder), None
+        if store is not None and not has_stores(store):
+            raise ConfigError("there are no key stores", where=str(store), remedy="Name their folder, or leave --store out.")
         if to is not None:
-            to.write_text(text)
-            out.say(f"Wrote {to}")
-        else:
-            out.say(text)
-        out.result({"day": checked_day(day), "text": text, "file": to}, simulated=simulated(out_folder, stores, day))
+            _check_place(to, "md", stores)
+            target = to / f"{checked_day(day)}.md" if to.is_dir() else to
+            free([target], replace=force)
+        text = told(out_folder, stores, day)
+        if target is not None:
+            written(target, lambda file: file.write_text(text, encoding="utf-8"))
+        out.say(text if target is None else f"Wrote {target}")
+        out.result({"day": checked_day(day), "text": text, "file": target}, simulated=simulated(out_folder, stores, day))
+
+
+def _stores(runs: Path) -> Path:
+    """Return where key stores are, unless somebody says otherwise."""
+    return runs.resolve().parent / "store"
+
+
+def _check_place(to: Path, kind: str, stores: Path) -> None:
+    """Raise ConfigError, ParameterError or StorageError where nothing is to be written."""
+    from ..control.run_files.export import checked_place
+
+    if not (to if to.is_dir() else to.parent).is_dir():
+        raise ConfigError("there is no such folder", where=str(to), remedy="Make it, or name another for --to.")
+    checked_place(to.absolute(), kind, stores)
 
 
 @app.command("desk", hidden=True)

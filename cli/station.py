@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import ConfigError, StorageError
+from ..core.files import beside
 from .output import JsonOption, command
 
 app = typer.Typer(no_args_is_help=True, help="Station files: what stands on the bench, and how to reach it.")
@@ -29,7 +30,8 @@ def new(
         if file.exists():
             raise ConfigError("the file is there already and was left alone", where=str(file), remedy="Choose another name, or remove it.")
         try:
-            file.write_bytes(default_text() if seed is None else seeded(default_text(), seed))
+            with beside(file) as fresh:
+                fresh.write_bytes(default_text() if seed is None else seeded(default_text(), seed))
         except OSError as error:
             raise StorageError(f"the station file cannot be written ({error.strerror})", where=str(file), remedy="Choose a folder of yours.") from error
         out.say(f"Wrote {file}. Next: heliograph station check {file}")

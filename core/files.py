@@ -1,4 +1,4 @@
-"""Files that matter after a crash: there whole or not at all, private, and gone when they are erased. Everything here raises OSError."""
+"""Files that are there whole or not at all; private ones, and gone when they are erased. Everything here raises OSError."""
 
 from __future__ import annotations
 
@@ -6,9 +6,32 @@ import errno
 import fcntl
 import os
 import tempfile
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a name beside a file, of the same ending, to write it by; at the end of the block it takes its place, as readable as what was there.
+
+    Where the path is a link, the file that it leads to is the one that is written. After a failure the file is as it was, and nothing lies beside it.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        raise FileExistsError(errno.EEXIST, "what is there is no ordinary file", str(path))
+    fresh = place.with_name(f".{os.getpid()}.new.{place.name}")
+    try:
+        yield fresh
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        if place.exists():
+            fresh.chmod(place.stat().st_mode & 0o777)
+        fresh.replace(place)
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: bytes, *, secret: bool = False, locked: ExitStack | None = None) -> None:

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -180,16 +180,35 @@ def recording(path: str | Path, station: Station) -> Iterator[Recorder]:
     try:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="ascii", buffering=1)
     except OSError as error:
-        raise StorageError(f"the session cannot be written ({error.strerror})", where=str(path), remedy="Choose another name, or remove the file.") from error
-    with file:
-        recorder = Recorder(file, station)
+        raise _unwritten(path, error) from error
+    # A file in which nothing was recorded goes again: it would be in the way of another try.
+    with ExitStack() as empty:
+        empty.callback(Path(path).unlink, missing_ok=True)
+        # What is left in its buffer is of no more use.
+        empty.callback(_closed, file)
+        try:
+            recorder = Recorder(file, station)
+        except OSError as error:
+            raise _unwritten(path, error) from error
         _current.append(recorder)
         try:
             yield recorder
         finally:
             _current.remove(recorder)
+            if recorder.lines:
+                empty.pop_all()
+                file.close()
     if not recorder.lines:
         raise BenchError("nothing was recorded: another process owns the bench, or nothing was opened", where=str(path), remedy="End the owner first.")
+
+
+def _closed(file: IO[str]) -> None:
+    with suppress(OSError):
+        file.close()
+
+
+def _unwritten(path: str | Path, error: OSError) -> StorageError:
+    return StorageError(f"the session cannot be written ({error.strerror})", where=str(path), remedy="Choose another name or disk, or remove the file.")
 
 
 def expect(name: str, role: str, addresses: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymeasure.experiment import BooleanParameter, FloatParameter, Parameter
 
-from ...core.errors import DeviceFault
+from ...core.errors import DeviceFault, ParameterError
 from ..light import expected_rates_hz, named, prepare_light
 from ..run_writer import RunLayout
 from .base import BenchProcedure
@@ -55,8 +55,11 @@ class CountRates(BenchProcedure):
         return RunLayout(counts={named(self.instruments.station, "PhotonDetector")[0]: 2}, tables=self.pause_table())
 
     def check(self) -> None:
-        """Raise ParameterError for an unknown pair."""
+        """Raise ParameterError for an unknown pair, and for a period that takes longer than all of it may."""
         self.check_pair(self.pair)
+        if self.period_s > self.duration_s:
+            message = f"one count of {self.period_s:g} s takes longer than the duration of {self.duration_s:g} s"
+            raise ParameterError(message, where="CountRates", remedy="Give a shorter period, or a longer duration.")
 
     def startup(self) -> None:
         """Set the light of the pair, or leave the bench as it is."""

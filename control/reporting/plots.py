@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...acquisition.plots import BLUE, GREY, ORANGE, canvas
+from ...core.files import beside
 from ...core.physics import loss_db
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the file's name ends in; the same figure gives the same file. Raises OSError."""
     import matplotlib as mpl
 
-    with mpl.rc_context({"svg.hashsalt": "heliograph"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+    with mpl.rc_context({"svg.hashsalt": "heliograph"}), beside(path) as fresh:
+        figure.savefig(fresh, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
 
 
 _BOUNDS: tuple[tuple[Bound, str, str], ...] = (("azuma", BLUE, "-"), ("kato", ORANGE, "--"))

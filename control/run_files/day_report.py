@@ -74,6 +74,14 @@ def _section(lines: Callable[[], list[str]]) -> list[str]:
         return [f"This cannot be told: {_cell(str(error) or type(error).__name__)}"]
 
 
+def has_stores(store: Path) -> bool:
+    """Say whether there are key stores in a folder; such as cannot be read count."""
+    try:
+        return store.is_dir() and bool(read_ledgers(store))
+    except HeliographError:
+        return True
+
+
 def simulated(runs: Path, store: Path, day: str = "") -> bool:
     """Say whether the report of a day tells of simulated data: of a run of that day, or in the stores. What cannot be read counts as simulated."""
     today = checked_day(day)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from ...acquisition.runs import Run
 from ...core.errors import FilesThere, ParameterError, StorageError
+from ...core.files import beside
 from .catalogue import Told
 from .playback import read_strictly
 
@@ -21,14 +20,15 @@ _STRANGE = re.compile(r"[^\w.-]", re.ASCII)
 
 
 def checked_place(to: Path, kind: str, stores: Path) -> Path:
-    """Return where a client of the owner wants a run to be written, if it may be there: at an absolute path, of the right ending unless it is a folder.
+    """Return where something is to be written, if it may be there: at an absolute path, of the right ending unless it is a folder.
 
-    stores: folder of the key stores, in which nothing is written.  Raises ParameterError, StorageError.
+    kind: the ending without its point, so that no run, station or store is ever written over.  stores: folder of the key stores, in which nothing is written.
+    Raises ParameterError, StorageError.
     """
     if not to.is_absolute():
         raise ParameterError("the path does not begin at the root", where=str(to), remedy="Name the whole path: the owner has another working folder.")
     if not to.is_dir() and to.suffix.lower() != f".{kind}":
-        raise ParameterError(f"the name does not end in .{kind}", where=str(to), remedy="Give it this ending.")
+        raise ParameterError(f"the name does not end in .{kind}", where=str(to), remedy="Give it this ending, or name a folder that is there.")
     if to.resolve().is_relative_to(stores.resolve()):
         raise StorageError("this is the folder of the key stores", where=str(to), remedy="Choose another folder.")
     return to
@@ -45,16 +45,16 @@ def export(path: Path, kind: Kind, to: Path, *, replace: bool = False, told: Tol
     with Run.open(path) as run, read_strictly(path):
         if kind == "png":
             target = to / f"{path.stem}.png" if to.is_dir() else to
-            _free([target], replace=replace)
+            free([target], replace=replace)
             figure = run.plot()
-            _written(target, lambda file: figure.savefig(file, format="png", dpi=150))
+            written(target, lambda file: figure.savefig(file, format="png", dpi=150))
             told(1.0)
             return [target]
         groups = list(dict.fromkeys(name.rpartition("/")[0] for name in run))
         targets = {group: _target(to, path, group, alone=len(groups) == 1) for group in groups}
-        _free(list(targets.values()), replace=replace)
+        free(list(targets.values()), replace=replace)
         for k, (group, target) in enumerate(targets.items()):
-            _written(target, lambda file, group=group, k=k: _csv(run, group, file, lambda share: told((k + share) / len(targets))))  # type: ignore[misc]
+            written(target, lambda file, group=group, k=k: _csv(run, group, file, lambda share: told((k + share) / len(targets))))  # type: ignore[misc]
         return list(targets.values())
 
 
@@ -66,8 +66,8 @@ def _target(to: Path, path: Path, group: str, *, alone: bool) -> Path:
     return to if alone else to.with_name(f"{to.stem}-{plain}.csv")
 
 
-def _free(targets: Sequence[Path], *, replace: bool) -> None:
-    """Raise FilesThere, or StorageError, where something is in the way."""
+def free(targets: Sequence[Path], *, replace: bool) -> None:
+    """Raise FilesThere where a file is in the way and may not be replaced, StorageError where something else is."""
     if len(set(targets)) < len(targets):
         raise StorageError("two groups of the run would have one file", where=", ".join(target.name for target in targets), remedy="Export it as PNG.")
     there = [target for target in targets if target.is_symlink() or target.exists()]
@@ -78,17 +78,13 @@ def _free(targets: Sequence[Path], *, replace: bool) -> None:
         raise FilesThere(what, where=str(there[0].parent), remedy="Choose another name, or have them replaced.")
 
 
-def _written(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place, then put it there."""
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+def written(target: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside its place, then put it there. Raises StorageError; what was there stays then."""
     try:
-        write(fresh)
-        fresh.replace(target)
+        with beside(target) as fresh:
+            write(fresh)
     except OSError as error:
         raise StorageError(f"the file cannot be written ({error.strerror or error})", where=str(target), remedy="Choose another folder.") from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
 
 
 def _csv(run: Run, group: str, file: Path, told: Told) -> None:

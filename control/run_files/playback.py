@@ -75,6 +75,8 @@ class Playback:
         """Return everything the run wrote, in order."""
         ends = self._rows["t_end"].astype(float) * 1e-12 if self._tagger else np.empty(0)
         periods = np.cumsum(self._counts["period_s"]) if self._counts else np.empty(0)
+        if self._counts and not ((self._counts["period_s"] > 0) & np.isfinite(periods)).all():
+            raise ValueError("a period is not finite and above 0")
         self.duration_s = max(float(ends.max(initial=0.0)), float(periods.max(initial=0.0)))
         if not np.isfinite(self.duration_s):
             raise ValueError("a time is not finite")

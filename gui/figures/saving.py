@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from ...core.errors import StorageError
+from ...core.files import beside
 from ..desk import Desk
 
 Other = tuple[str, Callable[[], str]]
@@ -42,7 +43,8 @@ def ask_and_write(
 
 def _write(desk: Desk, path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with beside(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     except OSError as error:
         desk.notice(StorageError(f"the file cannot be written ({error.strerror})", where=str(path), remedy="Choose another folder."))
     else:

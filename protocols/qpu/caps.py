@@ -12,7 +12,6 @@ import tomllib
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +29,8 @@ UNITS: Final = {"usd": "USD", "qpu_seconds": "s", "shots": "shots", "jobs": "job
 SETTINGS: Final = FILE
 """File of a project in which the caps are."""
 WHOLE: Final = frozenset({"shots", "jobs"})
+LARGEST: Final = 2**53
+"""Largest cap: up to it every whole number is one of its own in a ledger."""
 EVENT: Final = "cap"
 UNDONE: Final = "cap_undone"
 """Says that the change before it did not come about."""
@@ -131,9 +132,9 @@ def _as_readable(fresh: Path, path: Path) -> None:
 def _check(limit: str, most: float, why: str, where: str) -> None:
     if limit not in UNITS:
         raise QpuConfigError(f"there is no cap of {limit!r}", where=where, remedy=f"There are {', '.join(UNITS)}.")
-    if not isfinite(most) or most < 0 or (limit in WHOLE and most != int(most)):
+    if not 0 <= most <= LARGEST or (limit in WHOLE and most != int(most)):
         kind = "a whole number" if limit in WHOLE else "a number"
-        raise QpuConfigError(f"{most!r} {UNITS[limit]} is no cap", where=where, remedy=f"Give {kind} from 0 up.")
+        raise QpuConfigError(f"{most!r} {UNITS[limit]} is no cap", where=where, remedy=f"Give {kind} from 0 to {LARGEST:,}.")
     if not why.strip():
         raise QpuConfigError("there is no reason", where=where, remedy="Say why the cap is changed: it is kept in the ledger.")
 

@@ -164,6 +164,14 @@ def test_unknown_users_and_pairs_are_refused(bench):
             procedure.check()
 
 
+def test_a_count_that_takes_longer_than_all_of_them_is_refused_before_any_light(bench):
+    procedure = CountRates(duration_s=0.05, period_s=0.1)
+    procedure.instruments = bench
+
+    with pytest.raises(ParameterError, match="longer than the duration"):
+        procedure.check()
+
+
 def test_too_much_light_is_refused_before_any_attenuator_moves(bench):
     before = [bench[name].attenuation_db for name in ("voa_in", "voa_a", "voa_b")]
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,22 @@ def heliograph(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def full_disk() -> Any:
+    """A context in which no file of this process grows beyond so many bytes."""
+
+    @contextmanager
+    def limited(most: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

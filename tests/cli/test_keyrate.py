@@ -108,6 +108,13 @@ def test_counts_that_cannot_be_are_bad_input(heliograph, change):
     assert ended.json["error"]["remedy"]
 
 
+@pytest.mark.parametrize(("option", "value"), [("--duration", "1e400"), ("--intensity", "-0.017"), ("--intensity", "4"), ("--epsilon", "0")])
+def test_a_wrong_number_is_told_by_its_option(heliograph, option, value):
+    ended = heliograph("keyrate", *ROWS["AB"], option, value, "--json")
+
+    assert (ended.code, ended.json["error"]["where"]) == (3, option)
+
+
 @pytest.mark.parametrize("text", ["1.5", "many", "nan", "inf", "1e30", ""])
 def test_a_count_is_a_whole_number(heliograph, text):
     ended = heliograph("keyrate", *ROWS["AB"], "--events", text, "--json")

@@ -97,6 +97,14 @@ def test_standard_output_on_a_full_disk_is_one_clear_error():
     assert "Traceback" not in ended.stderr
 
 
+def test_a_closed_standard_output_is_no_traceback(tmp_path):
+    words = f"{sys.executable} -m heliograph runs list --out {tmp_path} >&-"
+
+    ended = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 WAITING = """
 import sys, time
 from heliograph.cli import app, main

@@ -75,7 +75,38 @@ def test_people_read_tables_and_the_rates_of_a_replay(runs, heliograph):
 
     assert "unfinished" in listed.out
     assert "snspd/counts" in shown.out
-    assert "D1 1,000/s, D2 2,000/s" in replayed.err
+    assert "D1 1,000/s, D2 2,000/s" in replayed.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "last", "--to", "RUN"),
+        ("export", "last", "--to", "s.toml"),
+        ("export", "last", "--to", "a.png"),
+        ("export", "last", "--kind", "png", "--to", "a.jpg"),
+        ("export", "last", "--to", "no/"),
+        ("export", "last", "--to", "store/a.csv"),
+        ("report", "--to", "RUN"),
+        ("report", "--to", "s.toml"),
+        ("report", "--to", "store/a.md"),
+    ],
+)
+def test_nothing_is_written_over_runs_stations_and_stores_nor_under_a_strange_name(runs, heliograph, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "s.toml").write_text("mine")
+    one = next(runs.glob("*.h5"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    said(heliograph, *(str(one) if word == "RUN" else word for word in words), "--force", "--out", str(runs), code=3)
+
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("begin", ["-1", "1.1", "nan"])
+def test_a_replay_begins_within_the_run(runs, heliograph, begin):
+    assert said(heliograph, "replay", finished(runs, heliograph), "--from", begin, "--out", str(runs), code=3)["error"]["where"] == "--from"
 
 
 def test_a_killed_run_is_salvaged_once(runs, heliograph):
@@ -93,6 +124,26 @@ def test_a_day_is_summed_up_on_paper(runs, heliograph, tmp_path):
     assert text.count("| CountRates |") == 2
     assert (tmp_path / "today.md").read_text() == text
     assert said(heliograph, "report", "--out", str(runs), "--day", "2001-01-01")["text"].startswith("# 2001-01-01")
+
+
+def test_a_report_replaces_a_file_only_if_it_may_and_only_by_a_whole_one(runs, heliograph, tmp_path, full_disk):
+    path = tmp_path / "today.md"
+    path.write_text("mine")
+    words = ("report", "--out", str(runs), "--to", str(path))
+
+    assert said(heliograph, *words, code=3)["error"]["type"] == "FilesThere"
+    with full_disk(50):
+        assert said(heliograph, *words, "--force", code=3)["error"]["where"] == str(path)
+    assert path.read_text() == "mine"
+    assert said(heliograph, *words, "--force")["file"] == str(path)
+    assert said(heliograph, "report", "--out", str(runs), "--day", "2001-01-01", "--to", str(tmp_path))["file"] == str(tmp_path / "2001-01-01.md")
+
+
+@pytest.mark.parametrize("store", ["no", "runs", "s.toml"])
+def test_a_store_that_was_named_and_is_none_is_told(runs, heliograph, tmp_path, store):
+    (tmp_path / "s.toml").write_text("")
+
+    assert said(heliograph, "report", "--out", str(runs), "--store", str(tmp_path / store), code=3)["error"]["message"] == "there are no key stores"
 
 
 def test_a_report_says_whether_it_tells_of_simulated_data(runs, heliograph, tmp_path):

@@ -36,6 +36,16 @@ def test_a_folder_that_is_not_there_is_one_clear_error(heliograph, tmp_path):
     assert ended.json["error"]["type"] == "StorageError"
 
 
+def test_a_full_disk_leaves_no_half_of_a_file_in_the_way(heliograph, tmp_path, full_disk):
+    with full_disk(100):
+        ended = heliograph("station", "new", tmp_path / "lab.toml", "--json")
+
+    assert ended.code == 3
+    assert ended.json["error"]["where"] == str(tmp_path / "lab.toml")
+    assert list(tmp_path.iterdir()) == []
+    assert heliograph("station", "new", tmp_path / "lab.toml").code == 0
+
+
 def test_check_names_how_far_the_trains_are_apart(heliograph, station):
     found = heliograph("station", "check", station(), "--json").json
     assert found["valid"] is True

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from heliograph.core.files import erase, room, write_private
+from heliograph.core.files import beside, erase, room, write_private
 
 TOO_LARGE = """
 import resource, signal, sys
@@ -106,3 +106,30 @@ def test_room_is_kept_without_a_name_until_it_is_given_back(tmp_path):
 def test_room_that_is_not_there_is_an_oserror(tmp_path):
     with pytest.raises(OSError, match="No space left|too large"):
         room(tmp_path, 1 << 60, 0)
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    path, link = tmp_path / "report.md", tmp_path / "link.md"
+    path.write_text("before")
+    path.chmod(0o640)
+    link.symlink_to(path)
+
+    with pytest.raises(ZeroDivisionError), beside(path) as fresh:
+        fresh.write_text("half")
+        _ = 1 / 0
+    assert path.read_text() == "before"
+    with beside(link) as fresh:
+        assert fresh.suffix == ".md"
+        fresh.write_text("after")
+
+    assert path.read_text() == "after"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert link.is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.md", "report.md"]
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(FileExistsError), beside(path):
+            pass

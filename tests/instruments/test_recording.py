@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -159,3 +160,16 @@ def test_nothing_is_overwritten_recorded_twice_or_left_empty_in_silence(bench, s
     with pytest.raises(BenchError, match="nothing was recorded"), recording(tmp_path / "three.jsonl", station):
         pass
     assert module.tape("ASRL1::INSTR", "serial").sent(b"x") is None
+
+
+def test_a_full_disk_leaves_no_session_in_the_way_of_another_try(station, tmp_path):
+    path = tmp_path / "session.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="session.jsonl"), recording(path, station):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert not path.exists()

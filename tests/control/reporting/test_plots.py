@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -47,3 +49,19 @@ def test_every_axis_is_labelled(figure):
     for axes in figure.axes:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
+
+
+def test_a_figure_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
+    path = tmp_path / "errors.png"
+    path.write_bytes(b"before")
+    figure = plots.error_rates(PAIRS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            plots.save(figure, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]

@@ -217,6 +217,18 @@ def test_hostile_files_raise_typed_errors_only(tmp_path, wreck):
         raise RunFileError("the wreck left nothing behind")
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("period_s", [math.nan, math.inf, 0.0, -0.1])
+def test_a_period_that_is_none_is_refused_at_once(tmp_path, period_s):
+    path, _ = live(tmp_path, "CountRates")
+    with h5py.File(path, "r+") as file:
+        periods = next(iter(file["counts"].values()))["period_s"]
+        periods[periods.shape[0] - 1] = period_s
+
+    with pytest.raises(RunFileError):
+        Replay(path, Heard(), speed=100.0)
+
+
 def test_what_is_replayed_travels():
     from heliograph.control.topics import ReplayState
 

@@ -104,6 +104,7 @@ def test_a_back_end_that_is_open_hears_of_a_cap_that_was_changed_meanwhile(proje
         ("usd", float("nan"), {}, "no cap"),
         ("usd", -1.0, {}, "no cap"),
         ("jobs", 9.5, {}, "no cap"),
+        ("jobs", 1e30, {}, "no cap"),
         ("euro", 9.5, {}, "there is no cap of 'euro'"),
         ("usd", 7.0, {"why": "  "}, "no reason"),
     ],
