@@ -21,6 +21,8 @@ from .room import with_labels
 
 _CLOSE_PS = 1.0
 """Two gates that differ by less are the same."""
+_LEAST_LINES = 14
+"""Height of the chart in lines of text, in which the names of its axes are whole."""
 
 
 class GateRow:
@@ -131,6 +133,11 @@ class Arrivals(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.chart, 1)
         layout.addLayout(self._gates)
+
+    def least_height(self, width: int) -> int:
+        """Return the height, pixels, in which chart and gates are whole; in a narrow place gates take more lines."""
+        gates = self._gates.heightForWidth(width) if self._gates.hasHeightForWidth() else 0
+        return self.fontMetrics().height() * _LEAST_LINES + max(0, self._gates.spacing()) + gates
 
     @guarded
     def show_histogram(self, now: SlotHistogram) -> None:

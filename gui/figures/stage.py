@@ -46,7 +46,9 @@ class Stage(Lines):
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        self.state.set_state(now.stage if now.stage in _ENDS else "running")
+        # The light of a run file has an end; what was made of it is not in there.
+        over = now.source == "replay" and now.progress >= 1.0
+        self.state.set_state(now.stage if now.stage in _ENDS else "done" if over else "running")
         # The end itself stands beside "Stage".
         self.why.show_text(f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
         self.source.set_state(now.source)

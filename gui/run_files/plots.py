@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QScrollArea, QWidget
 
@@ -126,7 +126,11 @@ class RunFigures(QScrollArea):
         return ["bars", "strip"] if self.history.seconds() > 0 else ["bars"]
 
     def _draw_histogram(self, now: SlotHistogram) -> list[str]:
+        before = len(self.arrivals.rows)
         self.arrivals.show_histogram(now)
+        if len(self.arrivals.rows) != before:
+            # Once they are shown, lines of gates have a height.
+            QTimer.singleShot(0, self, self._arrange)
         for row in self.arrivals.rows.values():
             for edit in (row.low, row.high, row.width):
                 edit.setReadOnly(True)
@@ -178,9 +182,13 @@ class RunFigures(QScrollArea):
         """
         self._columns, inside = self._fits(), self._inside
         rows = -(-len(self._shown) // self._columns)
-        inside.setFixedHeight(max(self.viewport().height(), rows * self.fontMetrics().height() * _LEAST_LINES))
+        wide = self.viewport().width() // self._columns
+        least = self.fontMetrics().height() * _LEAST_LINES
+        if "histogram" in self._shown:
+            least = max(least, self.arrivals.least_height(wide - _GAP_PX) + _GAP_PX)
+        inside.setFixedHeight(max(self.viewport().height(), rows * least))
         self._nothing.setGeometry(0, 0, self.viewport().width(), self.fontMetrics().height() * 4)
-        wide, high = self.viewport().width() // self._columns, inside.height() // max(1, rows)
+        high = inside.height() // max(1, rows)
         for name, widget in self._all.items():
             widget.setVisible(name in self._shown)
         for at, name in enumerate(self._shown):

@@ -464,6 +464,43 @@ def test_gates_of_a_run_file_are_said_to_be_found_anew_and_cannot_be_moved(page,
     assert desk.answers.of("gates") == []
 
 
+def test_chart_and_gates_of_a_replay_are_whole_in_a_small_window(made, page, desk, qtbot):
+    figures = made.figures
+    try:
+        made.resize(1280, 560)
+        choose(qtbot, page, "run-2")
+        for topic, payload in {**KEY, "histogram": replayed(payloads.slot_histogram(gates={}))}.items():
+            figures.show_topic(topic, payload)
+        qtbot.wait(1)
+        figures.show_topic("histogram", replayed(payloads.slot_histogram()))
+        qtbot.wait(50)
+
+        arrivals = figures.arrivals
+        lines = [row.low.parentWidget() for row in arrivals.rows.values()]
+        assert len(lines) == 2
+        assert arrivals.chart.height() >= 10 * arrivals.fontMetrics().height()
+        below = arrivals.chart.geometry().bottom()
+        for row, line in zip(arrivals.rows.values(), lines, strict=True):
+            assert line.y() > below
+            assert line.height() >= line.layout().heightForWidth(line.width())
+            assert row.width.height() >= row.width.sizeHint().height()
+            below = line.geometry().bottom()
+        assert below < arrivals.height()
+    finally:
+        made.resize(1440, 900)
+
+
+def test_the_key_exchange_of_a_run_file_is_done_at_its_end(page, desk, qtbot):
+    choose(qtbot, page, "run-2")
+    stage = page.figures.stage
+    said = []
+    for progress in (0.5, 1.0):
+        page.figures.show_topic("key", replayed(payloads.key_progress(stage="light", progress=progress)))
+        said.append(stage.state.word)
+
+    assert said == ["running", "done"]
+
+
 def test_of_very_many_runs_the_newest_are_shown_and_others_by_their_day(page, desk, qtbot, monkeypatch):
     monkeypatch.setattr("heliograph.gui.run_files.listing.MOST_RUNS", len(RUNS))
     desk.answers.asked.clear()
