@@ -76,6 +76,8 @@ def status(station: StationOption, json_output: JsonOption = False) -> None:
 
         found = of(station)
         _warn_of_file(out, found)
+        if found["state"] == "CLOSED":
+            _warn_of_moved(out, station)
         out.table("Bench", *status_rows(found))
         if found["reports"]:
             out.table("Last made safe", *safe_rows(found["reports"]))
@@ -100,8 +102,17 @@ def safe(station: StationOption, json_output: JsonOption = False) -> None:
             out.table(f"Made safe by {found['by']}", *safe_rows(found["reports"]))
         else:
             out.say("Nothing was there to be made safe: nobody has this bench open, and its simulated instruments are not running.")
+            _warn_of_moved(out, station)
         failed = [report for report in found["reports"] if report["state"] == "FAILED"]
         out.result(found, simulated=found["simulated"], exit_code=4 if failed else 0)
+
+
+def _warn_of_moved(out: Output, station: Path) -> None:
+    """Say where the bench that is meant may be, if nothing was found: an owner is known by the name that its station file had when it opened it."""
+    from ..control.lab import left_behind
+
+    for former in left_behind(station.absolute().parent):
+        out.warn(f"a bench is up whose station file {former} is there no more: make it safe by that name, heliograph bench safe --station {former}")
 
 
 def _warn_of_file(out: Output, found: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from ..instruments.station import Station
 from ..mocks.faults import Fault, Faults
 
 START_SECONDS = 60.0
+_RECORD = ".bench.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Lab:
 
 def rendezvous(station: Path) -> Path:
     """Return the file in which the bench of a station tells where its devices are."""
-    return station.with_name(station.name + ".bench.json")
+    return station.with_name(station.name + _RECORD)
 
 
 def serve(path: Path, faults: Sequence[str] = (), *, tethered: bool = False, truth: Path | None = None, announce: IO[str] = sys.stdout) -> None:
@@ -108,24 +109,40 @@ def _claimed(path: Path) -> Iterator[IO[str]]:
 def find(path: Path) -> Lab | None:
     """Return the bench that serves a station, or None.  Raises BenchError if it was started from another version of the file."""
     try:
-        file = rendezvous(path).open()
-    except FileNotFoundError:
-        return None
+        text = _told(rendezvous(path))
     except OSError as error:
         raise BenchError(f"the bench's address cannot be read ({error.strerror})", where=str(rendezvous(path)), remedy="Is it another user's bench?") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = file.read()
-        else:
-            return None
     if not text:
         return None
     found = json.loads(text)
     if found["station_sha256"] != Station.load(path).sha256:
         raise BenchError("the running bench was started before the station file was changed", where=str(path), remedy="End it and start it again.")
     return Lab(found["pid"], found["devices"])
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the station files of a folder that are there no more, renamed or removed, while a simulated bench serves them still."""
+    found = []
+    for record in sorted(folder.glob(f"*{_RECORD}")):
+        station = record.with_name(record.name.removesuffix(_RECORD))
+        with suppress(OSError):
+            if not station.exists() and _told(record):
+                found.append(station)
+    return found
+
+
+def _told(record: Path) -> str:
+    """Return what a serving bench has written at its rendezvous; nothing where none is serving. Raises OSError."""
+    try:
+        file = record.open()
+    except FileNotFoundError:
+        return ""
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read()
+        return ""
 
 
 @contextmanager

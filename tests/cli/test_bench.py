@@ -173,6 +173,19 @@ def test_a_killed_client_leaves_no_light(served, heliograph):
         assert bench["voa_in"].attenuation_db == pytest.approx(60.0)
 
 
+@pytest.mark.parametrize("act", ["safe", "status"])
+def test_a_bench_whose_station_file_was_renamed_is_pointed_to(served, heliograph, act):
+    moved = served.station.rename(served.station.with_name("moved.toml"))
+    try:
+        ended = heliograph("bench", act, "--station", moved)
+    finally:
+        moved.rename(served.station)
+
+    assert ended.code == 0
+    assert f"make it safe by that name, heliograph bench safe --station {served.station}" in ended.err
+    assert "by that name" not in heliograph("bench", "status", "--station", served.station).err
+
+
 def test_what_a_killed_bench_left_behind_is_no_bench(tmp_path, heliograph):
     with serving(tmp_path) as bench:
         bench.process.kill()

@@ -112,3 +112,10 @@ def test_no_command_starts_a_bench_of_a_wrong_file(heliograph, station, old, new
     assert demo.json["error"]["remedy"]
     assert not path.with_name("station.toml.bench.json").exists()
     assert not (path.parent / "store").exists()
+
+
+def test_a_folder_in_place_of_a_station_file_is_told_alike_by_every_command(heliograph, tmp_path):
+    errors = [heliograph(*words, "--station", tmp_path, "--json").json["error"] for words in (("gui",), ("bench", "status"))]
+
+    assert errors[0] == errors[1]
+    assert "Is a directory" in errors[0]["message"]
