@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from ..core.errors import DeviceFault, WrongIdentity
+from ..core.errors import DeviceFault, LimitError, WrongIdentity
+from ..core.units import show
 from .nkt import KoherasBasik, link
 from .role_adapter import RoleAdapter, narrowed
 from .roles import Identity, Scalar
 from .station_models import InstrumentEntry
-from .wire.interbus import BASIK_TYPE, Status
+from .wire.interbus import BASIK_TYPE, SCALES, Register, Status
+
+_STEP_W = 1e-3 / SCALES[Register.POWER_SET].per_unit
 
 _FAULTS = {
     Status.INTERLOCK_OFF: "interlock open",
@@ -66,7 +69,14 @@ class BasikLaser(RoleAdapter):
 
     @power_setpoint_w.setter
     def power_setpoint_w(self, power_w: float) -> None:
-        self.approach("power_w", self.within(power_w, self.power_range_w, "W"), self._set_power, now=lambda: self.power_setpoint_w)
+        wanted = self.within(power_w, self.power_range_w, "W")
+        if 0.0 < wanted < _STEP_W * (1.0 - 1e-9):
+            raise LimitError(
+                f"{show(wanted, 'W')} asked, less than the laser's step of {show(_STEP_W, 'W')}, and would be no light at all",
+                where=self.name,
+                remedy="Nothing was sent. Ask for a step or more, and attenuate.",
+            )
+        self.approach("power_w", wanted, self._set_power, now=lambda: self.power_setpoint_w)
 
     def _set_power(self, power_w: float) -> None:
         self._driver.power_setpoint_mw = power_w * 1e3

@@ -125,6 +125,8 @@ class Balance:
         return self.have.total_db >= self.need_db - _ROUNDING_DB
 
     def __str__(self) -> str:
+        if self.power_w <= 0.0:
+            return f"no light is asked for (0 W); {self.have.total_db:.2f} dB of attenuation are verified ({self.have.parts})"
         needs = f"{show(self.power_w, 'W')} on biased detectors need {self.need_db:.2f} dB of verified attenuation for {show(self.rate_hz, 'Hz')}"
         return f"{needs}, there are {self.have.total_db:.2f} dB ({self.have.parts})"
 

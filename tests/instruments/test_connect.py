@@ -246,6 +246,8 @@ def test_a_limit_error_says_what_is_allowed_and_nothing_is_sent(running: Any, va
 def test_limits_hold_for_power_bias_and_volts(bench: Any, running: Any) -> None:
     with pytest.raises(LimitError, match=r"16 mW asked, range 0 to 15 mW"):
         running["laser"].power_setpoint_w = 16e-3
+    with pytest.raises(LimitError, match=r"1 µW asked, less than the laser's step of 10 µW"):
+        running["laser"].power_setpoint_w = 1e-6
     with pytest.raises(LimitError, match="25 µA"):
         running["snspd"].set_bias(1, 26e-6)
     with pytest.raises(LimitError, match=r"2\.5 V"):

@@ -176,6 +176,15 @@ def test_interlocks_say_what_was_read_and_how_to_clear_what_is_open(watch, instr
     assert interlock(state, "Watchdog").cause == "process 42 watches"
 
 
+def test_a_laser_that_is_to_give_nothing_needs_no_attenuation_and_no_infinite_number_says_so(instruments):
+    seen = with_(read(instruments), "laser", power_setpoint_w=0.0, power_w=0.0)
+    light = rows(instruments, seen)["Light on detectors"]
+
+    assert light.holds
+    assert "no light is asked for" in light.cause
+    assert "inf" not in light.cause
+
+
 def rows(instruments: Instruments, seen: dict[str, Seen], guards: Guards = GUARDS, today: date = TODAY) -> dict[str, Interlock]:
     return {one.name: one for one in interlock_rows(instruments, seen, guards, today, 5.0, {})}
 
