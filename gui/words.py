@@ -187,6 +187,12 @@ def clock(t: float, *, date: bool = False) -> str:
     return f"{datetime.fromtimestamp(t).astimezone():{'%Y-%m-%d %H:%M:%S' if date else '%H:%M:%S'}}"
 
 
+def moment(t: float, now: float) -> str:
+    """Return a Unix time as this computer's clock shows it, with its day where that is not the one of `now`; "-" for 0."""
+    day, today = (clock(one, date=True)[:10] for one in (t, now))
+    return clock(t, date=day != today)
+
+
 def safety(state: str, cause: str = "") -> str:
     """Return how the safety state is read out: "Safety: tripped, cause VOA A lost"."""
     return f"Safety: {state.lower()}, cause {cause}" if cause else f"Safety: {state.lower()}"

@@ -44,12 +44,15 @@ def body_of(row: QueueRow) -> dict[str, Any]:
 
 
 def ends(queue: QueueState, now: float) -> dict[int, float]:
-    """Return when each job will be over, Unix seconds, as far as that can be said: not behind one of unknown length, nor in a queue that is held."""
+    """Return when each job will be over, Unix seconds, as far as that can be said.
+
+    It cannot behind one of unknown length, nor where nothing can begin: in a queue that is held, or behind one that waits for an armed bench.
+    """
     found: dict[int, float] = {}
     for lane in ("bench", "worker"):
         at: float | None = now
         for row in (one for one in queue.rows if one.lane == lane and not one.over):
-            waits = row.state == "queued" and bool(queue.held)
+            waits = row.state == "queued" and bool(queue.held or row.why)
             at = None if at is None or row.eta_s is None or waits else at + row.eta_s
             if at is not None:
                 found[row.job] = at
@@ -66,9 +69,10 @@ def why(row: QueueRow) -> str:
     return row.why or row.purpose
 
 
-def cells(row: QueueRow, end: float | None) -> Row:
+def cells(row: QueueRow, end: float | None, now: float | None = None) -> Row:
     """Return the cells of a row.  end: when it will be over."""
     over = row.over
+    at = (row.ended if over else end) or 0.0
     left = words.UNKNOWN if over else words.duration(row.eta_s)
     return (
         Cell(str(row.job), order=row.job),
@@ -77,7 +81,7 @@ def cells(row: QueueRow, end: float | None) -> Row:
         Cell(row.state, word=row.state),
         words.UNKNOWN if row.state == "queued" else f"{100 * row.progress:.0f} %",
         left,
-        words.clock(row.ended) if over else words.clock(end or 0.0),
+        Cell(words.moment(at, time.time() if now is None else now), order=at),
         why(row),
         parameters(row),
     )
@@ -116,7 +120,9 @@ def end_of(queue: QueueState, now: float | None = None) -> str:
     # Without an estimate for a task beside the bench nobody can say when all is over.
     ending = ends(queue, now)
     unknown: Sequence[QueueRow] = [row for row in left if row.job not in ending]
+    if unknown and unknown[0].state == "queued" and unknown[0].why:
+        return f"its end is not known: {words.spoken(unknown[0].procedure)} {unknown[0].why.partition(':')[0]}"
     if unknown:
         return f"its end is not known: {words.spoken(unknown[0].procedure)} has no estimate yet"
     last = max(ending.values())
-    return f"ends {words.clock(last)}, in {words.duration(last - now)}"
+    return f"ends {words.moment(last, now)}, in {words.duration(last - now)}"

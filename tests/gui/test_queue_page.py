@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,26 @@ def test_ends_follow_each_other_and_stop_where_nobody_knows():
     assert rows.ends(replace(state, held="stopped"), now) == {7: 1045.0}
     assert rows.end_of(state, now).endswith("in 2 min 05 s")
     assert rows.end_of(replace(state, held="stopped"), now) == "nothing more is begun"
+
+
+def test_what_waits_for_an_armed_bench_has_no_end_nor_what_stands_behind_it():
+    now = 1000.0
+    waits = payloads.queue_row(job=9, eta_s=5.0, **LATE, procedure="PhaseScan", why="waits until the bench is armed: laser is dark")
+    behind = payloads.queue_row(job=10, eta_s=5.0, **{**LATE, "why": ""})
+    state = replace(payloads.queue_state(), rows=(*payloads.queue_state().rows[:2], waits, behind))
+
+    assert rows.ends(state, now) == {7: 1045.0}
+    assert rows.end_of(state, now) == "its end is not known: Phase scan waits until the bench is armed"
+
+
+def test_an_end_on_another_day_is_told_with_its_date():
+    now = time.mktime((2026, 11, 20, 12, 0, 0, 0, 0, -1))
+    row = payloads.queue_row(job=9, eta_s=3 * 86400.0, **LATE)
+    far, near = (rows.cells(row, now + later, now)[6].text for later in (3 * 86400.0, 60.0))
+
+    assert (far, near) == ("2026-11-23 12:00:00", "12:01:00")
+    assert rows.cells(row, None, now)[6].text == "-"
+    assert rows.end_of(replace(payloads.queue_state(), rows=(row,)), now) == "ends 2026-11-23 12:00:00, in 72 h 00 min"
 
 
 def test_the_selected_job_is_told_in_full(page, choose):
