@@ -24,14 +24,14 @@ from .operating import Truth, simulated
 
 LIMIT_S = 4.0
 KILLS, MOST_S = 2, 3.0
-LONG_S = 20.0
+LONG_S = 60.0
 """Of bench time: the simulated bench may be quicker."""
 
 FORKING = """
 import os, signal, sys, time
 import heliograph.gui
 from pathlib import Path
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QSettings, QTimer
 from heliograph.gui.app import application
 from heliograph.gui.desk import Desk
 from heliograph.gui.pages.bench import Bench
@@ -58,6 +58,9 @@ def show():
         say(f"failed: {error}")
     desk.control_changed.connect(begin)
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60.0))
+    slow = QTimer(window, interval=100)
+    slow.timeout.connect(lambda: time.sleep(0.5))
+    signal.signal(signal.SIGUSR2, lambda *_: slow.start())
     window.show()
     window.opening.open(station)
     app.exec()
@@ -72,7 +75,8 @@ for _ in sys.stdin:
             say("failed: " + repr(error))
         os._exit(0)
 """
-"""Has imported everything once; at every line a window is opened that attaches, arms and counts. At SIGUSR1 its event loop hangs, its threads go on."""
+"""Has imported everything once; at every line a window is opened that attaches, arms and counts. At SIGUSR1 its event loop hangs, its threads go on;
+at SIGUSR2 it becomes slow."""
 
 
 class Windows:
@@ -184,6 +188,19 @@ def test_a_window_whose_event_loop_hangs_leaves_a_bench_that_becomes_safe(tmp_pa
 
 
 @pytest.mark.slow
+def test_a_window_that_is_slow_keeps_its_bench(tmp_path: Path) -> None:
+    with simulated(tmp_path / "bench") as (station, truth), owned(station), windows(station, 1e4) as opened:
+        pid = opened.open("job")
+        os.kill(pid, signal.SIGUSR2)
+        time.sleep(STILL_S + LIMIT_S + 1.0)
+        assert asked(station, "status")["controller"] == pid
+        assert truth.lit
+        os.kill(pid, signal.SIGKILL)
+        truth.safe_within(time.monotonic(), LIMIT_S)
+        wait_quiet(station, truth)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_hundred_windows_that_are_killed_leave_a_bench_that_becomes_safe(tmp_path: Path) -> None:
     took = kill_at_random(tmp_path, 100)
@@ -211,7 +228,7 @@ def test_a_run_that_may_be_left_alone_goes_on_without_its_window_and_has_no_gap(
         shown = heliograph("runs", "show", str(row.path), "--json")
         assert (shown["summary"]["state"], shown["summary"]["gaps"]) == ("done", 0)
         shapes = {name: shape for name, _, shape in shown["arrays"]}
-        assert any(shape.split()[0] == "200" for shape in shapes.values()), shapes
+        assert any(shape.split()[0] == "600" for shape in shapes.values()), shapes
 
 
 def heliograph(*words: str) -> Any:
