@@ -46,9 +46,7 @@ class Stage(Lines):
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        # The light of a run file has an end; what was made of it is not in there.
-        over = now.source == "replay" and now.progress >= 1.0
-        self.state.set_state(now.stage if now.stage in _ENDS else "done" if over else "running")
+        self.state.set_state(now.stage if now.stage in _ENDS else "running")
         # The end itself stands beside "Stage".
         self.why.show_text(f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
         self.source.set_state(now.source)
@@ -78,6 +76,11 @@ class Stage(Lines):
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the figures are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
+
+    @guarded
+    def show_light_done(self) -> None:
+        """Say that the light is all there: what was made of it is not in a run file."""
+        self.state.set_state("done")
 
     @guarded
     def show_over(self, now: KeyProgress) -> None:
