@@ -175,8 +175,8 @@ OF_A_RUN = {
     "key": ("Stage", "QBER", "Gain", "Key rate", "Last block"),
 }
 """Panels that show a run. Not of it: the form of the next one with its queue, and what the stores hold now."""
-OF_NOW = r"^replay, |, stale$|^Data: .*"
-"""What is of now and not of a run: whether it is a replay, and how old it is."""
+OF_NOW = r"^replay, |, stale$|^Data: .*|(?<=^Visibility of each user: ).+"
+"""What is of now and not of a run: whether it is a replay, how old it is, and what the calibrations say."""
 
 
 def final_texts(page):
