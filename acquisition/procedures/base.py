@@ -86,6 +86,8 @@ class BenchProcedure(CheckedProcedure):
     """Metrics of the station's suspend rules for which this procedure pauses."""
     NEEDS_ARMED: ClassVar[bool | str] = False
     """Whether it needs light on biased detectors, so that it is begun on an armed bench only; or the name of its boolean parameter that says so."""
+    SAFE_AFTER_ABORT: ClassVar[bool] = False
+    """Whether the bench is made safe once an aborted run has been shut down and its file closed."""
     instruments: Instruments
     writer: RunWriter | None = None
     result: Any = None

@@ -59,6 +59,14 @@ class Execution:
 
     def run(self) -> None:
         """Go from beginning to end; `job.path` is the file. Raises what the procedure raises, DeviceFault if it could not be shut down (`job.broken`)."""
+        try:
+            self._run()
+        except Abort:
+            if self._procedure.SAFE_AFTER_ABORT:
+                self._instruments.arbiter.secure()
+            raise
+
+    def _run(self) -> None:
         from ...acquisition.runs import RunWriter
 
         job, procedure = self._job, self._procedure

@@ -38,7 +38,7 @@ PERIODS_S = {"counts": 0.1, "histogram": 0.2, "coincidences": 0.5, "scan": 0.2, 
 """Shortest time between two sendings of a topic."""
 SHARE = 0.02
 """Part of the acquiring thread that each topic may take at most: what is costly is sent less often."""
-MOST_ROWS = 10_000
+MOST_ROWS = 2_000
 """Rows of a table that are kept to be shown, beyond them its envelope (`ThinnedRows`)."""
 MOST_BLOCKS = 500
 """Blocks of key that are kept to be shown."""

@@ -200,6 +200,26 @@ def test_a_run_that_is_aborted_closes_its_file_with_the_cause_and_the_next_one_r
     assert told["events"] == ["somebody pulled a fibre"]
 
 
+class Risky(CountRates):
+    """Leaves nothing lit behind when somebody ends it."""
+
+    SAFE_AFTER_ABORT = True
+
+
+@pytest.mark.parametrize(("kind", "after"), [(Risky, "SAFE"), (CountRates, "ARMED")])
+def test_an_aborted_run_leaves_a_safe_bench_where_it_asks_for_one(runner, instruments, tmp_path, kind, after):
+    instruments.arm()
+    job = runner.submit(kind(**ENDLESS), tmp_path)
+    wait_for(lambda: job.said > 0)
+
+    runner.abort("not needed", job)
+
+    wait_for(lambda: job.state.over)
+    assert (job.state, instruments.arbiter.state) == (RunState.ABORTED, after)
+    assert stop_of(job.path)["reason"] == "aborted"
+    instruments.make_safe()
+
+
 def test_a_run_that_waits_is_taken_out_of_the_queue(runner, tmp_path):
     first, second = runner.submit(CountRates(**ENDLESS), tmp_path), runner.submit(CountRates(**ENDLESS), tmp_path)
     wait_for(lambda: first.said > 0)
