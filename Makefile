@@ -8,6 +8,9 @@ TESTS ?=
 ONLY ?=
 CANARY ?= PySide6-Essentials
 
+# Half of what tests do is waiting for other processes: three workers fill two cores.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SOURCES := -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -20,10 +23,10 @@ demo: .venv/.ready
 	@$(BIN)/heliograph demo $(DEMO)
 
 test: .venv/.ready
-	@$(call pytest,-n 2 --dist loadfile)
+	@$(call pytest,$(WORKERS))
 
 test-all: .venv/.ready
-	@$(call pytest,-n 2 --dist loadfile -m "not hardware")
+	@$(call pytest,$(WORKERS) -m "not hardware")
 
 check: .venv/.ready .typing/heliograph
 	$(BIN)/ruff check .

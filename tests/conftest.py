@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 REQUIRE_ALL = bool(os.environ.get("HELIOGRAPH_REQUIRE_ALL"))
 MAY_SKIP = frozenset({"slow", "hardware", "bert"})
 EXTRAS = {"swabian": "TimeTagger", "spcm": "spcm", "flower": "flwr", "text": "sentence_transformers"}
+LONGEST = frozenset({"test_docs.py", "test_demo.py", "test_examples.py", "test_lab_ci.py", "test_owner_kills.py", "test_acquire.py", "test_operator.py"})
+"""Files that take half a minute or more begin first: a worker that got one last would keep the others waiting."""
 NO_QT = "Qt's libraries are missing; on Debian: apt-get install libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
 
 # A bias rests 0.1 s on each step of its ramp; simulated detectors need not be waited for, except where the pace itself is tested.
@@ -44,6 +46,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> pytest.Module
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     without_qt = not config.pluginmanager.hasplugin("pytest-qt")
     for item in items:
         for mark in item.iter_markers("extra"):

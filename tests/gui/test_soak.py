@@ -26,8 +26,8 @@ SOAK_S = float(os.environ.get("HELIOGRAPH_SOAK_S", "3600"))
 WARM_S = min(1300.0, SOAK_S / 2)
 """Until every page has been seen, and the histories have been written once from end to end: they have room for twice their ten minutes."""
 LOOK_S = 5.0
-RUN_S = "18000"
-"""Of bench time, which goes some thirty times as fast where rates are counted: ten minutes of the clock, so that an hour has as many runs as a real one."""
+RUN = {"Duration": "100000", "Period": "0.01", "Pair": "A-B"}
+"""One run for all of it, hours of bench time: what a run shows grows until its curves have all the points that they may have, and begins anew with the next."""
 DAY_S = 86_400.0
 BLOCKED_MS = 100.0
 
@@ -72,7 +72,7 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
         begun = time.monotonic()
         while (now := time.monotonic() - begun) < SOAK_S:
             if not any(row.state in ("queued", "starting", "running") for row in day.desk.latest("queue").rows if row.lane == "bench"):
-                day.start("acquire", "Count rates", Duration=RUN_S, Pair="A-B")
+                day.start("acquire", "Count rates", **RUN)
             day.go(PAGES[n % len(PAGES)])
             QTest.qWait(round(LOOK_S * 1000))
             gc.collect()
