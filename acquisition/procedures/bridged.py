@@ -259,7 +259,7 @@ def bridge(kind: type[Procedure], name: str, origin: str) -> type[Bridged]:
     """Return the class of the bench for a class of PyMeasure's procedures.  name: by which it is known here.  origin: the package or module it comes from."""
     key = kind, name, origin
     if key not in _bridges:
-        told = {"foreign": origin, "__doc__": kind.__doc__, "__module__": kind.__module__}
+        told: dict[str, Any] = {"foreign": origin, "__doc__": kind.__doc__, "__module__": kind.__module__}
         told |= {rule: getattr(kind, rule, False) for rule in ("NEEDS_ARMED", "SAFE_AFTER_ABORT")}
         _bridges[key] = type(name, (Bridged,), {"kind": kind, **told})
     return _bridges[key]
