@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from importlib.util import find_spec
@@ -27,6 +28,10 @@ NO_QT = "Qt's libraries are missing; on Debian: apt-get install libegl1 libxkbco
 
 # A bias rests 0.1 s on each step of its ramp; simulated detectors need not be waited for, except where the pace itself is tested.
 ramp.BIAS_PAUSE_S = 0.002
+
+# A shell begins background jobs deaf to Ctrl-C, and commands that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("heliograph", deadline=None, derandomize=REQUIRE_ALL, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("heliograph")

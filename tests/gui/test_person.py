@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QPushButton
 
 from heliograph.core.errors import BenchError
 from heliograph.gui.window import Window
@@ -66,7 +66,7 @@ def test_what_is_in_front_of_everything_is_seen_and_what_is_in_another_window_is
         person.click("Three")
 
     person.key(Qt.Key.Key_O, control=True)
-    person.until(lambda: QApplication.activeModalWidget() is not None, "the dialog")
+    person.until(lambda: isinstance(QApplication.activeWindow(), QFileDialog), "the dialog")
     person.key(Qt.Key.Key_Escape)
 
-    assert QApplication.activeModalWidget() is None
+    assert not isinstance(QApplication.activeWindow(), QFileDialog)

@@ -137,7 +137,7 @@ def test_counts_of_a_pause_are_no_part_of_a_count_rate(watched):
         # Three counts fall between the drift and the pause: what is tolerated `for` a time is measured.
         assert run.summary["d1_hz"] == pytest.approx(run.summary["d1_expected_hz"], rel=0.12)
         assert run["snspd/counts"].shape[0] == 10
-        assert 0.8 < run["pauses/lasted"][0] < 2.0
+        assert 0.6 < run["pauses/lasted"][0] < 2.0
     assert np.ptp([row["D1 (1/s)"] for row in rows[5:]]) < 0.05 * rows[-1]["D1 (1/s)"]
 
 
