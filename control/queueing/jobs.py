@@ -150,6 +150,9 @@ class Entry:
             operator=self.operator,
         )
 
+    def forget(self) -> None:
+        """Let go of what nobody reads any more."""
+
     def remade(self, texts: Mapping[str, str]) -> tuple[CheckedProcedure, dict[str, str]]:
         """Return the procedure again with some parameters changed, and its extra ones. Raises ParameterError."""
         extra = {name: texts.get(name, value) for name, value in self.extra.items()}
@@ -197,6 +200,11 @@ class Job(Entry):
             self.emitted.append((topic, value))
             self.said += 1
             self.changed.notify_all()
+
+    def forget(self) -> None:
+        """Let go of what it said: some megabytes in a long run."""
+        with self.lock:
+            self.emitted.clear()
 
     def since(self, number: int, wait_s: float) -> tuple[int, list[tuple[str, Any]]]:
         """Return what was emitted after the first `number` words, and the number now; waits a while if that is nothing."""

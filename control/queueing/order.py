@@ -15,6 +15,8 @@ from ..topics import PERIOD_S, QueueState
 from .jobs import Entry, Lane, RunState
 
 MOST_ENDED = 50
+STILL_READ = 3
+"""Of so many that ended last somebody may still read what they said."""
 _FORGOTTEN = "It may have ended long ago: look for its run file."
 
 
@@ -147,6 +149,8 @@ class Queue:
         with self._turn:
             self._on.pop(entry.lane, None)
             self._ended.append(entry)
+            if len(self._ended) > STILL_READ:
+                self._ended[-STILL_READ - 1].forget()
             if not self._closed:
                 at = next((k for k, one in enumerate(self._waiting) if not one.completes), len(self._waiting))
                 self._waiting[at:at] = following

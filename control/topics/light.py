@@ -58,7 +58,7 @@ class Coincidences:
 
 @dataclass(frozen=True, slots=True)
 class ScanRows:
-    """What a procedure emitted.  columns: with units in brackets, first the one on the x axis.  rows: float64 (n, columns), n <= 10,000, peaks kept."""
+    """What a procedure emitted.  columns: with units in brackets, first the one on the x axis.  rows: float64 (n, columns), n <= 2,000, peaks kept."""
 
     run: str
     source: Source

@@ -200,6 +200,15 @@ def test_a_run_that_is_aborted_closes_its_file_with_the_cause_and_the_next_one_r
     assert told["events"] == ["somebody pulled a fibre"]
 
 
+def test_what_runs_said_is_kept_of_the_last_few_only(runner, tmp_path):
+    jobs = [runner.submit(CountRates(**SHORT), tmp_path) for _ in range(5)]
+    wait_for(lambda: jobs[-1].state.over)
+
+    wait_for(lambda: [bool(job.emitted) for job in jobs] == [False, False, True, True, True])
+    assert all(job.said for job in jobs)
+    assert jobs[0].since(0, 0.0) == (jobs[0].said, [])
+
+
 class Risky(CountRates):
     """Leaves nothing lit behind when somebody ends it."""
 
