@@ -75,6 +75,7 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
                 day.start("acquire", "Count rates", **RUN)
             day.go(PAGES[n % len(PAGES)])
             QTest.qWait(round(LOOK_S * 1000))
+            assert day.desk.is_connected, "the bench was lost"
             gc.collect()
             looks[n] = now, memory_bytes(), np.nansum(day.desk.latest("counts").rates_hz), threading.active_count(), handles()
             n += 1
