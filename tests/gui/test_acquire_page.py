@@ -18,7 +18,7 @@ from heliograph.gui.pages.acquire import Acquire
 from heliograph.gui.plots import Chart
 
 from . import payloads, whole_pages
-from .finding import control, drag, least_median_s, press
+from .finding import control, drag, least_median_s, press, typed
 from .finding import hold as hold_down
 
 FORMS = (
@@ -51,15 +51,6 @@ def page(made, monkeypatch):
 @pytest.fixture
 def desk(page):
     return page.desk
-
-
-def enter(qtbot, page, name, text):
-    field = control(page, name, QLineEdit)
-    field.setFocus()
-    field.selectAll()
-    qtbot.keyClicks(field, text)
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    return field
 
 
 def summary(page, name):
@@ -124,7 +115,7 @@ def test_bars_that_cannot_be_drawn_leave_the_strip_and_the_recording_alone(page,
 
 
 def test_a_gate_is_typed_and_pending_until_the_owner_confirms_it(qtbot, page, desk):
-    enter(qtbot, page, "Gate D1, from", "3900 ps")
+    typed(qtbot, page, "Gate D1, from", "3900 ps")
 
     assert desk.answers.of("gates") == [{"D1": [pytest.approx(3900.0), 6200.0]}]
     assert control(page, "Gate D1: pending", Badge)
@@ -136,11 +127,11 @@ def test_a_gate_is_typed_and_pending_until_the_owner_confirms_it(qtbot, page, de
 
 
 def test_the_width_of_a_gate_is_typed_and_its_begin_stays(qtbot, page, desk):
-    enter(qtbot, page, "Gate D1, width", "1500 ps")
+    typed(qtbot, page, "Gate D1, width", "1500 ps")
 
     assert desk.answers.of("gates") == [{"D1": [3800.0, 5300.0]}]
     assert control(page, "Gate D1: pending", Badge)
-    enter(qtbot, page, "Gate D1, width", "11 ns")
+    typed(qtbot, page, "Gate D1, width", "11 ns")
     assert control(page, "Gate D1, width", QLineEdit).accessibleDescription() == "Not sent: limit 10 ns (slot)"
     assert len(desk.answers.of("gates")) == 1
 
@@ -175,14 +166,14 @@ def test_a_gate_is_dragged_by_its_edge(qtbot, page, desk):
 
 @pytest.mark.parametrize("text, told", [("7000 ps", "it ends before it begins"), ("-5 ns", "longer than a slot")])
 def test_a_gate_that_cannot_be_is_not_sent(qtbot, page, desk, text, told):
-    enter(qtbot, page, "Gate D1, from", text)
+    typed(qtbot, page, "Gate D1, from", text)
 
     assert not desk.answers.of("gates")
     assert any(told in one.accessibleName() for one in page.findChildren(Badge) if one.isVisible())
 
 
 def test_a_gate_without_a_unit_is_refused_in_the_field(qtbot, page, desk):
-    field = enter(qtbot, page, "Gate D1, from", "3900")
+    field = typed(qtbot, page, "Gate D1, from", "3900")
 
     assert not desk.answers.of("gates")
     assert "unit missing" in field.accessibleDescription()
@@ -191,7 +182,7 @@ def test_a_gate_without_a_unit_is_refused_in_the_field(qtbot, page, desk):
 def test_a_gate_that_the_owner_refuses_goes_back(qtbot, page, desk):
     desk.answers.replies["gates"] = ParameterError("gates stay as they are while key is exchanged", where="gates")
 
-    enter(qtbot, page, "Gate D1, from", "3900 ps")
+    typed(qtbot, page, "Gate D1, from", "3900 ps")
     control(page, "Zoom to the rates").setFocus()
     page.redraw("histogram", payloads.slot_histogram())
 
@@ -255,7 +246,7 @@ def test_a_measurement_is_started_by_keys_alone(qtbot, page, desk):
     points.setFocus()
     points.selectAll()
     qtbot.keyClicks(points, "11")
-    enter(qtbot, page, "Purpose", "alignment")
+    typed(qtbot, page, "Purpose", "alignment")
     qtbot.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
 
     (asked,) = desk.answers.of("enqueue")
