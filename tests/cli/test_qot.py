@@ -109,7 +109,7 @@ def test_an_inference_whose_cloud_takes_long_is_come_back_to_and_pays_for_its_st
     assert f"Job {job} is sent. To come back to it: {again}" in ended.err
     other = heliograph("qot", "infer", "--job", job, "--backend", "ibm:ibm_disk", "--json")
     assert "--backend is that of the job" in other.err
-    assert heliograph("qot", "infer", "--job", "ff", "--json").json["error"]["message"] == "there is no such job"
+    assert heliograph("qot", "infer", "--job", "none", "--json").json["error"]["message"] == "there is no such job"
     for path in cloud.client.folder.glob("job-*.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "states": ["Completed"]}))
     found = heliograph(*shlex.split(again.removeprefix("heliograph ")), "--json").json
