@@ -46,9 +46,11 @@ class Stage(Lines):
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        self.state.set_state(now.stage if now.stage in _ENDS else "running")
+        # A run file has only the light of an exchange: once all of it was played nothing more comes.
+        played = now.source == "replay" and now.stage == "light" and now.progress >= 1.0
+        self.state.set_state("done" if played else now.stage if now.stage in _ENDS else "running")
         # The end itself stands beside "Stage".
-        self.why.show_text(f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
+        self.why.show_text("light: the run has ended" if played else f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
         self._show_bar(now)
@@ -76,11 +78,6 @@ class Stage(Lines):
     def show_age(self, word: str, age_s: float | None) -> None:
         """Say whether the figures are live, a replay or stale, and how old."""
         self.source.set_state(word, "" if age_s is None or word == "replay" else words.duration(age_s))
-
-    @guarded
-    def show_light_done(self) -> None:
-        """Say that the light is all there: what was made of it is not in a run file."""
-        self.state.set_state("done")
 
     @guarded
     def show_over(self, now: KeyProgress) -> None:

@@ -148,8 +148,6 @@ class RunFigures(QScrollArea):
     def _draw_key(self, now: KeyProgress) -> list[str]:
         self._key = now
         self.stage.show_progress(now)
-        if now.stage == "light" and now.progress >= 1.0:
-            self.stage.show_light_done()
         self._draw_blocks()
         return ["stage", "qber", "gain"] if now.blocks else ["stage"]
 

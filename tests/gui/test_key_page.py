@@ -133,6 +133,15 @@ def test_a_replay_is_marked(page):
     assert "Data: replay" in page.texts()
 
 
+def test_a_replayed_exchange_runs_until_its_run_has_ended(page):
+    said = []
+    for changes in ({"progress": 0.4}, {"progress": 1.0}, {"progress": 1.0, "stage": "failed", "why": "the run ended: aborted"}):
+        page.redraw("key", payloads.key_progress(source="replay", **changes))
+        said.append((page.stage.state.word, page.stage.why.text()))
+
+    assert said == [("running", "light"), ("done", "light: the run has ended"), ("failed", "failed: the run ended: aborted")]
+
+
 def test_without_blocks_the_page_says_so(page):
     page.redraw("key", payloads.key_progress(blocks=()))
 
