@@ -309,29 +309,31 @@ class Chart(QWidget):
         if self._drawn.image is not None:
             self._drawn.image.setLookupTable(_ramp())
         if self._drawn.bars is not None:
-            self._drawn.bars.setOpts(brush=now.muted if self._stale else now.series[0], pen=now.series[0])
+            colour = now.muted if self._stale else now.series[0]
+            self._drawn.bars.setOpts(brush=colour, pen=colour)
 
     def _dress(self, curve: _Curve) -> None:
-        now = theme.current()
-        pen = theme.pen(curve.series)
-        if self._stale:
-            pen.setColor(QColor(now.muted))
+        now, pen = theme.current(), theme.pen(curve.series)
+        colour = now.muted if self._stale else now.series[curve.series % 5]
+        pen.setColor(QColor(colour))
         curve.item.setPen(pen)
         if curve.item.opts.get("symbol") is not None:
-            curve.item.setSymbolPen(now.series[curve.series % 5])
+            curve.item.setSymbolPen(colour)
             curve.item.setSymbolBrush(now.ground)
-        curve.end.setColor(QColor(now.muted if self._stale else now.series[curve.series % 5]))
+        curve.end.setColor(QColor(colour))
         curve.end.setFont(QApplication.font())
 
     def _dress_region(self, name: str) -> None:
         region, label, series = self._drawn.regions[name], self._drawn.region_names[name], self._drawn.region_series[name]
-        colour = theme.current().series[series % 5]
+        now, pen = theme.current(), theme.pen(series)
+        colour = now.muted if self._stale else now.series[series % 5]
+        pen.setColor(QColor(colour))
         for act, alpha in ((region.setBrush, 40), (region.setHoverBrush, 80)):
             filled = QColor(colour)
             filled.setAlpha(alpha)
             act(filled)
         for line in region.lines:
-            line.setPen(theme.pen(series))
+            line.setPen(pen)
         label.setColor(colour)
         label.setFont(QApplication.font())
 

@@ -178,6 +178,7 @@ class QuantityEdit(QLineEdit):
         self.name, self.unit, self.low, self.high, self.source = name, unit, low, high, source
         self.setAccessibleName(name)
         self.problem = ""
+        self._old = False
         self.setMinimumHeight(24)
         self.setPlaceholderText(f"in {', '.join(UNITS[unit][:2])}" if unit in UNITS else "")
         self.textEdited.connect(lambda _text: self.mark(""))
@@ -201,7 +202,7 @@ class QuantityEdit(QLineEdit):
     def mark(self, problem: str) -> None:
         """Mark the field as refused, and say why; an empty text takes that away."""
         self.problem = problem
-        told = problem or self.about()
+        told = problem or ", ".join(filter(None, (self.about(), "stale" if self._old else "")))
         self.setAccessibleDescription(f"Not sent: {problem}" if problem else told)
         self.setToolTip(tip(told))
         self.retheme()
@@ -219,11 +220,17 @@ class QuantityEdit(QLineEdit):
             self.low, self.high = low, high
             self.mark(self.problem)
 
+    def grey(self, old: bool) -> None:
+        """Write what stands here in grey while it may be out of date; not what is being typed."""
+        if old != self._old:
+            self._old = old
+            self.mark(self.problem)
+
     def retheme(self) -> None:
         """Take the colours of another theme."""
         now, colours = theme.current(), theme.palette(theme.current())
-        if self.problem:
-            colours.setColor(colours.ColorRole.Text, QColor(now.failure))
+        if self.problem or (self._old and not self.isModified()):
+            colours.setColor(colours.ColorRole.Text, QColor(now.failure if self.problem else now.muted))
         self.setPalette(colours)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802

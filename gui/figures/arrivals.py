@@ -53,6 +53,11 @@ class GateRow:
         for edit in (self.low, self.high, self.width):
             edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("-00000 ps ") + 8)
 
+    def set_stale(self, stale: bool) -> None:
+        """Grey the gate while it may be out of date."""
+        for edit in (self.low, self.high, self.width):
+            edit.grey(stale)
+
     def shown(self) -> tuple[float, float]:
         """Return the gate to draw, ps: what was asked for while the owner has not answered, else what holds."""
         return self._wanted[0] if self._wanted is not None else self._gate
@@ -128,6 +133,7 @@ class Arrivals(QWidget):
         self.chart.describe_by(self._told)
         self.rows: dict[str, GateRow] = {}
         self._now: SlotHistogram | None = None
+        self._stale = False
         self._gates = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -179,12 +185,20 @@ class Arrivals(QWidget):
 
     def _add(self, name: str) -> GateRow:
         row = self.rows[name] = GateRow(name, lambda low, high: self.gate_asked.emit(name, low, high), lambda: self._draw_gate(name))
+        row.set_stale(self._stale)
         line = QWidget()
         flow = Flow(line)
         for widget in row.widgets():
             flow.addWidget(widget)
         self._gates.addWidget(line)
         return row
+
+    def set_stale(self, stale: bool) -> None:
+        """Grey the histogram and its gates while they may be out of date."""
+        self._stale = stale
+        self.chart.set_stale(stale)
+        for row in self.rows.values():
+            row.set_stale(stale)
 
     def retheme(self) -> None:
         """Take another text size."""

@@ -45,7 +45,7 @@ class Acquire(Page):
         self.start = StartPanel(desk, _measures, lambda row: row.lane == "bench", taken="Z")
         self._of_topic: dict[str, tuple[QWidget, ...]] = {
             "counts": (self.bars, self.strip.chart, *self.throughput.values()),
-            "histogram": (self.arrivals.chart,),
+            "histogram": (self.arrivals,),
             "coincidences": (self.matrix.chart, self.matrix.table),
         }
         charts = (self.bars, self.strip.chart, self.arrivals.chart, self.scan.chart)

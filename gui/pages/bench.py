@@ -40,6 +40,7 @@ class Bench(Page):
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
         self._draws = 0
+        self._fitted: tuple[int, int] | None = None
         self._chained: tuple[object, ...] = ()
         self._docks: dict[str, QDockWidget] = {
             "Optical path": self.panel("Optical path", self.schematic, TOP),
@@ -51,6 +52,7 @@ class Bench(Page):
         }
         self.default_layout()
         self.schematic.chosen.connect(self._chosen)
+        desk.ticked.connect(self._fit_drawing)
         self._make_actions()
 
     def default_layout(self) -> None:
@@ -68,7 +70,7 @@ class Bench(Page):
         docks["Arming"].raise_()
         self.resizeDocks([docks["Instruments"], docks["Arming"]], [760, 440], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["Optical path"], docks["Instruments"]], [350, 450], Qt.Orientation.Vertical)
-        self._draws = 0
+        self._draws, self._fitted = 0, None
 
     def _make_actions(self) -> None:
         self.action("Go to the &drawing", lambda: self._show("Optical path", first=True), "Ctrl+Alt+D")
@@ -97,13 +99,16 @@ class Bench(Page):
         self.calibrations.show_station(now)
         self.editor.show_station(now)
         self._chain(now)
-        self._fit_drawing()
+        self._draws += self.schematic.isVisible()
 
     def _fit_drawing(self) -> None:
-        """Give the drawing the height that it needs, where the operator has not arranged the panels."""
-        self._draws += self.schematic.isVisible()
+        """Give the drawing the height that it needs, where the operator has not arranged the panels; anew where notices come or go above the page."""
+        now = self.height(), self.schematic.canvas.height()
         # At the first drawing the page may still be on its way to its size.
-        if self._draws != _SETTLED_DRAWS or self.is_stacked or self.desk.settings.contains(layout.key(self.NAME)):
+        if now == self._fitted or self._draws < _SETTLED_DRAWS or not self.schematic.isVisible():
+            return
+        self._fitted = now
+        if self.is_stacked or self.desk.settings.contains(layout.key(self.NAME)):
             return
         dock, below = self._docks["Optical path"], self._docks["Instruments"]
         needed = min(self.schematic.canvas.height() + dock.height() - self.schematic.viewport().height(), round(0.6 * self.height()))

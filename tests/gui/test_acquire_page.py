@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit
 
 from heliograph.control.topics import QueueState
 from heliograph.core.errors import ParameterError
-from heliograph.gui import guarded
+from heliograph.gui import guarded, theme
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.history import History
 from heliograph.gui.pages.acquire import Acquire
@@ -338,6 +338,24 @@ def test_after_two_seconds_without_counts_they_are_stale_and_what_is_over_is_not
 
     assert any(text.startswith("Data: live") for text in page.texts())
     assert not summary(page, "Count rates").endswith("stale")
+
+
+def test_gates_are_as_old_as_the_arrivals_that_they_lie_on(page, desk):
+    field = control(page, "Gate D1, from", QLineEdit)
+
+    def inks():
+        lines = page.arrivals.chart._drawn.regions["D1"].lines
+        return {line.pen.color().name().upper() for line in lines} | {field.palette().text().color().name().upper()}
+
+    assert theme.current().muted not in inks()
+    desk.inject("histogram", LIVE["histogram"], came=time.monotonic() - 3.0)
+    desk.ticked.emit()
+    assert inks() == {theme.current().muted}
+    assert field.accessibleDescription().endswith(", stale")
+
+    desk.inject("histogram", LIVE["histogram"])
+    desk.ticked.emit()
+    assert theme.current().muted not in inks()
 
 
 def test_a_lost_owner_greys_everything(page):
