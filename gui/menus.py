@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction, QActionGroup, QFontMetrics, QKeySequence
-from PySide6.QtWidgets import QApplication, QMenu
+from PySide6.QtWidgets import QApplication, QMenu, QPushButton
 
 from . import theme
 from .badges import tip
@@ -24,6 +24,7 @@ HELP = (
     "Ctrl+Enter: queue; Ctrl+Shift+P: pause or go on; Ctrl+Shift+L: stop after this run; Ctrl+Shift+A, held: abort\n"
     "Ctrl+F: filter; F5: read everything again; Ctrl+T: data of the focused plot as a table\n"
     "Ctrl+Plus, Ctrl+Minus, Ctrl+0: text size; Ctrl+Alt+0: default layout; Ctrl+Z, Ctrl+Y: undo, redo\n"
+    "F8, Shift+F8, Ctrl+F8: earlier notices; put the notice, the safe panel away; F7, Shift+F7, Ctrl+F7: the first steps\n"
     "F9, Shift+F9, Ctrl+F9: take over, give and keep control of the bench; the menu Act has the acts of the page, with their keys\n\n"
     "What switches something on, deletes or costs is held for one second. States have a shape, a word and a colour. "
     "What is greyed and says stale has not been confirmed for two seconds."
@@ -41,6 +42,7 @@ class Menus:
         self._bar = window.menuBar()
         self._own: list[QAction] = []
         self._need_control: list[QAction] = []
+        self._of_bars: list[tuple[QAction, QPushButton]] = []
         self._bench, self._edit, self._act = (self._menu(title) for title in ("&Bench", "&Edit", "&Act"))
         self._view, self._page, self._panels, self._help = (self._menu(title) for title in ("&View", "&Page", "Pa&nels", "&Help"))
         self._themes: dict[str, QAction] = {}
@@ -70,6 +72,11 @@ class Menus:
             self._need_control.append(action)
         return action
 
+    def _add_button(self, menu: QMenu, text: str, button: QPushButton, shortcut: str) -> None:
+        """List the button of a bar that comes and goes: offered while it can be pressed; one that is to be held gets the focus."""
+        press = button.setFocus if isinstance(button, HoldButton) else button.click
+        self._of_bars.append((self._add(menu, text, press, shortcut), button))
+
     def _fill_bench(self) -> None:
         window, opening = self._window, self._window.opening
         self._add(self._bench, "&Simulated bench", opening.simulate, "Ctrl+Shift+I")
@@ -86,6 +93,11 @@ class Menus:
         self._add(self._bench, "Ta&ke over control: hold the button", lambda: self._to(strip.take_over, "This window controls the bench, or has none."), "F9")
         self._add(self._bench, "Gi&ve control: hold the button", lambda: self._to(strip.hand_over, _NOBODY_ASKS), "Shift+F9")
         self._add(self._bench, "Keep &control", lambda: strip.keep.click() if strip.keep.isVisible() else window.desk.notice(_NOBODY_ASKS), "Ctrl+F9")
+        self._bench.addSeparator()
+        first = window.first_light
+        self._add_button(self._bench, "First steps: &1, arm: hold the button", first.arm, "F7")
+        self._add_button(self._bench, "First steps: &2, start count rates", first.count, "Shift+F7")
+        self._add_button(self._bench, "First steps: &put away", first.not_now, "Ctrl+F7")
         self._bench.addSeparator()
         self._add(self._bench, "&Quit", window.close, "Ctrl+Q")
 
@@ -116,7 +128,10 @@ class Menus:
         self._add(self._view, "&Reset the layout of this page", self._reset_layout, "Ctrl+Alt+0")
         # The key is heard by the plot itself.
         self._add(self._view, "Data of the focused plot as a ta&ble\tCtrl+T", self._to_table)
-        self._add(self._view, "Earlier n&otices", window.notices.show_earlier, "F8")
+        self._view.addSeparator()
+        self._add(self._view, "Show earlier n&otices", window.notices.show_earlier, "F8")
+        self._add_button(self._view, "Dismiss the not&ice", window.notices.dismiss, "Shift+F8")
+        self._add_button(self._view, "Put the safe panel a&way", window.safe_panel.away, "Ctrl+F8")
 
     def _fill_act(self) -> None:
         window = self._window
@@ -186,8 +201,14 @@ class Menus:
         for action in self._need_control:
             action.setEnabled(desk.controls and not any(key.toString() in taken for key in action.shortcuts()))
             action.setToolTip("" if desk.controls else tip(desk.view_only_why))
+        self.enable_bars()
         choice = self._window.theme_choice
         self._themes.get(choice, self._themes["system"]).setChecked(True)
+
+    def enable_bars(self) -> None:
+        """Offer the acts of the bars that are there now."""
+        for action, button in self._of_bars:
+            action.setEnabled(button.isVisible() and button.isEnabled())
 
     def show_help(self) -> None:
         """Show the keys, in a window that is not modal."""

@@ -78,11 +78,11 @@ class Notices(QFrame):
         self._sign = _Sign()
         self._sign.setFixedWidth(self.fontMetrics().height() + 8)
         self._list: Table | None = None
-        more, close = QPushButton("Earlier notices"), QPushButton("&Dismiss")
+        more, self.dismiss = QPushButton("Earlier notices"), QPushButton("&Dismiss")
         more.setAccessibleName("Show earlier notices")
-        close.setAccessibleName("Dismiss the notice")
+        self.dismiss.setAccessibleName("Dismiss the notice")
         more.clicked.connect(self.show_earlier)
-        close.clicked.connect(self.hide)
+        self.dismiss.clicked.connect(self.hide)
         texts = QVBoxLayout()
         texts.addWidget(self._what)
         texts.addWidget(self._remedy)
@@ -90,7 +90,7 @@ class Notices(QFrame):
         line.addWidget(self._sign)
         line.addLayout(texts, 1)
         line.addWidget(more)
-        line.addWidget(close)
+        line.addWidget(self.dismiss)
         self.hide()
 
     def tell(self, what: object) -> None:

@@ -191,13 +191,13 @@ class SafePanel(QFrame):
         self._waits = False
         self._told: Any = None
         self._was_safe = False
-        close = QPushButton("Put awa&y")
-        close.setAccessibleName("Put the safe panel away")
-        close.setAutoDefault(False)
-        close.clicked.connect(self.hide)
+        self.away = QPushButton("Put awa&y")
+        self.away.setAccessibleName("Put the safe panel away")
+        self.away.setAutoDefault(False)
+        self.away.clicked.connect(self.hide)
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
-        top.addWidget(close)
+        top.addWidget(self.away)
         self._devices = QWidget()
         self._flow = Flow(self._devices, 12)
         layout = QVBoxLayout(self)

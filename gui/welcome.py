@@ -131,15 +131,15 @@ class FirstLight(QFrame):
         self.arm = HoldButton("&1. Arm (hold)", "Arm")
         self.count = QPushButton("&2. Start count rates")
         self.count.setAccessibleName("Start count rates")
-        close = QPushButton("Not now")
-        close.setAccessibleName("Put the first steps away")
+        self.not_now = QPushButton("Not now")
+        self.not_now.setAccessibleName("Put the first steps away")
         flow = Flow(self, 10)
         flow.setContentsMargins(8, 4, 8, 4)
-        for widget in (self._says, self.arm, self.count, close):
+        for widget in (self._says, self.arm, self.count, self.not_now):
             flow.addWidget(widget)
         self.arm.held.connect(self._arm)
         self.count.clicked.connect(self._count)
-        close.clicked.connect(self.put_away)
+        self.not_now.clicked.connect(self.put_away)
         self.hide()
 
     def put_away(self) -> None:

@@ -212,6 +212,7 @@ class Window(QMainWindow):
         safety = self.desk.latest("safety")
         if safety is not None:
             self.safe_panel.follow(safety)
+        self.menus.enable_bars()
         self.layouts.tick()
 
     # Pages

@@ -231,7 +231,8 @@ def test_every_button_of_a_page_and_of_the_strip_is_in_a_menu(window: Window, na
     (bar,) = window.findChildren(QMenuBar)
     listed = [said(one.text()) for action in bar.actions() for one in actions(action.menu())]
     instruments = {one.name for one in window.desk.latest("station").instruments}
-    buttons = [one for inside in (page, window.strip) for one in inside.findChildren(QAbstractButton) if is_act(one)]
+    bars = (window.strip, window.notices, window.safe_panel, window.first_light)
+    buttons = [one for inside in (page, *bars) for one in inside.findChildren(QAbstractButton) if is_act(one)]
     assert len(buttons) > 6
 
     missing = {called(one) for one in buttons if not any(said(OTHERWISE.get(called(one), called(one))) - instruments <= words for words in listed)}

@@ -185,6 +185,25 @@ def test_an_error_is_a_notice_and_the_same_again_is_counted(window: Any) -> None
     assert QApplication.activeModalWidget() is None
 
 
+def test_acts_of_a_bar_that_comes_and_goes_are_in_a_menu_while_it_is_there(window: Any, qtbot: Any) -> None:
+    listed = {one.text().replace("&", ""): one for one in window.actions()}
+    dismiss, arm, away = (listed[name] for name in ("Dismiss the notice", "First steps: 1, arm: hold the button", "First steps: put away"))
+    tell(window)
+    assert not any(one.isEnabled() for one in (dismiss, arm, away))
+
+    window.desk.notice("something")
+    tell(window, station=payloads.station_state(), safety=payloads.safety(controller=os.getpid()), queue=payloads.queue_state(rows=()))
+    assert all(one.isEnabled() for one in (dismiss, arm, away))
+
+    qtbot.keyClick(window, Qt.Key.Key_F8, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClick(window, Qt.Key.Key_F7)
+    assert window.first_light.arm.hasFocus()
+    qtbot.keyClick(window, Qt.Key.Key_F7, Qt.KeyboardModifier.ControlModifier)
+    tell(window)
+    assert not any(one.isVisible() for one in (window.notices, window.first_light))
+    assert not any(one.isEnabled() for one in (dismiss, arm, away))
+
+
 def test_a_refused_request_becomes_a_notice(window: Any, qtbot: Any) -> None:
     window.desk.answers.replies["arm"] = LimitError("no", where="bench")
 
