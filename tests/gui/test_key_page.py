@@ -296,6 +296,14 @@ def test_debits_are_filtered_by_what_is_typed(qtbot, page):
     assert [row[4] for row in cells(table)] == ["oblivious transfer 3"]
 
 
+def test_a_round_of_learning_has_the_number_that_it_has_on_the_page_learning(page):
+    stores = payloads.store_states(debits=(payloads.debit(purpose="qunetqfl run 1795223456423 round 0 masks"),))
+    page.redraw("stores", stores)
+
+    assert cells(page.debits.table)[0][4] == "qunetqfl run 1795223456423 round 1 masks"
+    assert "round 1 masks" in report(None, stores, mode="")
+
+
 # Acts
 
 
