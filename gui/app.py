@@ -64,7 +64,7 @@ def _shown(signals: Signals, station: Path | None, demo: bool, exit_after: float
         return Closed(None, None, None)
     app.setQuitOnLastWindowClosed(False)
     desk = Desk(settings=layout.settings())
-    window = Window(desk)
+    window = Window(desk, unwanted=signals.came_early)
     window.closed.connect(app.quit)
     _hear_exceptions(desk)
     # The window's clock lets Python look for signals ten times a second.

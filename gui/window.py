@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,14 @@ _BY_HAND = "Switch the light off by hand, now."
 
 
 class Window(QMainWindow):
-    """The main window of one bench.  closed: emitted once everything has been left in order."""
+    """The main window of one bench.  closed: emitted once everything has been left in order.
+
+    unwanted: asked before each page is made; once it says so no more are, for the window is to be closed.
+    """
 
     closed = Signal()
 
-    def __init__(self, desk: Desk, *, pages: list[type[Page]] | None = None) -> None:
+    def __init__(self, desk: Desk, *, pages: list[type[Page]] | None = None, unwanted: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self.desk = desk
         self._classes = registry.classes() if pages is None else pages
@@ -67,7 +71,7 @@ class Window(QMainWindow):
         self._shown: set[str] = set()
         self._restyled: set[str] = set()
         self._build()
-        self.pages = self._make_pages()
+        self.pages = self._make_pages(unwanted)
         self.layouts = layout.Layouts(desk, self.pages)
         self.tick = Tick(desk, self.pages, (self.opening, self.strip, self.announcer, self.first_light, QueueNotices(desk)))
         self.menus = Menus(self)
@@ -121,8 +125,8 @@ class Window(QMainWindow):
         self.welcome.chosen.connect(self.opening.open)
         self.tabs.currentChanged.connect(lambda at: self._show(self.pages[at]) if 0 <= at < len(self.pages) else None)
 
-    def _make_pages(self) -> list[Page]:
-        pages = [one(self.desk) for one in self._classes]
+    def _make_pages(self, unwanted: Callable[[], bool]) -> list[Page]:
+        pages = [one(self.desk) for one in self._classes if not unwanted()]
         for number, page in enumerate(pages, 1):
             page.small_strip = lambda: SmallStrip(self.desk, self.safety.press)
             page.default_layout()

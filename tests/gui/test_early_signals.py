@@ -13,7 +13,10 @@ from PySide6.QtWidgets import QApplication
 
 from heliograph.gui import app, layout
 from heliograph.gui.early_signals import NUMBERS, Signals
+from heliograph.gui.pages import registry
 from heliograph.gui.window import Window
+
+from .frames import Other, Rates
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
@@ -23,7 +26,7 @@ def test_a_signal_while_the_window_is_built_ends_it_in_order(
 ) -> None:
     made: list[Window] = []
 
-    def interrupted(desk: Any) -> Window:
+    def interrupted(desk: Any, **_rest: Any) -> Window:
         if not built:
             os.kill(os.getpid(), number)
         made.append(Window(desk, pages=[]))
@@ -45,6 +48,24 @@ def test_a_signal_while_the_window_is_built_ends_it_in_order(
     with pytest.raises(raised) as ended:
         signals.end_early()
     assert raised is KeyboardInterrupt or (isinstance(ended.value, SystemExit) and ended.value.code == 128 + number)
+    made[0].deleteLater()
+
+
+def test_no_more_pages_are_made_after_a_signal(qapp: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Window] = []
+
+    class Interrupted(Rates):
+        def __init__(self, desk: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            super().__init__(desk)
+
+    monkeypatch.setattr(registry, "classes", lambda: [Rates, Interrupted, Other])
+    monkeypatch.setattr(app, "Window", lambda *given, **named: made.append(Window(*given, **named)) or made[0])
+    monkeypatch.setattr(layout, "settings", lambda: QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
+    with Signals() as signals:
+        app.run(None, signals=signals)
+
+    assert [type(page) for page in made[0].pages] == [Rates, Interrupted]
     made[0].deleteLater()
 
 
