@@ -97,20 +97,23 @@ class Layouts:
     def save(self) -> None:
         """Write what the operator has changed."""
         for page in self._pages:
-            if not page.isVisible():
-                continue
-            state, before, dragged = page.saveState(VERSION), self._last[page.NAME], self._drags.take(page)
-            if state == before:
-                continue
-            mark, was = _mark(page), self._marks[page.NAME]
-            # Panels also change their size along with window, text and what is in them; only what the operator does is undone.
-            alone = (mark.size, mark.text) == (was.size, was.text)
-            moved = mark.shape != was.shape or (dragged and alone and mark.rects != was.rects)
-            if moved and alone:
-                self._desk.undo.push(_Moved(self, page, before, state))
-            self._last[page.NAME], self._marks[page.NAME] = state, mark
-            if moved or self.is_own(page):
-                self._keep(page, state)
+            # Of a page that cannot be seen only the panels that were torn off can.
+            if page.isVisible() or _mark(page).torn_off != self._marks[page.NAME].torn_off:
+                self._save(page)
+
+    def _save(self, page: Page) -> None:
+        state, before, dragged = page.saveState(VERSION), self._last[page.NAME], self._drags.take(page)
+        if state == before:
+            return
+        mark, was = _mark(page), self._marks[page.NAME]
+        # Panels also change their size along with window, text and what is in them; only what the operator does is undone.
+        alone = (mark.size, mark.text) == (was.size, was.text)
+        moved = mark.shape != was.shape or (dragged and alone and mark.rects != was.rects)
+        if moved and alone:
+            self._desk.undo.push(_Moved(self, page, before, state))
+        self._last[page.NAME], self._marks[page.NAME] = state, mark
+        if moved or self.is_own(page):
+            self._keep(page, state)
 
     def _keep(self, page: Page, state: QByteArray) -> None:
         self._last[page.NAME], self._marks[page.NAME] = state, _mark(page)
@@ -170,10 +173,15 @@ class _Mark:
     size and text: of the page, and of what is written.
     """
 
-    shape: tuple[object, ...]
+    shape: tuple[tuple[object, ...], ...]
     rects: tuple[tuple[int, int, int, int], ...]
     size: QSize
     text: float
+
+    @property
+    def torn_off(self) -> tuple[object, ...]:
+        """Return of the panels that float where they are, and whether they are closed."""
+        return tuple(one for one in self.shape if one[2] is not None)
 
 
 def _mark(page: Page) -> _Mark:

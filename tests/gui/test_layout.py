@@ -183,6 +183,24 @@ def test_panels_that_the_operator_moved_stay_where_they_are_until_the_layout_is_
     assert areas(page) == moved
 
 
+def test_a_torn_off_panel_that_is_moved_while_another_page_is_shown_is_saved_then(window: Any, desk: Any, qtbot: Any) -> None:
+    page, panel = window.page, window.page.panels()[0]
+    panel.setFloating(True)
+    window.show_page("other")
+    steps = desk.undo.count()
+
+    panel.setGeometry(120, 140, 300, 200)
+    window.layouts.save()
+
+    again = Rates(desk)
+    qtbot.addWidget(again)
+    layout.Layouts(desk, [again])
+    assert [one.geometry() for one in again.panels() if one.isFloating()] == [panel.geometry()]
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert panel.geometry() != again.panels()[-1].geometry()
+    assert (page.isVisible(), desk.undo.count()) == (False, steps + 1)
+
+
 def test_a_panel_that_only_comes_to_the_front_is_no_layout_of_the_operators(window: Any, desk: Any) -> None:
     window.set_text_size(200)
     window.layouts.save()
