@@ -57,22 +57,37 @@ class Room:
 def being_written(path: Path) -> bool:
     """Say whether another process is writing a run file, on Linux also this one; where this cannot be seen, none is."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(path, (os.O_RDONLY if sys.platform == "linux" else os.O_RDWR) | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        _lock(file, fcntl.F_WRLCK)
+        return _is_marked(file)
     except OSError as error:
         return error.errno in (errno.EACCES, errno.EAGAIN)
     finally:
         os.close(file)
-    return False
+
+
+def _is_marked(file: int) -> bool:
+    """Say whether the mark is locked; raises OSError, too, where that cannot be asked without taking it."""
+    marked = False
+    if sys.platform == "linux":
+        # Whoever took the mark for a moment would be in the way of a writer that is just about to.
+        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _mark(fcntl.F_WRLCK))
+        marked = bool(struct.unpack_from("@h", found)[0] != fcntl.F_UNLCK)
+    else:
+        _lock(file, fcntl.F_WRLCK)
+    return marked
 
 
 def _lock(file: int, kind: int) -> None:
     """Lock the mark, or raise OSError."""
     # A lock of the process is lost once any descriptor of the file is closed in it; where there are locks of one open file, they last.
     if sys.platform == "linux":
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, _MARK, 1, 0))
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _mark(kind))
     else:
         fcntl.lockf(file, (fcntl.LOCK_SH if kind == fcntl.F_RDLCK else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, _MARK)
+
+
+def _mark(kind: int) -> bytes:
+    return struct.pack("@hhqqi4x", kind, os.SEEK_SET, _MARK, 1, 0)

@@ -5,14 +5,48 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import h5py
 
 from ..core.errors import RunFileError
+from ._room import being_written
 
 _ATTEMPTS = 20
 """How often a piece of metadata is read that a living writer may just be changing. HDF5 waits twice as long each time: twenty attempts take a millisecond."""
+PATIENCE_S = 2.0
+"""How long a file is tried that its writer holds and nobody can read; a writer needs milliseconds for the end of a run."""
+_PAUSE_S = 0.005
+_Where = ParamSpec("_Where")
+_Found = TypeVar("_Found")
+
+
+def patiently(read: Callable[_Where, _Found]) -> Callable[_Where, _Found]:
+    """Return a reader of run files that tries again what a living writer holds: while that writes the end, nobody can read it.
+
+    read: the path is its last argument.
+    """
+
+    @wraps(read)
+    def patient(*where: _Where.args, **more: _Where.kwargs) -> _Found:
+        path, late = Path(str(where[-1])), time.monotonic() + PATIENCE_S
+        while True:
+            # Asked before: a writer that has ended meanwhile has left a file that can be read.
+            held = being_written(path)
+            try:
+                return read(*where, **more)
+            except RunFileError as error:
+                if not held:
+                    raise
+                if time.monotonic() > late:
+                    raise RunFileError("its writer holds the run file, which cannot be read now", where=str(path), remedy="Try again in a moment.") from error
+            time.sleep(_PAUSE_S)
+
+    return patient
 
 
 def opened(path: Path) -> h5py.File:
@@ -26,8 +60,13 @@ def opened(path: Path) -> h5py.File:
         try:
             file = h5py.File(path, "r")
         except OSError:
-            # A file whose writer lives or was killed opens this way only.
-            file = _while_written(path)
+            try:
+                # A file whose writer lives or was killed opens this way only.
+                file = _while_written(path)
+            except OSError:
+                if being_written(path):
+                    raise
+                file = _left_at_the_end(path)
     except (OSError, RuntimeError) as error:
         raise RunFileError("this is no run file, or it is damaged", where=str(path), remedy="Give the .h5 file of a Heliograph run.") from error
     try:
@@ -43,13 +82,31 @@ def _while_written(path: Path) -> h5py.File:
 
     By itself HDF5 would try a hundred times, and so sleep for years over a file that was cut short; h5py has no name for the setting.
     """
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access = _access()
     with contextlib.suppress(OSError, AttributeError):
         attempts = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts
         attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
         attempts(access.id, _ATTEMPTS)
     return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, fapl=access))
+
+
+def _left_at_the_end(path: Path) -> h5py.File:
+    """Open what a writer left that was killed while it wrote the end of the run: the mark of a writer that stands in it is overlooked, as `h5clear` does.
+
+    The file itself stays as it is.
+    """
+    access, yes = _access(), ctypes.c_uint64(1)
+    with contextlib.suppress(OSError, AttributeError):
+        put = ctypes.CDLL(h5py.h5p.__file__).H5Pset
+        put.argtypes = (ctypes.c_int64, ctypes.c_char_p, ctypes.c_void_p)
+        put(access.id, b"clear_status_flags", ctypes.byref(yes))
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, fapl=access))
+
+
+def _access() -> h5py.h5p.PropFAID:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return access
 
 
 def _refuse_other_files(file: h5py.File, path: Path) -> None:

@@ -121,9 +121,9 @@ class RunWriter:
                 file.create_dataset(f"snapshot/{name}", data=np.frombuffer(raw, np.uint8))
             create(file, layout)
             file.flush()
-            fresh.rename(path)
             file.swmr_mode = True
             room.mark_written()
+            fresh.rename(path)
             undo.pop_all()
         return cls(file, path, Opening(run_id, start, layout, station_text), room, clock_ns)
 
@@ -202,11 +202,14 @@ class RunWriter:
         if error is not None:
             stop["error"] = {"type": type(error).__name__, "message": _message(error)}
         # Without HDF5's lock, which any reader of the running file would stand in the way of: one owner writes, and the mark of the room shows it.
-        with h5py.File(self.path, "r+", locking=False) as file:
+        with h5py.File(self.path, "r", locking=False) as file:
             batches = {source: file[f"tags/{source}/batches"][()] for source in file.get("tags", ())}
             stop["tags"] = {source: int(rows["n"].sum()) for source, rows in batches.items()}
             stop["gaps"] = {source: int(file[f"tags/{source}/gaps"].shape[0]) for source in batches}
-            file.attrs["stop"], file.attrs["digest"] = json.dumps(stop, sort_keys=True), digest(file)
+            found = digest(file)
+        # Nobody can read the file from here to its end, so everything that takes time was done before.
+        with h5py.File(self.path, "r+", locking=False) as file:
+            file.attrs["stop"], file.attrs["digest"] = json.dumps(stop, sort_keys=True), found
         _sync(self.path)
 
     def flush(self) -> None:

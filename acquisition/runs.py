@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..core.errors import HeliographError, RunFileError, StorageError
 from ..core.statement import Provenance
 from ._room import being_written, storage_error
-from ._run_opening import opened
+from ._run_opening import opened, patiently
 from ._run_schema import SCHEMA, digest
 from .calibration import Fringe
 from .onlookers import Opening
@@ -77,8 +77,9 @@ class Run(Mapping[str, NDArray[Any]]):
         self._rows = {name: self._length(name) for name in {place.rpartition("/")[0] for place in self._places.values()}}
 
     @classmethod
+    @patiently
     def open(cls, path: str | Path) -> Run:
-        """Open a run file, also one whose writer still runs or was killed.
+        """Open a run file, also one whose writer still runs, is just writing its end, or was killed.
 
         Raises RunFileError if there is none, if it is of another kind, or damaged.
         """
@@ -310,6 +311,7 @@ class Run(Mapping[str, NDArray[Any]]):
         return min((column.shape[0] for column in group.values()), default=0)
 
 
+@patiently
 def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the start document of a run file and its stop document, None where there is none, without looking at anything else: for long lists of files.
 

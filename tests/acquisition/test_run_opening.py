@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heliograph.acquisition import _run_opening, run_writer
+from heliograph.acquisition._room import Room
 from heliograph.acquisition.runs import Run, RunLayout, RunWriter, documents, salvage
 from heliograph.core.errors import RunFileError
 from heliograph.instruments.roles import TagBatch
@@ -131,6 +134,85 @@ def test_an_array_larger_than_any_memory_is_a_damaged_file(files, tmp_path):
 
     with pytest.raises(RunFileError, match="damaged"):
         Run.open(hostile)
+
+
+ENDS = """
+import os, sys
+import h5py
+file = h5py.File(sys.argv[1], "r+", locking=False)
+file.attrs["more"] = 1
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_run_whose_writer_was_killed_while_it_wrote_the_end_is_read_and_salvaged(files, tmp_path):
+    left = tmp_path / "left.h5"
+    shutil.copy(files["closed"], left)
+    with h5py.File(left, "r+") as file:
+        del file.attrs["stop"]
+    subprocess.run([sys.executable, "-c", ENDS, left], check=False)
+    before = left.read_bytes()
+
+    with Run.open(left) as run:
+        assert not run.complete
+        assert run["tagger/t"].size == 20 * N
+    assert documents(left)[1] is None
+    assert left.read_bytes() == before
+    with Run.open(salvage(left)) as rescued:
+        assert rescued["tagger/t"].size == 20 * N
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from heliograph.acquisition import _run_opening as opening
+from heliograph.acquisition.runs import Run, documents
+asked = opening.being_written
+opening.being_written = lambda path: (asked(path), print("looks", flush=True))[0]
+print("ready", flush=True)
+sys.stdin.readline()
+found = documents(Path(sys.argv[1]))[1]["reason"]
+with Run.open(Path(sys.argv[1])) as run:
+    print("found", found, run.stop["reason"], flush=True)
+"""
+
+
+def test_whoever_looks_while_the_end_of_a_run_is_written_waits_for_it(tmp_path, monkeypatch):
+    writer = RunWriter.create(tmp_path, "KeyExchange", {}, Station.parse(default_text(), Path("x.toml")), {}, layout=LAYOUT)
+    with subprocess.Popen([sys.executable, "-c", LOOKS, writer.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        ask, answers = reader.stdin, reader.stdout
+        assert answers.readline() == "ready\n"
+
+        @contextlib.contextmanager
+        def looked_at(path, mode, **more):
+            with h5py.File(path, mode, **more) as file:
+                yield file
+                if mode == "r+":
+                    # Twice in the first attempt, and again before the second.
+                    ask.write("\n")
+                    ask.flush()
+                    assert [answers.readline() for _ in range(3)] == ["looks\n"] * 3
+
+        monkeypatch.setattr(run_writer, "h5py", SimpleNamespace(File=looked_at))
+        writer.close("done", {"found": 1})
+        said, _ = reader.communicate()
+
+    assert said.splitlines()[-1] == "found done done"
+
+
+def test_a_file_that_its_writer_holds_for_ever_is_not_called_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(_run_opening, "PATIENCE_S", 0.05)
+    path = tmp_path / "held.h5"
+    path.write_bytes(b"no run file yet")
+    room = Room(path)
+    room.mark_written()
+    with pytest.raises(RunFileError, match="its writer holds the run file"):
+        Run.open(path)
+    room.close()
+    with pytest.raises(RunFileError, match="damaged"):
+        Run.open(path)
 
 
 READS = """
