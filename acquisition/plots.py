@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .calibration import Fringe
+from .thinned_rows import ThinnedRows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A94A3"
 _DETECTORS = (("D1", BLUE, "o"), ("D2", ORANGE, "s"))
 _SIZE = (6.4, 4.0)
+_MOST_POINTS = 10_000
 _RATE_UNITS = ((1e6, "Mcps"), (1e3, "kcps"), (1.0, "cps"))
 
 
@@ -82,11 +84,19 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
 
 
 def table_figure(columns: Mapping[str, tuple[NDArray[np.float64], str]], *, title: str = "") -> Figure:
-    """Draw the columns of a table against the first one, those of one unit together.  columns: values, float (n,), and unit by name."""
+    """Draw the columns of a table against the first one, those of one unit together.  columns: values, float (n,), and unit by name.
+
+    Of more than 10,000 rows only the envelope is drawn: neither paper nor matplotlib hold more.
+    """
     from matplotlib.figure import Figure
 
     named = [(f"{name} ({unit})" if unit else name, values, unit) for name, (values, unit) in columns.items()]
     x_name, x, _ = named.pop(0) if len(named) > 1 else ("row", np.arange(1.0, 1.0 + named[0][1].size), "")
+    if x.size > _MOST_POINTS:
+        thinned = ThinnedRows(1 + len(named), _MOST_POINTS)
+        thinned.add(np.stack([x, *(values for _, values, _ in named)], axis=1))
+        x, *drawn_values = thinned.rows().T
+        named = [(name, values, unit) for (name, _, unit), values in zip(named, drawn_values, strict=True)]
     units = list(dict.fromkeys(unit for *_, unit in named))
     figure = Figure(figsize=_SIZE, layout="constrained")
     panels = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]

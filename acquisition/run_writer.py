@@ -107,6 +107,36 @@ class RunWriter:
         return cls._begin(path, run_id, start, station.public_text(), snapshot, layout, clock_ns)
 
     @classmethod
+    def create_imported(
+        cls, folder: Path, procedure: str, parameters: Mapping[str, Any], imported: Mapping[str, Any], *, begun_ns: int, layout: RunLayout, foreign: str
+    ) -> RunWriter:
+        """Create the file of a run that was measured elsewhere and is known from another file: it has no station and no instruments.
+
+        imported: of that file, `file` (its name) and `sha256` at least.  begun_ns: when the run began, Unix time.  foreign: which procedure the file names.
+        The run is never taken for real: `simulated` is True, for readers that know two kinds only, while `Run.origin` is `imported`.
+        Raises StorageError and ParameterError as `create` does.
+        """
+        begun = datetime.fromtimestamp(begun_ns / 1e9, UTC)
+        run_id = f"{begun:%Y%m%dT%H%M%SZ}-{imported['sha256'][:6]}"
+        start = {
+            "procedure": procedure,
+            "parameters": plain(parameters, "parameters"),
+            "time": begun.isoformat(),
+            "operator": "",
+            "purpose": f"imported from {imported['file']}",
+            "seed": None,
+            "station_name": "",
+            "station_sha256": "",
+            "simulated": True,
+            "reasons": [f"it comes from {imported['file']}, SHA-256 {imported['sha256']}, and was measured elsewhere"],
+            "calibrations": {},
+            "timing": None,
+            "foreign": foreign,
+            "imported": plain(imported, "imported"),
+        }
+        return cls._begin(Path(folder) / f"{run_id}-p0.h5", run_id, start, b"", {}, layout, time.time_ns)
+
+    @classmethod
     def _begin(
         cls, path: Path, run_id: str, start: dict[str, Any], station_text: bytes, snapshot: dict[str, Any], layout: RunLayout, clock_ns: Callable[[], int]
     ) -> RunWriter:

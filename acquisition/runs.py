@@ -59,7 +59,8 @@ class Run(Mapping[str, NDArray[Any]]):
     """One run file, open for reading: a mapping from names such as `snspd/counts` or `fringe/drive` to NumPy arrays.
 
     units: unit of each array by the same name.  start, stop: the documents written at begin and end; `stop["reason"]` is `crash` for a run that was killed.
-    instruments, environment: settings read back before the run, and versions.  run_id, part, simulated: as in the file.
+    instruments, environment: settings read back before the run, and versions.  run_id, part, simulated: as in the file; an imported run counts as simulated
+    for whoever asks whether it is real, see `origin`.
     """
 
     def __init__(self, file: h5py.File, path: Path) -> None:
@@ -114,8 +115,7 @@ class Run(Mapping[str, NDArray[Any]]):
         return len(self._places)
 
     def __repr__(self) -> str:
-        kind = "simulated" if self.simulated else "real"
-        return f"<Run {self.procedure} {self.run_id}, {self.stop['reason']}, {kind}, {len(self)} arrays>"
+        return f"<Run {self.procedure} {self.run_id}, {self.stop['reason']}, {self.origin}, {len(self)} arrays>"
 
     @property
     def procedure(self) -> str:
@@ -141,6 +141,11 @@ class Run(Mapping[str, NDArray[Any]]):
     def provenance(self) -> Provenance:
         """Return whether the data are real, and why not."""
         return Provenance(self.simulated, tuple(self.start["reasons"]))
+
+    @property
+    def origin(self) -> str:
+        """Return in a word where the data come from: `real`, `simulated`, or `imported` from a file of another program."""
+        return "imported" if "imported" in self.start else self.provenance.label
 
     @property
     def events(self) -> list[tuple[int, str, str, str]]:
@@ -255,7 +260,7 @@ class Run(Mapping[str, NDArray[Any]]):
         from .calibration_plots import FIGURES
         from .plots import count_rate_figure, fringe_figure, table_figure
 
-        title = f"{self.procedure} {self.run_id}" + (" (simulated)" if self.simulated else "")
+        title = f"{self.procedure} {self.run_id}" + ("" if self.origin == "real" else f" ({self.origin})")
         if "foreign" in self.start and any(values.size for values in self.values()):
             ((table, units),) = self.layout.tables.items()
             return table_figure({column: (self[f"{table}/{column}"], unit) for column, unit in units.items()}, title=title)

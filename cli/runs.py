@@ -1,4 +1,4 @@
-"""`heliograph runs`: the run files of a folder: to be listed, looked into, exported, replayed, salvaged, and summed up at the end of a day."""
+"""`heliograph runs`: the run files of a folder: to be listed, looked into, exported, replayed, imported, salvaged, and summed up at the end of a day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .output import Bar, JsonOption, Output, command
 if TYPE_CHECKING:
     from ..control.topics import RunDetails, RunSummary
 
-app = typer.Typer(no_args_is_help=True, help="Run files: list, look into, export, replay, salvage, report.")
+app = typer.Typer(no_args_is_help=True, help="Run files: list, look into, export, replay, import, salvage, report.")
 
 RUNS = Path("runs")
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run files.")]
@@ -60,7 +60,7 @@ def _row(one: RunSummary) -> tuple[object, ...]:
     begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if one.begun else "-"
     seconds = "-" if one.seconds is None else f"{one.seconds:.1f}"
     counted = ("-" if n is None else n for n in (one.tags, one.gaps))
-    return one.run, begun, one.procedure or "-", one.state, seconds, *counted, "simulated" if one.simulated else "real"
+    return one.run, begun, one.procedure or "-", one.state, seconds, *counted, one.origin
 
 
 @app.command("show")
@@ -156,6 +156,33 @@ def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -
     elif topic == "counts" and body.t_s > 0.0:
         rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in zip(body.names, body.rates_hz, strict=True))
         out.say(f"{body.t_s:9.2f} s  {rates}")
+
+
+@app.command("import")
+def import_csv(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.csv...", help="CSV files that PyMeasure wrote.")],
+    procedure: Annotated[
+        str, typer.Option(metavar="MODULE:CLASS", help="Their class, which is imported: parameters become numbers. Without it they are kept as text.")
+    ] = "",
+    out_folder: OutOption = RUNS,
+    json_output: JsonOption = False,
+) -> None:
+    """Make run files of CSV files that PyMeasure wrote, one of each; a file that was imported before is left alone. No file says what code is loaded."""
+    with command(json_output) as out:
+        from ..control.run_files.pymeasure_import import import_csv as imported
+        from ..control.run_files.pymeasure_import import procedure_class
+
+        kind, made = procedure_class(procedure) if procedure else None, []
+        for file in files:
+            with out.progress(f"Importing {file.name}") as bar:
+                one = imported(file, out_folder, kind, told=lambda share, bar=bar: bar.to(100.0 * share))  # type: ignore[misc]
+            made.append(one)
+            begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            out.say(f"Wrote {one.run}: {one.rows:,} rows, begun {begun} ({one.begun_from})" if one.new else f"{file} is there already: {one.run}")
+            for note in one.notes:
+                out.warn(f"{file}: {note}")
+        # What was measured elsewhere is not known to be real.
+        out.result({"folder": out_folder, "imported": made}, simulated=True)
 
 
 @app.command("salvage")

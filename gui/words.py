@@ -42,6 +42,7 @@ VOCABULARY: dict[str, Look] = {
     "crash": Look("cross", "failure"), "damaged": Look("octagon", "failure"), "unfinished": Look("hourglass", "warning"),
     "idle": Look("ring", "text"), "view only": Look("ring", "warning"),
     "released": Look("square", "warning"), "present": Look("disc", "ok"), "absent": Look("ring", "warning"), "real": Look("square", "text"),
+    "imported": Look("ring", "third"),
 }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def _told(path: Path, start: dict[str, Any], stop: dict[str, Any] | None) -> Run
         begun=begun,
         state="unfinished" if stop is None else str(stop["reason"]),
         simulated=bool(start["simulated"]),
-        seconds=None if stop is None or "time" not in stop else _seconds(stop["time"]) - begun,
+        seconds=None if stop is None or "time" not in stop or "imported" in start else _seconds(stop["time"]) - begun,
         tags=sum(int(n) for n in stop.get("tags", {}).values()) if stop else None,
         gaps=sum(int(n) for n in stop.get("gaps", {}).values()) if stop else None,
         operator=str(start.get("operator", "")),
@@ -97,12 +97,13 @@ def _told(path: Path, start: dict[str, Any], stop: dict[str, Any] | None) -> Run
         station=str(start.get("station_name", "")),
         numbers=flat(stop.get("summary", {})) if stop else {},
         why=str(stop.get("error", {}).get("message", "")) if stop else "",
+        imported="imported" in start,
     )
 
 
 def _provenance(run: Run) -> str:
     """Return in words what the station's data are, and which procedure is not Heliograph's."""
-    known = run.provenance.label + (f": {'; '.join(run.provenance.reasons)}" if run.provenance.reasons else "")
+    known = run.origin + (f": {'; '.join(run.provenance.reasons)}" if run.provenance.reasons else "")
     return f"{known}; foreign procedure: {run.start['foreign']}" if "foreign" in run.start else known
 
 

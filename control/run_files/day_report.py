@@ -164,7 +164,7 @@ def _runs(found: list[RunSummary]) -> list[str]:
             one.state + (f": {one.why}" if one.why else ""),
             "-" if one.seconds is None else f"{one.seconds:,.0f}",
             "-" if one.tags is None else f"{one.tags:,}",
-            "simulated" if one.simulated else "real",
+            one.origin,
             one.purpose,
             one.run,
         )

@@ -93,7 +93,7 @@ def _csv(run: Run, group: str, file: Path, told: Told) -> None:
 
     names = _declared(run, group)
     rows = run.shape(names[0])[0]
-    heads = [f"run: {run.run_id}", f"procedure: {run.procedure}", f"provenance: {run.provenance.label}", *(f"because {one}" for one in run.provenance.reasons)]
+    heads = [f"run: {run.run_id}", f"procedure: {run.procedure}", f"provenance: {run.origin}", *(f"because {one}" for one in run.provenance.reasons)]
     heads += [f"foreign procedure: {run.start['foreign']}"] if "foreign" in run.start else []
     with file.open("w", newline="") as out:
         out.writelines(f"# {_one_line(head)}\n" for head in heads)

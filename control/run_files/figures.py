@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,6 @@ class Figures:
         self._tagger, channels = next(iter(opening.layout.tags.items()), ("", {}))
         self._numbers = {name: channels[name] for name in sorted((set(channels) - {"sync"}), key=channels.__getitem__)}
         self.names = tuple(self._numbers) or tuple(f"D{k + 1}" for k in range(next(iter(opening.layout.counts.values()), 0)))
-        self._station = Station.parse(opening.station_text, Path("station"))
         self._timing = opening.timing if self._tagger else None
         self._folding = Folding(self._timing) if self._timing is not None else None
         self.gates: Gates = dict(gates or {})
@@ -107,6 +107,11 @@ class Figures:
         self._quiet = quiet
         if not quiet:
             self.publish_all()
+
+    @cached_property
+    def _station(self) -> Station:
+        """Return the station of the run; an imported one has none, and nothing in it asks for one."""
+        return Station.parse(self.opening.station_text, Path("station"))
 
     @property
     def _exchanges(self) -> bool:

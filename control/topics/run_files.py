@@ -14,7 +14,9 @@ class RunSummary:
     """One run file in a list.
 
     state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`, then with why.  begun: 0 where unknown.
-    seconds: from its first line to its last, tags, gaps: recorded; None for an unfinished one, in which nobody has counted.  numbers: what the procedure found.
+    seconds: from its first line to its last, tags, gaps: recorded; None for an unfinished one, in which nobody has counted, seconds
+    of an imported one too.  numbers: what the procedure found.  imported: from a file of another program; it counts as simulated as well, for it is not known
+    to be real.
     """
 
     run: str
@@ -31,14 +33,20 @@ class RunSummary:
     station: str = ""
     numbers: dict[str, Scalar] = field(default_factory=dict)
     why: str = ""
+    imported: bool = False
+
+    @property
+    def origin(self) -> str:
+        """Return in a word where the data come from: `real`, `simulated` or `imported`."""
+        return "imported" if self.imported else "simulated" if self.simulated else "real"
 
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
     """Everything about one run but its arrays.
 
-    parameters: as text.  provenance: `real` or `simulated`, with reasons.  arrays: (name, unit, shape) of each.  calibrations: in use, with when they were
-    taken.  environment: versions.  finals: last state of every topic that the run can be replayed as.
+    parameters: as text.  provenance: `real`, `simulated` or `imported`, with reasons.  arrays: (name, unit, shape) of each.  calibrations: in use, with when
+    they were taken.  environment: versions.  finals: last state of every topic that the run can be replayed as.
     """
 
     summary: RunSummary

@@ -55,8 +55,8 @@ class Wanted:
 
 
 def bench_of(run: RunSummary) -> str:
-    """Return whether a run is of simulated instruments."""
-    return "simulated" if run.simulated else "real"
+    """Return whether a run is of simulated instruments, of real ones, or imported."""
+    return run.origin
 
 
 def day_of(run: RunSummary) -> str:
@@ -138,7 +138,7 @@ class RunList(QWidget):
         self.runs = {run.path: run for run in sorted(runs, key=lambda one: one.begun, reverse=True)}
         offer_values(self.procedure, (run.procedure for run in runs), as_names=True)
         offer_values(self.state, (run.state for run in runs))
-        offer_values(self.bench, ("simulated", "real"))
+        offer_values(self.bench, ("simulated", "real", "imported"))
         self._fill()
 
     def wanted(self) -> Wanted:

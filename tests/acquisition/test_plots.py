@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from heliograph.acquisition.calibration import Fringe
 from heliograph.acquisition.patterns import preamble
-from heliograph.acquisition.plots import arrival_figure, count_rate_figure, fringe_figure
+from heliograph.acquisition.plots import arrival_figure, count_rate_figure, fringe_figure, table_figure
 from heliograph.acquisition.runs import Run, RunLayout, RunWriter
 from heliograph.core.errors import RunFileError
 from heliograph.instruments.station import Station, default_text
@@ -93,6 +93,20 @@ def test_the_table_of_a_foreign_procedure_is_drawn_unit_by_unit(tmp_path, column
 
     assert (axes[-1].get_xlabel(), [one.get_ylabel() for one in axes]) == (x, ys)
     assert sum(len(one.lines) for one in axes) == max(1, len(columns) - 1)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_of_a_table_of_a_million_rows_the_envelope_is_drawn(tmp_path, columns):
+    values = np.random.default_rng(1).normal(size=1_000_000)
+
+    figure = table_figure(dict.fromkeys(("a", "b")[:columns], (values, "V")))
+    figure.savefig(tmp_path / "table.png")
+
+    (line,) = figure.axes[0].get_lines()
+    drawn = np.asarray(line.get_ydata())
+    assert drawn.size <= 10_000
+    assert (drawn.min(), drawn.max()) == (values.min(), values.max())
+    assert np.isin(drawn, values).all()
 
 
 def test_an_empty_run_has_nothing_to_draw(tmp_path):

@@ -109,6 +109,42 @@ def test_a_replay_begins_within_the_run(runs, heliograph, begin):
     assert said(heliograph, "replay", finished(runs, heliograph), "--from", begin, "--out", str(runs), code=3)["error"]["where"] == "--from"
 
 
+def test_files_of_pymeasure_become_runs_that_every_command_knows(heliograph, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "old_sweeps.py").write_text(
+        "from pymeasure.experiment import FloatParameter, Procedure\nclass Sweep(Procedure):\n    delay = FloatParameter('Delay Time', units='s')\n"
+    )
+    file, out = tmp_path / "DATA_1.csv", ("--out", str(tmp_path / "new" / "runs"))
+    file.write_text("#Procedure: <no_such_module.Sweep>\n#Parameters:\n#\tDelay Time: 0.2 s\n#Data:\nt (s),V (V)\n0,1.5\n1,2.5\n2,")
+
+    made = said(heliograph, "import", str(file), "--procedure", "old_sweeps:Sweep", *out)
+    again = heliograph("runs", "import", file, *out)
+
+    (one,) = made["imported"]
+    assert (one["rows"], one["new"], one["procedure"]) == (2, True, "Sweep (CSV)")
+    assert (again.code, again.out) == (0, f"{file} is there already: {one['run']}\n")
+    shown = said(heliograph, "show", "last", *out)
+    assert shown["parameters"] == {"Delay Time (s)": "0.2"}
+    assert shown["provenance"].startswith("imported: it comes from DATA_1.csv, SHA-256 ")
+    assert "imported" in heliograph("runs", "list", *out).out
+    (csv,) = said(heliograph, "export", "last", "--to", str(tmp_path), *out)["files"]
+    assert Path(csv).read_text().endswith("t (s),V (V)\n0.0,1.5\n1.0,2.5\n")
+    assert said(heliograph, "replay", "last", *out)["duration_s"] == 0.0
+
+
+def test_a_file_that_is_none_of_pymeasure_ends_the_import_and_what_was_imported_stays(runs, heliograph, tmp_path):
+    good, bad = tmp_path / "a.csv", tmp_path / "b.csv"
+    good.write_text("#Procedure: <a.B>\n#Parameters:\n#Data:\nv\n1\n")
+    bad.write_text("v;w\n1;2\n")
+    before = len(list(runs.iterdir()))
+
+    error = said(heliograph, "import", str(good), str(bad), "--out", str(runs), code=3)["error"]
+
+    assert (error["type"], error["where"]) == ("DataError", f"{bad}, line 1")
+    assert len(list(runs.iterdir())) == before + 1
+    assert said(heliograph, "import", str(good), "--procedure", "no_such:X", "--out", str(runs), code=3)["error"]["type"] == "ConfigError"
+
+
 def test_a_killed_run_is_salvaged_once(runs, heliograph):
     (killed,) = [one["run"] for one in said(heliograph, "list", "--out", str(runs))["runs"] if one["state"] == "unfinished"]
 

@@ -12,12 +12,12 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QDialog,
 
 from heliograph.control.topics import QueueState, ReplayState, RunDetails, RunSummary
 from heliograph.core.errors import FilesThere, RunFileError
-from heliograph.gui import hold, theme
+from heliograph.gui import hold, theme, words
 from heliograph.gui.audit import audit
 from heliograph.gui.figures.live import LiveChart
 from heliograph.gui.pages.runs import Runs
 from heliograph.gui.run_files.details import compared
-from heliograph.gui.run_files.listing import Wanted
+from heliograph.gui.run_files.listing import Wanted, bench_of
 
 from . import payloads
 from .conftest import OfflineDesk
@@ -139,6 +139,15 @@ def test_runs_are_listed_with_state_and_kind_the_newest_first(page):
         "Runs shown: 4 of 4 runs",
     ):
         assert wanted in texts or any(wanted in text for text in texts), wanted
+
+
+def test_an_imported_run_is_neither_simulated_nor_real():
+    run = summary(5, "Sweep (CSV)", imported=True)
+
+    assert bench_of(run) == "imported"
+    assert words.look("imported") != words.look("no such word")
+    assert Wanted(bench="imported").takes(run)
+    assert not Wanted(bench="simulated").takes(run)
 
 
 @pytest.mark.parametrize(
