@@ -185,10 +185,13 @@ class Truth:
 
     def safe_within(self, since: float, limit_s: float) -> float:
         """Wait until it is safe, and return how long that took since a monotonic time."""
+        asked = time.monotonic()
         while not self.safe:
-            assert time.monotonic() - since < limit_s, self.now()
+            # It was lit when it was asked, or later: what this process waits for a processor does not count.
+            assert asked - since < limit_s, self.now()
             time.sleep(0.01)
-        return time.monotonic() - since
+            asked = time.monotonic()
+        return asked - since
 
 
 @contextlib.contextmanager

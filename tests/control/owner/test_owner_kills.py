@@ -111,10 +111,13 @@ class Served:
         assert all(bias > PARKED_A for bias in now["bias_a"])
 
     def check_dark_soon(self, since: float, within_s: float = LIMIT_S) -> None:
+        asked = time.monotonic()
         while not self.dark:
-            assert time.monotonic() - since < within_s, self.truth()
+            # It was lit when it was asked, or later: what this process waits for a processor does not count.
+            assert asked - since < within_s, self.truth()
             time.sleep(0.01)
-        self.took_s.append(time.monotonic() - since)
+            asked = time.monotonic()
+        self.took_s.append(asked - since)
         now = self.truth()["attenuation_db"]
         assert all(db == pytest.approx(60.0) for db in now.values()), now
 
@@ -402,6 +405,7 @@ def test_a_bench_made_safe_while_it_is_armed_stays_dark(served, owner):
             refused: list[HeliographError] = []
             arming = threading.Thread(target=armed, args=(bench, refused))
             arming.start()
+            wait_for(lambda: status(served)["state"] != "SAFE")
             time.sleep(moments.uniform(0.0, 0.9))
 
             bench_status.make_safe(served.station)
