@@ -323,6 +323,8 @@ class Window(QMainWindow):
         app = QApplication.instance()
         if not isinstance(app, QApplication):
             return
+        # Changing a sheet keeps the event loop three times as long as taking it away and giving a new one.
+        app.setStyleSheet("")
         theme.apply(app, theme.resolve(self.theme_choice))
         font = app.font()
         font.setPointSizeF(self._point_size * self.text_size / 100)
@@ -383,7 +385,7 @@ class Window(QMainWindow):
     def _what_ends(self) -> list[str]:
         """Return what would come to an end, or into the dark, along with the bench that was started here."""
         queue, safety = self.desk.latest("queue"), self.desk.latest("safety") or {}
-        ends = [f"{row.procedure}, job {row.job}, is {row.state}." for row in (queue.rows if queue is not None else ()) if row.on]
+        ends = [f"{words.spoken(row.procedure)}, job {row.job}, is {row.state}." for row in (queue.rows if queue is not None else ()) if row.on]
         return ends + ([f"{holder} controls the bench, which becomes safe."] if (holder := self._other_holder(safety)) else [])
 
     def _other_holder(self, safety: dict[str, Any]) -> str:
