@@ -240,7 +240,8 @@ def test_a_reader_that_hangs_or_dies_is_replaced(runs):
                 desk.ask("run", {"path": "x"})
             told = str(caught.value)
         assert desk.ask("runs")
-        os.kill(desk._process.pid, signal.SIGSTOP)
+        assert desk.pid is not None
+        os.kill(desk.pid, signal.SIGSTOP)
         with pytest.raises(RunFileError, match="took too long"):
             desk.ask("runs", timeout_s=0.2)
         assert desk.ask("runs")
