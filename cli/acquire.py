@@ -38,7 +38,7 @@ def rates(
     json_output: JsonOption = False,
 ) -> None:
     """Measure the count rates of both detectors."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..acquisition.procedures.count_rates import CountRates
         from ..control.bench import open_bench
         from ..control.parties.tables import rate_rows
@@ -62,7 +62,7 @@ def fringe(
     json_output: JsonOption = False,
 ) -> None:
     """Scan a user's phase: half-wave voltage and visibility."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..acquisition.procedures.phase_scan import PhaseScan
         from ..control.bench import open_bench
         from ..control.parties.tables import fringe_rows
@@ -94,7 +94,7 @@ def key(
     One block for each pair; with --for as many as fit, each for the pair that has the least key then. Killed and begun again, --for with --distil first makes
     key of light that waits for it.
     """
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..control.bench import open_bench
         from ..control.parties.walk import Walk
         from ..control.parties.worker import Distiller
@@ -181,7 +181,7 @@ def run(
     json_output: JsonOption = False,
 ) -> None:
     """Run any procedure by name, of Heliograph or of another installed package, into a run file."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..acquisition.procedures import table
         from ..control.bench import open_bench
 

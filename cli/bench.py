@@ -61,7 +61,7 @@ def own(
     Prints one JSON line with the process ids of owner and watchdog when it is open. Nothing is switched on before somebody asks; one client at a time controls
     the bench, and when it goes, the bench becomes safe.
     """
-    with command(json_output, measures=True):
+    with command(json_output):
         from ..control.owner.owning import serve as run
 
         run(station, out_folder, tuple(fault or ()), until_alone=until_alone)

@@ -58,7 +58,7 @@ def run(
     json_output: JsonOption = False,
 ) -> None:
     """Measure, and keep the result for later runs."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..acquisition.calibrations import Calibrations
         from ..control.bench import open_bench
         from ..instruments.station import Station

@@ -29,7 +29,7 @@ def demo(
     json_output: JsonOption = False,
 ) -> None:
     """Go the whole way once, on the simulated bench: count rates, fringes, keys of every pair, learning, report."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..control.demo.demo import demo as run
 
         result = run(out_folder, out, seed=seed, rounds=rounds, faults=tuple(fault or ()), seconds=seconds)

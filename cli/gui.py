@@ -31,7 +31,7 @@ def gui(
     A station file that describes no bench is refused before a window opens (exit code 3). Where the bench that was asked for cannot be opened, the window says
     why and offers others; if none is opened by the time it is closed, the command ends with that error and its exit code.
     """
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         if station is not None and demo:
             raise ConfigError("both a station and the demo were asked for", where="--demo", remedy="Give one of the two.")
         if station is not None and not (station.is_file() or station.is_dir()):

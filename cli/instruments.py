@@ -52,7 +52,7 @@ def list_(json_output: JsonOption = False) -> None:
 @app.command("identify")
 def identify(station: StationOption, fault: FaultOption = None, json_output: JsonOption = False) -> None:
     """Ask every instrument of a station who it is, and send nothing else. Exit code 4 if one does not answer, or is not the expected one."""
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..control.inspection import identify as ask
         from ..instruments.station import Station
 
@@ -86,7 +86,7 @@ def console(
     What is sent passes no limit and no interlock: the bench is opened in its safe state, the instrument's is read back after every line, and at the end the
     whole bench is made safe again.
     """
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..control.inspection import console as opened
         from ..instruments.station import Station
 
@@ -158,7 +158,7 @@ def record(
 
     Samples of waveforms and tags are secret in the making: only their length is kept, so a procedure that streams tags cannot be replayed.
     """
-    with command(json_output, measures=True) as out:
+    with command(json_output) as out:
         from ..acquisition.procedures import table
         from ..control.bench import open_bench
         from ..instruments.recording import recording

@@ -156,23 +156,18 @@ class Output:
 
 
 @contextmanager
-def command(json_output: bool, *, measures: bool = False) -> Generator[Output]:
-    """Run the body of a command: print its result at the end, turn its errors into one clear block and the exit code of their kind.
-
-    measures: it works with instruments, which are made safe however it ends.
-    """
+def command(json_output: bool) -> Generator[Output]:
+    """Run the body of a command: print its result at the end, turn its errors into one clear block and the exit code of their kind."""
     out = Output(json_output)
-    if measures:
-        out.if_interrupted = "A bench that was open was made safe; run files keep what was measured. Run it again."
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: out.warn(str(message))
             yield out
     except KeyboardInterrupt as error:
-        out.fail(_interrupted(out, "interrupted"))
+        out.fail(_interrupted(out, "interrupted", error))
         raise typer.Exit(INTERRUPTED) from error
     except SystemExit as error:
-        out.fail(_interrupted(out, f"ended by a signal, code {error.code}"))
+        out.fail(_interrupted(out, f"ended by a signal, code {error.code}", error))
         raise
     except BrokenPipeError:
         raise
@@ -181,7 +176,7 @@ def command(json_output: bool, *, measures: bool = False) -> Generator[Output]:
         if known is None:
             _bug(out, error)
             raise typer.Exit(1) from error
-        out.fail(known.as_dict())
+        out.fail({**known.as_dict(), "message": _with_notes(known.message, error)})
         raise typer.Exit(known.exit_code) from error
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
@@ -193,8 +188,13 @@ def command(json_output: bool, *, measures: bool = False) -> Generator[Output]:
         raise typer.Exit(out.exit_code)
 
 
-def _interrupted(out: Output, message: str) -> dict[str, str]:
-    return {"type": "Interrupted", "message": message, "where": "", "remedy": out.if_interrupted}
+def _interrupted(out: Output, message: str, error: BaseException) -> dict[str, str]:
+    return {"type": "Interrupted", "message": _with_notes(message, error), "where": "", "remedy": out.if_interrupted}
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """Return a message with what was noted on the error's way out, such as how a bench was left."""
+    return "; ".join(dict.fromkeys([message, *getattr(error, "__notes__", ())]))
 
 
 def _write(line: str) -> None:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import BenchError, HeliographError, UnknownInstrument
+from ..instruments.guard import safe
 from ..instruments.role_adapter import not_settable
 from ..instruments.roles import SafeReport, Scalar, WireCount
 from ..instruments.station import Station
@@ -141,8 +142,8 @@ class AttachedBench(Bench):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if kind is not None and not issubclass(kind, Exception):
-                self._safe_at_once()
+            if error is not None and not isinstance(error, Exception):
+                safe.note(error, self._safe_at_once())
             if self._controls and not self.link.over:
                 self.link.ask("release", timeout_s=None)
         finally:
@@ -150,18 +151,22 @@ class AttachedBench(Bench):
                 self._line.close()
             self.link.close()
 
-    def _safe_at_once(self) -> None:
-        """Have the bench made safe after Ctrl-C, by a connection of its own: requests of one wait for each other, and arming may be under way."""
+    def _safe_at_once(self) -> list[SafeReport]:
+        """Have the bench made safe after Ctrl-C, by a connection of its own: requests of one wait for each other, and arming may be under way.
+
+        Returns how it went; nothing without control, or where the owner does not say.
+        """
         if not self._controls or self.link.over:
-            return
+            return []
         with suppress(HeliographError):
             other = Link.to_owner(self.station.path)
             if other is not None:
                 try:
                     other.ask("hello", {"version": VERSION})
-                    other.ask("safe")
+                    return list(other.ask("safe"))
                 finally:
                     other.close()
+        return []
 
     def __repr__(self) -> str:
         return f"<AttachedBench {self.station.info.name}, {len(self)} instruments of process {self.owner_pid}>"

@@ -32,7 +32,8 @@ class Instruments(Mapping[str, Any]):
 
     A context manager: on any way out everything is made safe, read back, and closed.
 
-    Leaving it, or the end of the interpreter, has the same effect. Raises DeviceFault on a normal way out if an instrument could not be made safe.
+    Leaving it, or the end of the interpreter, has the same effect. Raises DeviceFault on a normal way out if an instrument could not be made safe; an error or
+    Ctrl-C has a note of how it went.
     arbiter: judges every command that can do harm, and makes the bench safe by itself where a rule says so.
     """
 
@@ -61,13 +62,12 @@ class Instruments(Mapping[str, Any]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        bad = safe.unconfirmed(self.close())
-        if not bad:
-            return
-        told = f"not confirmed safe: {safe.summary(bad)}"
-        if error is None:
+        reports = self.close()
+        if error is not None:
+            safe.note(error, reports)
+        elif bad := safe.unconfirmed(reports):
+            told = f"not confirmed safe: {safe.summary(bad)}"
             raise DeviceFault(told, where=str(self.station.path), remedy="Switch the light off by hand, then look for the cause.")
-        error.add_note(told)
 
     def add(self, name: str, addresses: Mapping[str, str]) -> None:
         """Lock, open and identify one instrument; raises InstrumentLocked, WrongIdentity or another InstrumentError, its port closed again."""
@@ -227,9 +227,7 @@ def connect(station: Station, resolver: Resolver | None = None, *, home: bool = 
         for one in instruments.values():
             _set_up(station, one)
     except BaseException as error:
-        bad = safe.unconfirmed(instruments.close())
-        if bad:
-            error.add_note(f"not confirmed safe: {safe.summary(bad)}")
+        safe.note(error, instruments.close())
         raise
     return instruments
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Protocol
@@ -97,3 +97,11 @@ def unconfirmed(reports: Iterable[SafeReport]) -> list[SafeReport]:
 def summary(reports: Iterable[SafeReport]) -> str:
     """Return one line that names each instrument not confirmed, and why."""
     return "; ".join(f"{report.name} {report.state} ({report.detail})" for report in reports if report.state != "CONFIRMED")
+
+
+def note(error: BaseException, reports: Sequence[SafeReport]) -> None:
+    """Add to what ended a bench how it was left: that it was made safe, to Ctrl-C and its like, which tell nothing else; what was not, to any error."""
+    if bad := unconfirmed(reports):
+        error.add_note(f"not confirmed safe: {summary(bad)}; switch the light off by hand")
+    elif reports and not isinstance(error, Exception):
+        error.add_note("the bench was made safe")

@@ -147,8 +147,9 @@ def test_a_demo_that_is_interrupted_leaves_the_bench_alive_and_dark(served, numb
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=30)
 
+    assert json.loads(out)["error"]["message"].endswith("; the bench was made safe")
     assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
     assert served.alive
     assert emission(served) is False

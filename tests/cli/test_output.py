@@ -179,6 +179,21 @@ def test_an_end_by_a_signal_is_one_object_too(capsys):
     assert ended["remedy"]
 
 
+def test_of_a_command_that_was_interrupted_or_failed_it_is_told_how_its_bench_was_left(capsys):
+    left, failed = KeyboardInterrupt(), errors.Timeout("no reply")
+    left.add_note("the bench was made safe")
+    failed.add_note("not confirmed safe: laser FAILED")
+
+    for error, told in (
+        (left, "interrupted; the bench was made safe"),
+        (KeyboardInterrupt(), "interrupted"),
+        (failed, "no reply; not confirmed safe: laser FAILED"),
+    ):
+        with pytest.raises(typer.Exit), command(True):
+            raise error
+        assert json.loads(capsys.readouterr().out)["error"]["message"] == told
+
+
 def test_nothing_that_a_terminal_takes_for_a_command_reaches_it(capsys):
     text = "\x1b[2Jred\x1b[31m\x9b31m\x07"
     with pytest.raises(typer.Exit), command(False) as out:

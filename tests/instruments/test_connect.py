@@ -90,8 +90,9 @@ def test_every_way_out_leaves_the_devices_safe(bench: Any, station: Station, err
                 raise error
 
     if error:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             work()
+        assert getattr(caught.value, "__notes__", []) == (["the bench was made safe"] if error is KeyboardInterrupt else [])
     else:
         work()
 
@@ -145,9 +146,10 @@ def test_a_port_is_closed_when_its_identification_is_cut_short(bench: Any, stati
 
     monkeypatch.setattr(RoleAdapter, "check_identity", interrupted)
 
-    with pytest.raises((KeyboardInterrupt, Disconnected)):
+    with pytest.raises((KeyboardInterrupt, Disconnected)) as caught:
         connect(station, bench.addresses)
 
+    assert not hasattr(caught.value, "__notes__"), "nothing was open yet"
     (tagger,) = asked
     assert tagger.name == "tagger"
     assert tagger.driver.adapter.connection.closed

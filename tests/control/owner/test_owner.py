@@ -199,6 +199,16 @@ def test_a_client_that_stops_its_run_leaves_a_file_that_says_so(station):
             assert run.stop["reason"] == "done"
 
 
+@pytest.mark.parametrize("controls", [True, False])
+def test_ctrl_c_of_a_client_tells_whether_the_bench_was_made_safe(station, controls):
+    with pytest.raises(KeyboardInterrupt) as caught, open_bench(station, armed=False) as bench:
+        if controls:
+            bench["laser"].power_setpoint_w = 3e-3
+        raise KeyboardInterrupt
+
+    assert getattr(caught.value, "__notes__", []) == (["the bench was made safe"] if controls else [])
+
+
 def test_safe_ends_the_run_of_whoever_is_running_and_the_light_stays_off(station, capsys):
     ended: list[BaseException] = []
     running = threading.Event()
