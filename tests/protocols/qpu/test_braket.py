@@ -159,7 +159,8 @@ def test_dynamic_circuits_translate_with_their_law(sv):
     expected = np.bincount(LocalBackend().run([Work(circuit)], 200_000, seed=1)[0].codes(), minlength=16) / 200_000
     for backend in (sv, AerBackend()):
         found = np.bincount(backend.run([Work(circuit)], 20_000)[0].codes(), minlength=16) / 20_000
-        assert abs(found - expected).sum() / 2 <= 0.02
+        # No seed is taken here. The mean of this distance is 0.012 at most, its standard deviation 0.0023 at most.
+        assert abs(found - expected).sum() / 2 <= 0.03
 
 
 def test_the_xor_free_form_runs_where_expressions_do_not(sv):
