@@ -183,8 +183,16 @@ def test_an_exchange_that_failed_says_how_far_it_had_come(page):
     assert (bar.value(), bar.text()) == (0, "failed")
 
 
-def test_the_figures_of_the_exchange_have_an_age(page, desk):
-    desk.inject("key", payloads.key_progress(stage="light"), came=time.monotonic() - 55.0)
+@pytest.fixture
+def still(monkeypatch):
+    """Let the clock stand still at a moment: ages are told to a tenth of a second."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    return now
+
+
+def test_the_figures_of_the_exchange_have_an_age(page, desk, still):
+    desk.inject("key", payloads.key_progress(stage="light"), came=still - 55.0)
     desk.ticked.emit()
 
     assert "Data: stale, 55 s" in page.texts()
@@ -195,13 +203,13 @@ def test_the_figures_of_the_exchange_have_an_age(page, desk):
     assert "Data: live, 0.0 s" in page.texts()
 
 
-def test_a_silent_step_of_the_distillation_is_not_stale_and_what_is_over_is_not_live(page, desk):
-    desk.inject("key", payloads.key_progress(stage="correcting"), came=time.monotonic() - 6.3)
+def test_a_silent_step_of_the_distillation_is_not_stale_and_what_is_over_is_not_live(page, desk, still):
+    desk.inject("key", payloads.key_progress(stage="correcting"), came=still - 6.3)
     desk.ticked.emit()
     assert "Data: live, 6.3 s" in page.texts()
 
     over = payloads.key_progress(stage="done", blocks=BLOCKS)
-    desk.inject("key", over, came=time.monotonic() - 29.0)
+    desk.inject("key", over, came=still - 29.0)
     page.redraw("key", over)
     desk.ticked.emit()
 

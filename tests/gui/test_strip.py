@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from heliograph.core.errors import FrameError
-from heliograph.gui import access, theme
+from heliograph.gui import access, safe, theme
 from heliograph.gui.audit import audit
 from heliograph.gui.badges import Value
 from heliograph.gui.connection import Standing
@@ -47,7 +48,9 @@ def test_values_are_greyed_two_seconds_after_the_last_word(window: Any, monkeypa
     assert window.strip.age.text().endswith("stale")
 
 
-def test_counts_alone_do_not_keep_the_state_of_the_bench_fresh(window: Any) -> None:
+def test_counts_alone_do_not_keep_the_state_of_the_bench_fresh(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     tell(window, station=payloads.station_state(), safety=payloads.safety(), counts=payloads.count_rates())
     window.desk._came["station"] -= 2.1
     tell(window, counts=payloads.count_rates())
@@ -144,17 +147,21 @@ def test_abort_needs_its_keys_held(window: Any, qtbot: Any) -> None:
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_A, both)
 
 
-def test_keys_that_another_window_takes_are_held_no_longer(window: Any, qtbot: Any) -> None:
+def test_keys_that_another_window_takes_are_held_no_longer(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tell(window, queue=payloads.queue_state())
     both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     other = QWidget()
     qtbot.addWidget(other)
+    other.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    # Long enough for the other window to come to the front of a busy computer.
+    monkeypatch.setattr(safe, "HOLD_MS", 600)
 
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_A, both)
-    other.show()
     other.activateWindow()
     qtbot.waitUntil(other.isActiveWindow)
-    qtbot.wait(200)
+    qtbot.wait(700)
 
     assert window.desk.answers.of("abort") == []
 
