@@ -114,15 +114,23 @@ class RoleAdapter:
         found = self.identify()
         known = self._identity or found
         if (known.vendor, known.model, known.serial) != (found.vendor, found.model, found.serial):
-            raise WrongIdentity(f"{found} answers, {known} did before", where=self.place, remedy="Check which device is connected.")
+            raise WrongIdentity(f"{_who(found)} answers, {_who(known)} did before", where=self.place, remedy=self._how_to_change())
         expected = self.rules.expect
         for field in ("vendor", "model", "serial"):
             wanted, got = getattr(expected, field), getattr(found, field)
             if wanted and wanted != got:
-                raise WrongIdentity(f"{field} {got!r} answers, {wanted!r} is expected", where=self.place, remedy=f"Check the address in {self._station}.")
+                remedy = f"Check the address in {self._station}, or enter this one under `expect` of {self._name} there."
+                raise WrongIdentity(f"{field} {got!r} answers, {wanted!r} is expected", where=self.place, remedy=remedy)
         self._identity = found
         self._driver.adapter.after_reopen = self.check_identity
         return found
+
+    def _how_to_change(self) -> str:
+        """Return what to do where another device answers than before; the station file is read when the owner of its bench starts."""
+        named = self.rules.expect.vendor or self.rules.expect.model or self.rules.expect.serial
+        entered = f"enter it under `expect` of {self._name} in {self._station}, " if named else ""
+        again = f"end the owner of the bench and start it again: heliograph bench own --station {self._station}"
+        return f"Connect the one of before; to use this one, {entered}{again}."
 
     @property
     def known_identity(self) -> Identity | None:
@@ -326,3 +334,7 @@ def _shown(value: float, unit: str) -> str:
 def narrowed(device: Bounds, station: Bounds | None) -> Bounds:
     """Return the range that both device and station allow."""
     return device if station is None else (max(device[0], station[0]), min(device[1], station[1]))
+
+
+def _who(one: Identity) -> str:
+    return f"{one.vendor} {one.model}, serial {one.serial}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,20 @@ def test_another_device_or_one_that_somebody_has_is_not_taken_back(bench: Any, r
     theirs.release()
 
     monkeypatch.setattr(ID900Source, "identify", lambda _self: Identity("ID Quantique", "ID900", "T2", "1.12"))
-    with pytest.raises(WrongIdentity, match=r"serial='T2'.* answers, .*serial='T1'.* did before"):
+    with pytest.raises(WrongIdentity, match=r"serial T2 answers, .*serial T1 did before") as caught:
         running.take_back("tagger")
+    assert caught.value.remedy.endswith("to use this one, end the owner of the bench and start it again: heliograph bench own --station lab.toml.")
     assert running["tagger"].released
     ResourceLock("somebody else", bench.addresses("tagger")["resource"]).release()
     monkeypatch.undo()
     running.take_back("tagger")
+
+
+def test_of_another_device_it_is_said_where_the_station_names_the_one_of_before(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = running["laser"].known_identity
+    monkeypatch.setattr(type(running["laser"]), "identify", lambda _self: replace(known, serial="K2"))
+    with pytest.raises(WrongIdentity, match="to use this one, enter it under `expect` of laser in lab.toml, end the owner"):
+        running["laser"].check_identity()
 
 
 def test_one_that_does_not_become_safe_stays_released(bench: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
