@@ -102,7 +102,7 @@ class Person:
         widget, at = self._place(self.find(name))
         handle, place = _in_window(widget, at)
         QTest.mousePress(handle, _LEFT, _NONE, place)
-        QTest.qWait(round(seconds * 1000))
+        _wait(seconds)
         QTest.mouseRelease(handle, _LEFT, _NONE, place)
 
     def choose(self, name: str, text: str) -> None:
@@ -185,7 +185,7 @@ class Person:
         """Hold a key down."""
         modifiers = (_CONTROL if control else _NONE) | (_SHIFT if shift else _NONE)
         QTest.keyPress(self._front().windowHandle(), key, modifiers)
-        QTest.qWait(round(seconds * 1000))
+        _wait(seconds)
         QTest.keyRelease(self._front().windowHandle(), key, modifiers)
 
     def write(self, text: str, *, over: bool = True) -> None:
@@ -220,6 +220,12 @@ class Person:
             raise BenchError(f"{text!r} cannot be chosen here", where=self.focus)
         steps = combo.findText(text) - combo.currentIndex()
         self.key(Qt.Key.Key_Down if steps > 0 else Qt.Key.Key_Up, times=abs(steps))
+
+
+def _wait(seconds: float) -> None:
+    """Wait, and let happen what was due meanwhile: QTest's own wait may end with a sleep that a busy computer makes a long one."""
+    QTest.qWait(round(seconds * 1000))
+    QApplication.processEvents()
 
 
 def called(widget: QWidget) -> str:

@@ -122,7 +122,7 @@ def test_control_is_asked_for_refused_given_and_kept(qtbot: Any, window: Window,
 
     assert other.ask("take_over") in mine
     until(lambda: strip.keep.isVisible() and strip.hand_over.isVisible())
-    assert any(f"{other.who} asks for control of the bench" in one for one in notices())
+    until(lambda: any(f"{other.who} asks for control of the bench" in one for one in notices()))
     press(qtbot, window, "Keep control")
     until(lambda: not strip.keep.isVisible())
     assert other.ask("status")["asker"] is None

@@ -37,10 +37,14 @@ def test_a_signal_while_the_window_is_built_ends_it_in_order(
     monkeypatch.setattr(app, "Window", interrupted)
     monkeypatch.setattr(layout, "settings", lambda: QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
     # Where the signal is not heard the window would stay.
-    QTimer.singleShot(3000, qapp.quit)
+    late = QTimer(singleShot=True, interval=20_000)
+    late.timeout.connect(qapp.quit)
+    late.start()
     before = [signal.getsignal(one) for one in NUMBERS]
     with Signals() as signals:
         closed = app.run(None, signals=signals)
+    assert late.isActive()
+    late.stop()
 
     assert closed.failure is None
     assert [window.isVisible() for window in made] == [False]

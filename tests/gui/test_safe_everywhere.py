@@ -47,14 +47,14 @@ def person(watched: tuple[Window, Watchdog]) -> Iterator[Person]:
 
 
 def frame_s(window: Window, watchdog: Watchdog, press: Callable[[], object]) -> float:
-    """Return the time from the press to the frame that the watchdog hears; the shortest of three, since other tests may hold the processor."""
+    """Return the time from the press to the frame that the watchdog hears; the shortest of some, since other tests may hold the processor."""
     person, took = Person(window), []
-    while len(took) < 3 and min(took, default=1.0) > FRAME_S:
+    while len(took) < 6 and min(took, default=1.0) >= FRAME_S:
         person.until(lambda: window.safety.guard is not None and window.safety.guard.watched)
         QTest.qWait(20)
         before, begun = len(watchdog.of("safe")), time.monotonic()
         press()
-        person.until(lambda before=before: len(watchdog.of("safe")) > before, "the frame", 2.0)  # type: ignore[misc]
+        person.until(lambda before=before: len(watchdog.of("safe")) > before, "the frame", 20.0)  # type: ignore[misc]
         took.append(watchdog.of("safe")[before] - begun)
     return min(took)
 
@@ -105,14 +105,17 @@ def test_the_frame_is_with_the_watchdog_within_100_ms_on_every_page_and_over_eve
 @pytest.mark.parametrize(("apart_ms", "presses"), [(100, 1), (700, 0)])
 def test_esc_twice_makes_safe_if_it_is_quick(watched: tuple[Window, Watchdog], person: Person, apart_ms: int, presses: int) -> None:
     _, watchdog = watched
-    QTest.qWait(650)
-    before = len(watchdog.of("safe"))
-
-    person.key(Qt.Key.Key_Escape)
-    QTest.qWait(apart_ms)
-    person.key(Qt.Key.Key_Escape)
+    took_s = 9.0
+    # On a busy computer what was to be quick may be slow.
+    while took_s > (apart_ms + 400) / 1000:
+        QTest.qWait(650)
+        before, begun = len(watchdog.of("safe")), time.monotonic()
+        person.key(Qt.Key.Key_Escape)
+        QTest.qWait(apart_ms)
+        person.key(Qt.Key.Key_Escape)
+        took_s = time.monotonic() - begun
     if presses:
-        person.until(lambda: len(watchdog.of("safe")) > before, "the frame", 3.0)
+        person.until(lambda: len(watchdog.of("safe")) > before, "the frame")
     QTest.qWait(200)
 
     assert len(watchdog.of("safe")) - before == presses
