@@ -60,7 +60,7 @@ def test_a_failing_driver_stops_nothing_and_is_told() -> None:
     log: list[str] = []
     laser = Device("laser", 1, log, error=RuntimeError("bug"))
 
-    reports = safe.make_safe([laser, Device("voa", 2, log)], deadline_s=0.3)
+    reports = safe.make_safe([laser, Device("voa", 2, log)], deadline_s=1.0)
 
     assert [report.state for report in reports] == ["FAILED", "CONFIRMED"]
     assert "bug" in reports[0].detail
@@ -71,11 +71,12 @@ def test_a_hanging_device_delays_no_other_and_the_deadline_holds() -> None:
     log: list[str] = []
     begin = time.monotonic()
 
-    reports = safe.make_safe([Hanging("laser", 1, log), Device("detector", 4, log)], deadline_s=0.5)
+    reports = safe.make_safe([Hanging("laser", 1, log), Device("detector", 4, log)], deadline_s=1.0)
 
-    assert time.monotonic() - begin < 1.0
+    # Whoever hangs here does so for 5 s; a busy machine takes some of the rest.
+    assert time.monotonic() - begin < 4.0
     assert [report.state for report in reports] == ["FAILED", "CONFIRMED"]
-    assert safe.summary(reports) == "laser FAILED (no answer within 0.5 s)"
+    assert safe.summary(reports) == "laser FAILED (no answer within 1 s)"
     Hanging.release.set()
 
 
@@ -124,7 +125,8 @@ def test_a_file_system_without_locks_is_told_and_keeps_no_file_open(runtime: Pat
     with pytest.raises(StorageError, match="laser cannot be locked .No locks available"):
         ResourceLock("laser", "ASRL1::INSTR")
 
-    assert set(Path("/proc/self/fd").iterdir()) == open_before
+    # Files of tests before may be closed meanwhile, by the garbage collector.
+    assert set(Path("/proc/self/fd").iterdir()) <= open_before
 
 
 def test_sockets_are_for_this_user_only(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +183,22 @@ def test_one_port_has_one_lock_whatever_it_is_called(runtime: Path) -> None:
         ("GPIB::5", "GPIB0::5::INSTR"),
         ("USB::0x1313::0x8078::P0001", "USB0::0x1313::0x8078::P0001::0::INSTR"),
         ("USB0::0x1313::0x8078::P0001::INSTR", "usb0::0X1313::0x8078::p0001::INSTR"),
+        ("USB0::0x1313::0x8078::P0001::INSTR", "USB1::4883::32888::P0001::INSTR"),
+        ("tcp://localhost:5025", "tcp://127.0.0.1:5025"),
+        ("TCPIP::127.0.0.1::5025::SOCKET", "tcp://LOCALHOST:5025"),
+        ("TCPIP0::10.0.0.5::5025::SOCKET", "TCPIP1::10.0.0.5::5025::SOCKET"),
+        ("tcp://bench.localhost.:5025", "TCPIP::localhost::5025::SOCKET"),
     ]
     for one, other in alike:
         lock = ResourceLock("laser", one)
         with pytest.raises(InstrumentLocked):
             ResourceLock("laser", other)
         lock.release()
-    assert locks.canonical("station Ana/lab.toml") != locks.canonical("station ana/lab.toml")
+    apart = [
+        ("station Ana/lab.toml", "station ana/lab.toml"),
+        ("tcp://bench:5025", "tcp://127.0.0.1:5025"),
+        ("tcp://10.0.0.5:5025", "tcp://10.0.0.5:5026"),
+        ("GPIB0::5::INSTR", "GPIB1::5::INSTR"),
+        ("USB::0x1313::0x8078::P0001", "USB::0x1313::0x8078::P0002"),
+    ]
+    assert all(locks.canonical(one) != locks.canonical(other) for one, other in apart)

@@ -162,14 +162,14 @@ class ContestedTurn:
     def acquire(self, *, timeout: float) -> bool:
         got = self._turn.acquire(timeout=timeout)
         self._judging.start()
-        assert self._asked.wait(5.0), "whoever judges waits for the turn"
+        assert self._asked.wait(20.0), "whoever judges waits for the turn"
         return got
 
     def __enter__(self) -> None:
         if threading.current_thread() is self._judging:
             self._asked.set()
         # Where everybody waits for everybody the test must end all the same.
-        if not self._turn.acquire(timeout=3.0):
+        if not self._turn.acquire(timeout=20.0):
             raise Timeout("no turn")
 
     def release(self) -> None:
@@ -192,7 +192,7 @@ def test_one_that_is_let_go_and_one_who_judges_do_not_wait_for_each_other(runnin
     object.__setattr__(running["voa"].driver, "_turn", turn)
     letting_go = threading.Thread(target=running.release, args=("voa",), daemon=True)
     letting_go.start()
-    letting_go.join(2.0)
+    letting_go.join(10.0)
     hung = letting_go.is_alive()
     letting_go.join()
     turn._judging.join()

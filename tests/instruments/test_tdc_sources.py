@@ -22,7 +22,7 @@ SAME = {name: {"threshold": "-0.4 V", "edge": "FALLING"} for name in ("D1", "D2"
 
 
 class Unit:
-    """A TDC1 whose stream is what the test says.  pieces: sent one after the other, None for a pause of 0.32 s."""
+    """A TDC1 whose stream is what the test says.  pieces: sent one after the other, None for a pause of 0.8 s."""
 
     def __init__(self) -> None:
         self.settings = {"TIME": "1000", "REFCLK": "0", "LEVEL": "-0.5 V", "MODE": "0"}
@@ -60,7 +60,8 @@ class Unit:
     def _stream(self) -> None:
         for piece in self.pieces:
             if piece is None:
-                time.sleep(0.32)
+                # Three times a roll-over: a reader that comes late must find it longer than one, too.
+                time.sleep(0.8)
             else:
                 self.write(piece)
 
@@ -204,7 +205,7 @@ def test_a_pause_longer_than_a_roll_over_is_a_gap_and_a_dead_stream_a_timeout(un
     with opened(unit) as source:
         source.configure_inputs()
         source.start(0.02)
-        batch = source.read(1.0)
+        batch = source.read(5.0)
 
         assert batch.gaps == (Gap(20_000, 20_000_000_000, "silence"),)
         with pytest.raises(Timeout, match="no words"):
@@ -261,9 +262,11 @@ def test_the_safe_state_ends_a_recording_from_another_thread(unit: Unit) -> None
 
         reader = threading.Thread(target=record)
         reader.start()
-        time.sleep(0.1)
+        deadline = time.monotonic() + 20.0
+        while source._recording is None and time.monotonic() < deadline:
+            time.sleep(0.005)
         report = source.to_safe()
-        reader.join(2.0)
+        reader.join(20.0)
 
         assert report.state == "CONFIRMED"
         assert "ended after 0 batches" in str(found[0])
