@@ -6,6 +6,7 @@ import importlib
 import random
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,10 +209,12 @@ def listening(pids: set[int]) -> set[tuple[int, str]]:
                 sockets[f"socket:[{line[9]}]"] = line[1]
     found = set()
     for pid in pids:
-        try:
-            opened = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
-        except OSError:
-            continue
+        opened = set()
+        with suppress(OSError):
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                # What is open may be closed meanwhile.
+                with suppress(OSError):
+                    opened.add(str(entry.readlink()))
         found |= {(pid, sockets[one]) for one in opened if one in sockets}
     return found
 
@@ -232,13 +235,13 @@ def acme(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_an_unmodified_procedure_runs_with_live_rows_an_estimate_and_a_run_file_and_opens_no_port(operator: Operator, tmp_path: Path) -> None:
     owner = operator.bench.owner_pid
     before = listening(family(owner))
-    job = operator.enqueue("Noise", iterations=60, delay=0.01, kind="normal", traces=tmp_path / "traces")
+    job = operator.enqueue("Noise", iterations=60, delay=0.02, kind="normal", traces=tmp_path / "traces")
     wait_for(lambda: any(not scan.over and len(scan.rows) > 0 for scan in operator.scans()))
     ports = listening(family(owner))
     row = operator.ended(job)
 
     left_s = [one.eta_s for one in operator.rows(job) if one.state == "running" and one.eta_s is not None]
-    assert 0.0 < left_s[0] <= 0.6
+    assert 0.0 < left_s[0] <= 1.2
     assert (row.state, row.progress, row.procedure) == ("done", 1.0, "Noise")
     # The simulated instruments listen, on this machine alone, so listeners are seen.
     assert ports == before != set()
@@ -256,7 +259,7 @@ def test_an_unmodified_procedure_runs_with_live_rows_an_estimate_and_a_run_file_
         assert run.units == {"Noise/Iteration": "", "Noise/Voltage": "V", "Noise/Current": "mA"}
         assert run.start["foreign"] == "package acme 0.1"
         assert run.events[0][-1].startswith("foreign procedure: package acme 0.1; ")
-        assert run.parameters == {"iterations": 60, "delay": 0.01, "kind": "normal", "seed": "12345", "user": "Ada", "traces": str(tmp_path / "traces")}
+        assert run.parameters == {"iterations": 60, "delay": 0.02, "kind": "normal", "seed": "12345", "user": "Ada", "traces": str(tmp_path / "traces")}
         assert run.summary == {"metadata": {"started": 7}}
         assert (run.procedure, run.simulated, run.provenance.reasons) == ("Noise", True, ("light comes from simulated instruments",))
     assert "package acme 0.1" in details(Path(row.path)).provenance
@@ -315,7 +318,8 @@ def test_one_that_fails_is_shut_down_once_and_does_not_block_the_queue(operator:
 @pytest.mark.parametrize(("name", "traces"), [("Noise", ["startup", "told to stop", "shutdown early"]), ("Deaf", ["startup", "caught", "shutdown early"])])
 def test_one_that_is_aborted_is_told_to_stop_and_shut_down_once(operator: Operator, tmp_path: Path, name: str, traces: list[str]) -> None:
     job = operator.enqueue(name, iterations=1000, delay=0.005, traces=tmp_path / "traces")
-    wait_for(lambda: operator.row(job).state == "running" and operator.scans() != [] and len(operator.scans()[-1].rows) > 3)
+    # The last scan may be that of an earlier run still.
+    wait_for(lambda: operator.row(job).state == "running" and any(not scan.over and len(scan.rows) > 3 for scan in operator.scans()[-1:]))
     operator.ask("abort", job=job)
     row = operator.ended(job)
     operator.ask("go_on")

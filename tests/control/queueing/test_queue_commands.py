@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from heliograph.acquisition.calibrations import Calibrations
 from heliograph.acquisition.runs import Run
 from heliograph.control.attached import AttachedBench
 from heliograph.control.link import Message
+from heliograph.control.run_files.catalogue import local_day
 from heliograph.control.topics import Event, LearningProgress, ProcedureForm, QueueRow, QueueState, StationState
 from heliograph.core.errors import HeliographError, InstrumentLocked, ParameterError
 from heliograph.instruments.station import Station, default_text
@@ -171,6 +173,7 @@ def test_a_run_is_paused_noted_resumed_and_stopped_early(operator):
     with Run.open(row.path) as run:
         assert run.run_id == note.run
         assert "the lamp flickered" in [text for *_, text in run.events]
+    wait_for(lambda: operator.ask("events", since=note.number - 1)[-1].text == f"CountRates {job} done: stopped early")
     kept = operator.ask("events", since=note.number - 1)
     assert kept[0] == note
     assert [event.text for event in kept if event.run == note.run][-1] == f"CountRates {job} done: stopped early"
@@ -196,6 +199,7 @@ def test_after_a_failure_the_queue_waits_or_goes_on_as_the_policy_says(operator)
     silent = {"light": "False", "duration_s": "1.0"}
     failing, after = operator.enqueue(**silent), operator.enqueue()
     assert "D1 gave 0 counts" in operator.await_state(failing, "failed").why
+    wait_for(lambda: operator.queue.held != "")
     time.sleep(0.2)
     assert operator.row(after).state == "queued"
     assert operator.queue.held.startswith(f"CountRates {failing} failed")
@@ -335,7 +339,8 @@ def test_run_files_are_asked_for_and_replayed_beside_everything_else(operator, s
     with pytest.raises(HeliographError):
         operator.ask("replay", path="nowhere.h5")
     assert not operator.bench.link.over
-    assert "CountRates" in operator.ask("report", day="")
+    with Run.open(path) as run:
+        assert "CountRates" in operator.ask("report", day=local_day(datetime.fromisoformat(run.start["time"]).timestamp()))
     operator.ask("gates", D1=[2000.0, 3000.0])
     with pytest.raises(ParameterError):
         operator.ask("gates", D1=[3000.0, 2000.0])

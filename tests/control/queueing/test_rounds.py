@@ -110,7 +110,7 @@ def test_a_paused_training_goes_on_as_one_run_and_spends_each_key_once(queue, wo
         wait_for(lambda: task.state is RunState.RUNNING)
         workers.pause(task, True)
         assert task.why == "pauses after this round"
-        wait_for(lambda: task.state is RunState.PAUSED, 60.0)
+        wait_for(lambda: task.state is RunState.PAUSED, 120.0)
         paused = rounds_of(queue)
         assert paused is not None
         assert (paused.state, len(paused.loss), task.why) == ("paused", 1, "")
@@ -119,7 +119,7 @@ def test_a_paused_training_goes_on_as_one_run_and_spends_each_key_once(queue, wo
         assert spent == [one["consumed"] + len(paused.loss) * WORD_BITS for one in before]
 
         workers.pause(task, False)
-        wait_for(lambda: task.state is RunState.DONE, 60.0)
+        wait_for(lambda: task.state is RunState.DONE, 120.0)
     finally:
         owner.close()
 
@@ -159,9 +159,10 @@ ENDS_IN_ORDER = """
 def task(queue: Queue, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Task:
     """A pretended training that is on."""
     monkeypatch.setattr(tasks, "COMMAND", (sys.executable, "-c"))
-    made = Task(queue.number(), Learn(code=ENDS_IN_ORDER))
+    made, box = Task(queue.number(), Learn(code=ENDS_IN_ORDER)), queue.topics.subscribe(["event"])
     queue.add(made)
-    wait_for(lambda: made.state is RunState.RUNNING)
+    # That it has begun is told a moment later than it has.
+    wait_for(lambda: made.state is RunState.RUNNING and bool(box.take()))
     return made
 
 
@@ -229,7 +230,7 @@ def test_a_process_is_told_to_end_even_before_it_listens_and_does_not_die_of_it_
         import os, signal, time
         from heliograph.control.queueing.rounds import ending_between_rounds
         with ending_between_rounds() as told:
-            print(told.wait(10))
+            print(told.wait(30))
         os.kill(os.getpid(), signal.SIGUSR1)
         print("ended")
     """
@@ -239,10 +240,10 @@ def test_a_process_is_told_to_end_even_before_it_listens_and_does_not_die_of_it_
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {END})
     child.send_signal(END)
-    assert child.communicate(timeout=30)[0].split() == ["True", "ended"]
+    assert child.communicate(timeout=60)[0].split() == ["True", "ended"]
     with ending_between_rounds() as told:
         os.kill(os.getpid(), END)
-        assert told.wait(5)
+        assert told.wait(20)
     signal.signal(END, before)
 
 

@@ -98,6 +98,25 @@ class Suspending(BenchProcedure):
         self.emit("suspended", "")
 
 
+class Holding(CountRates):
+    """Counts for a period, and on when somebody lets it."""
+
+    def __init__(self, *, go_on: threading.Event, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.go_on = go_on
+
+    def execute(self) -> None:
+        heard = self.emit
+
+        def emit(topic: str, value: Any) -> None:
+            heard(topic, value)
+            if topic == "progress":
+                assert self.go_on.wait(20)
+
+        self.emit = emit  # type: ignore[method-assign,assignment]
+        super().execute()
+
+
 @pytest.fixture(scope="module")
 def instruments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instruments]:
     station = Station.parse(default_text(), tmp_path_factory.mktemp("runner") / "station.toml")
@@ -339,9 +358,11 @@ def test_a_shutdown_that_hangs_is_given_up(runner, instruments, untripped, tmp_p
 
 
 def test_a_paused_run_stands_still_and_goes_on_and_its_time_does_not_pass(runner, tmp_path):
-    job = runner.submit(CountRates(**{**SHORT, "duration_s": 0.2}), tmp_path)
+    go_on = threading.Event()
+    job = runner.submit(Holding(go_on=go_on, **{**SHORT, "duration_s": 0.2}), tmp_path)
     wait_for(lambda: job.said > 1)
     job.pause(True)
+    go_on.set()
     wait_for(lambda: job.state is RunState.PAUSED)
     said = job.said
     time.sleep(0.1)

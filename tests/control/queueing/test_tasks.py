@@ -82,10 +82,10 @@ def test_tasks_are_done_one_after_the_other_and_the_stores_are_read_again_after_
     jobs = [put(queue, code) for _ in range(2)]
     over(*jobs)
     assert [job.state for job in jobs] == [RunState.DONE] * 2
+    wait_for(lambda: len(reread) == 1)
     state = queue.topics.latest("queue")
     assert isinstance(state, QueueState)
     assert [(row.lane, row.progress) for row in state.rows] == [("worker", 1.0)] * 2
-    wait_for(lambda: len(reread) == 1)
 
 
 def test_a_task_that_says_what_went_wrong_fails_with_that_error(workers, queue):
@@ -169,12 +169,20 @@ def test_an_owner_that_ends_ends_its_tasks_but_for_one_that_finishes(queue, tmp_
         own = Queue(queue.topics)
         workers = Workers(own, queue.topics, tmp_path / "station.toml", tmp_path / "store", tmp_path, lambda: None)
         workers.start()
-        done = tmp_path / f"{kind.__name__} is done"
-        job = put(own, f"import pathlib, time; time.sleep(0.5); pathlib.Path({str(done)!r}).touch(); print('{{}}')", kind=kind)
+        done, go = tmp_path / f"{kind.__name__} is done", tmp_path / f"{kind.__name__} may end"
+        code = f"""
+            import pathlib, time
+            while not pathlib.Path({str(go)!r}).exists():
+                time.sleep(0.01)
+            pathlib.Path({str(done)!r}).touch()
+            print('{{}}')
+        """
+        job = put(own, code, kind=kind)
         _await_running(job)
         own.close("closing")
         workers.close("closing")
         assert job.state is state
+        go.touch()
     wait_for(done.exists)
     over(job)
     assert not (tmp_path / "Pretend is done").exists()
@@ -360,7 +368,7 @@ def test_who_asks_often_has_the_stores_read_once_more(tmp_path, monkeypatch):
 
     def read() -> None:
         reads.append(threading.active_count())
-        free.wait(5.0)
+        free.wait(20.0)
 
     monkeypatch.setattr(reader, "read", read)
     for _ in range(50):
