@@ -50,7 +50,7 @@ class Announcer:
         for row in queue.rows:
             if row.over and before.get(row.job) != row.state:
                 why = f": {row.why}" if row.why and row.state != "done" else ""
-                self._desk.announce(f"{row.procedure}, job {row.job}, {row.state}{why}")
+                self._desk.announce(f"{words.spoken(row.procedure)}, job {row.job}, {row.state}{why}")
 
     def _stores(self, stores: StoreStates) -> None:
         low = {(one.pair, one.party) for one in stores.stores if one.spendable < one.reserve}

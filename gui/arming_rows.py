@@ -140,7 +140,7 @@ def _read_back(row: int, station: StationState, counts: CountRates | None) -> st
     if row == 1:
         return ", ".join(f"{one.name} {words.power(_float(q.measured))}" for one, q in _powers(station, "PowerMeter")) or "no power meter"
     if row == 2:
-        return ", ".join(f"{one.name} {q.label.lower()} {words.quantity(q.measured, q.unit)}" for one, q in biases(station)) or "no detector"
+        return ", ".join(f"{one.name} {q.label.lower()}: {words.quantity(q.measured, q.unit)}" for one, q in biases(station)) or "no detector"
     lasers = [f"{one.name} {words.quantity(q.measured)}" for one, q in _switches(station, "Laser", "emission")]
     return ", ".join([*lasers, *(words.power(_float(q.measured)) for _, q in _powers(station, "Laser")[:1])]) or "no laser"
 

@@ -1,4 +1,4 @@
-"""An axis of a chart that is read at any text size: its label never loses its unit, and its numbers never overlap."""
+"""An axis of a chart that is read at any text size: its label never loses its unit; its numbers never overlap, and have equally many decimals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape, unescape
 from itertools import pairwise
+from math import ceil, log10
 from typing import Any
 
 import pyqtgraph as pg
@@ -13,8 +14,12 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
 
+from . import words
+
 _SPARE_PX = 10.0
 """What the box of a label is wider than its text."""
+_MOST_PLACES, _LARGEST = 6, 1e9
+"""Of numbers that are written out, without an exponent."""
 _WITH_UNIT = re.compile(r"(.*?)\s*(\([^()]*\))?\s*")
 
 
@@ -31,6 +36,24 @@ def shortened(label: str, room_px: float, metrics: QFontMetricsF) -> str:
 
 class Axis(pg.AxisItem):
     """An axis at the bottom or on the left."""
+
+    _finest = 1.0
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> Any:  # noqa: N802
+        """Return the places of ticks, and note how close the closest are."""
+        found = super().tickValues(minVal, maxVal, size)
+        self._finest = min((spacing for spacing, _ in found if spacing), default=1.0)
+        return found
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        """Return numbers that have the same decimals at every tick."""
+        places = max(0, ceil(-log10(self._finest * scale) - 1e-9)) if self._finest * scale > 0 else 0
+        if self.logMode or places > _MOST_PLACES or any(abs(value * scale) >= _LARGEST for value in values):
+            plain: list[str] = super().tickStrings(values, scale, spacing)
+            return plain
+        # What is next to nothing would be written as -0.
+        rounded = [round(value * scale, places) + 0.0 for value in values]
+        return [f"{one:.{places}f}" if places else words.count(one) for one in rounded]
 
     def labelString(self) -> str:  # noqa: N802
         """Return the label as markup, as long as there is room."""
@@ -60,7 +83,8 @@ class Axis(pg.AxisItem):
         upright, bounds = self.orientation in ("left", "right"), self.boundingRect()
         inside = [(_within(rect, bounds, upright=upright), flags, text) for rect, flags, text in texts]
         gap = 0.0 if upright else QFontMetricsF(QApplication.font()).horizontalAdvance(" ")
-        return line, ticks, apart(inside, gap, upright=upright)
+        found = apart(inside, gap, upright=upright)
+        return line, ticks, found if self._tickLevels is not None else trimmed(found)
 
 
 def _within(rect: QRectF, bounds: QRectF, *, upright: bool) -> QRectF:
@@ -80,6 +104,13 @@ def apart(texts: Sequence[tuple[QRectF, Any, str]], gap_px: float, *, upright: b
         if all(one[1] + gap_px <= after[0] for one, after in pairwise(ends)):
             return found
     return []
+
+
+def trimmed(texts: Sequence[tuple[QRectF, Any, str]]) -> list[tuple[QRectF, Any, str]]:
+    """Return the numbers without the zeros that all of them end with behind the point."""
+    behind = [text.partition(".")[2] for _, _, text in texts]
+    needless = min((len(one) - len(one.rstrip("0")) for one in behind), default=0)
+    return [(rect, flags, text[: len(text) - needless].rstrip(".")) for rect, flags, text in texts] if needless else list(texts)
 
 
 def spread(wanted: list[float], low: float, high: float, apart: float) -> list[float]:

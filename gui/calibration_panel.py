@@ -14,7 +14,8 @@ from .badges import Value, tip
 from .desk import Desk
 from .flow import Flow
 from .guarded import guarded
-from .tables import Cell, Column, Table
+from .tables import Cell, Column
+from .wide_table import WideTable
 
 _COLUMNS = (
     Column("Calibration"),
@@ -35,7 +36,7 @@ class CalibrationPanel(QWidget):
         self.desk = desk
         self._order: tuple[str, ...] = ()
         self._known = self._made = self._armed = False
-        self.table = Table("Calibrations", _COLUMNS)
+        self.table = WideTable("Calibrations", _COLUMNS, letters=28)
         self.told = Value("Calibrations to make", "nothing is known yet")
         self.queue = QPushButton("&Queue them in order")
         self.queue.setAccessibleName("Queue missing and stale calibrations")

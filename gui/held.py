@@ -61,7 +61,7 @@ class QueueNotices:
         for job in sorted(failed.keys() - self._failed) if self._failed is not None else ():
             one = failed[job]
             remedy = f"The queue is held. Remove the cause; then: {_GO_ON}" if queue.held else "Its row on the page Queue says more."
-            error = BenchError(f"{one.procedure} failed: {one.why.rstrip('.') or 'no cause was told'}", where=f"job {job}", remedy=remedy)
+            error = BenchError(f"{words.spoken(one.procedure)} failed: {one.why.rstrip('.') or 'no cause was told'}", where=f"job {job}", remedy=remedy)
             self._desk.notice(Passing(error, _FAILED) if queue.held else error)
         self._failed = set(failed)
 
@@ -75,7 +75,7 @@ class QueueNotices:
         late = [jobs[job] for job, since in self._since.items() if now - since >= LATE_S and job not in self._told]
         if late:
             self._told |= {one.job for one in late}
-            named = f"{late[-1].procedure} (job {late[-1].job})"
+            named = f"{words.spoken(late[-1].procedure)} (job {late[-1].job})"
             told = f"{named} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait, the last is {named}"
             error = BenchError(f"{told}: the queue is held, {queue.held}", where="queue", remedy=_GO_ON)
             self._desk.notice(Passing(error, _WAITS, instead=True))

@@ -186,7 +186,7 @@ class Chart(QWidget):
         """Draw a density, or a matrix.  image: (columns, rows), first index along x.  x, y: where it lies.  levels: values of the ends of the colours."""
         if self._drawn.image is None:
             self._drawn.image = pg.ImageItem(axisOrder="col-major")
-            self._drawn.image.setLookupTable(_ramp())
+            self._drawn.image.setLookupTable(_ramp(theme.current().series[0]))
             self.plot.addItem(self._drawn.image)
         self._drawn.image.setImage(np.asarray(image), autoLevels=levels is None, **({} if levels is None else {"levels": levels}))
         self._drawn.image.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
@@ -307,7 +307,7 @@ class Chart(QWidget):
         for name in self._drawn.regions:
             self._dress_region(name)
         if self._drawn.image is not None:
-            self._drawn.image.setLookupTable(_ramp())
+            self._drawn.image.setLookupTable(_ramp(now.muted if self._stale else now.series[0]))
         if self._drawn.bars is not None:
             colour = now.muted if self._stale else now.series[0]
             self._drawn.bars.setOpts(brush=colour, pen=colour)
@@ -442,9 +442,9 @@ def _last(curve: _Curve) -> tuple[float, float]:
     return (float(curve.x[min(good[-1], len(curve.x) - 1)]), float(curve.y[good[-1]])) if good.size else (0.0, float("nan"))
 
 
-def _ramp() -> NDArray[np.uint8]:
-    """Return 256 colours from the ground of the theme to its text by way of its first series: brightness runs one way, for every kind of eye."""
+def _ramp(middle: str) -> NDArray[np.uint8]:
+    """Return 256 colours from the ground of the theme to its text by way of one in between: brightness runs one way, for every kind of eye."""
     now = theme.current()
-    stops = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (now.ground, now.series[0], now.text)], float)
+    stops = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (now.ground, middle, now.text)], float)
     where = np.linspace(0, 2, 256)
     return np.stack([np.interp(where, [0, 1, 2], stops[:, at]) for at in range(3)], axis=1).astype(np.uint8)

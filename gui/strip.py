@@ -52,7 +52,7 @@ def pause_or_go_on(desk: Desk) -> None:
 def how_far(row: QueueRow) -> str:
     """Return what is done, how far it is, and how long it still takes."""
     left = f"{words.duration(row.eta_s)} left" if row.eta_s is not None else "time left unknown"
-    return f"{row.procedure} {words.percent(row.progress, 2)}, {left}"
+    return f"{words.spoken(row.procedure)} {words.percent(row.progress, 2)}, {left}"
 
 
 def operator() -> str:
@@ -196,7 +196,7 @@ class Strip(QFrame):
             else:
                 self.run.set_state("idle", told)
             return
-        self.abort.setToolTip(f"Aborts {row.procedure}, job {row.job}. Hold for one second, or hold Ctrl+Shift+A.")
+        self.abort.setToolTip(f"Aborts {words.spoken(row.procedure)}, job {row.job}. Hold for one second, or hold Ctrl+Shift+A.")
         after = f"; then the queue is held: {short(queue.held)}" if queue.held else ""
         beside = "" if task is None else f"; beside it {how_far(task)}" if run is not None else ", beside the bench"
         self.run.set_state(row.state, f"{how_far(row)}{beside}{after}")

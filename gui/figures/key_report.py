@@ -103,7 +103,7 @@ def _blocks(key: KeyProgress) -> Section:
 
 
 def _stores(stores: StoreStates) -> Section:
-    titles = ("pair", "party", "delivered", "spendable", "consumed", "tags", "burned", "reserve", "epsilon", "provenance")
+    titles = ("pair", "party", "delivered", "spendable", "consumed", "authentication", "burned", "reserve", "epsilon", "provenance")
     rows = tuple(
         (
             one.pair, one.party, *(bits(amount) for amount in (one.delivered, one.spendable, one.consumed, one.authentication, one.burned, one.reserve)),

@@ -142,6 +142,7 @@ class Task(Lines):
         self.task, self.rounds, self.left = Value("Task"), Value("Round"), Value("Rounds left in the store")
         self.accuracy, self.loss = Value("Accuracy of the shared model"), Value("Loss of the shared model")
         self.bar = QProgressBar()
+        self.bar.setFormat("%p %")
         self.bar.setMinimumHeight(24)
         self.bar.setAccessibleName("Progress of the rounds")
         self.compared, self.why = Value("Masked sums compared"), plain(wrap=True)

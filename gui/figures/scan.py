@@ -149,7 +149,7 @@ class Scan(QWidget):
         x, unit = named(now.columns[0])
         last = "; ".join(f"{one.name} {words.quantity(float(now.rows[-1, one.at]), one.unit)}" for one in self._series)
         state = "over" if now.over else "going on"
-        return f"{now.procedure}, {len(now.rows)} points, {state}; last at {x} {words.quantity(float(now.rows[-1, 0]), unit)}: {last}"
+        return f"{words.spoken(now.procedure)}, {len(now.rows)} points, {state}; last at {x} {words.quantity(float(now.rows[-1, 0]), unit)}: {last}"
 
 
 def placed(rows: Floats) -> Floats:

@@ -43,6 +43,11 @@ class Stage(Lines):
         self.add_wide(plain("Visibility of each user"))
         self.add_wide(self.visibility)
 
+    def note(self, now: KeyProgress) -> None:
+        """Note how far the stage is, also while nothing is drawn: what failed does not tell."""
+        if now.stage not in _ENDS:
+            self._reached = now.run, now.progress
+
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
@@ -66,12 +71,11 @@ class Stage(Lines):
 
     def _show_bar(self, now: KeyProgress) -> None:
         """Show how far the stage is; of an exchange that failed, how far it had come."""
-        if now.stage not in _ENDS:
-            self._reached = now.run, now.progress
+        self.note(now)
         failed = now.stage == "failed"
         come = self._reached[1] if failed and self._reached[0] == now.run else None if failed and now.progress >= 1.0 else now.progress
         self.bar.setValue(round(100 * (come or 0.0)))
-        self.bar.setFormat("%p%" if not failed else "failed" if come is None else f"failed at {100 * come:.0f} %")
+        self.bar.setFormat("%p %" if not failed else "failed" if come is None else f"failed at {100 * come:.0f} %")
         self.bar.setAccessibleDescription(self.bar.text())
 
     @guarded
@@ -98,6 +102,7 @@ def have_and_need(now: KeyProgress) -> str:
 def _bar(name: str) -> QProgressBar:
     bar = QProgressBar()
     bar.setRange(0, 100)
+    bar.setFormat("%p %")
     bar.setMinimumHeight(24)
     bar.setAccessibleName(name)
     return bar

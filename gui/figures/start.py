@@ -70,7 +70,7 @@ class StartPanel(QWidget):
         self.chooser, self.purpose = FormChoice("Nothing can be started while no bench is open.", proposed, taken=taken), QLineEdit()
         self.choice = self.chooser.choice
         self.purpose.setAccessibleName("Purpose")
-        self.purpose.setPlaceholderText("why, in a few words")
+        self.purpose.setPlaceholderText("why")
         self.start, self.stop, self.abort = QPushButton(f"&{start}"), QPushButton("Stop ear&ly"), HoldButton("Abor&t", "Abort the run")
         self.pause = QPushButton("Pa&use") if pausing else None
         self.state, self.which, self.bar, self.left = Badge("Run", "idle"), Value("Job", "nothing runs"), QProgressBar(), Value("Time left")
@@ -96,6 +96,7 @@ class StartPanel(QWidget):
         self.stop.setAccessibleName("Stop early")
         self.to_arming.setAccessibleName("Go to arming")
         self.bar.setRange(0, 100)
+        self.bar.setFormat("%p %")
         self.bar.setAccessibleName("Progress of the run")
         why = QFormLayout()
         why.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -246,7 +247,7 @@ class StartPanel(QWidget):
         self.state.set_state(row.state)
         # What to do about it is told by a notice, and stands on the page Queue.
         why = row.why.partition(". ")[0].rstrip(".")
-        self.which.show_text(f"{row.procedure}, job {row.job}" + (f": {why}" if why else ""))
+        self.which.show_text(f"{words.spoken(row.procedure)}, job {row.job}" + (f": {why}" if why else ""))
         self.which.setToolTip(tip(row.why))
         self._fit_which()
         self.bar.setValue(round(100 * row.progress))
@@ -255,6 +256,10 @@ class StartPanel(QWidget):
     def _fit_which(self) -> None:
         """Give the text its height: beside what scrolls, a layout does not."""
         self.which.setMinimumHeight(self.which.heightForWidth(max(1, self.width())))
+
+    def retheme(self) -> None:
+        """Fit the text at another text size."""
+        self._fit_which()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Fit the text to another width."""

@@ -11,11 +11,13 @@ from .. import words
 from ..badges import Value, plain
 from ..guarded import guarded
 from ..tables import Cell, Column, Table
+from ..wide_table import WideTable
 from .areas import scrolled
 from .gauge import PARTS, REST, Gauge, bits, told
 
-_NUMBERS = ("delivered", "spendable", "consumed", "tags", "burned", "reserve")
+_NUMBERS = ("delivered", "spendable", "consumed", "authentication", "burned", "reserve")
 _WHOSE, _FROM = ("pair", "party"), ("provenance", "last keys")
+_LONGEST_PURPOSE = 40
 _ROUND = re.compile(r"(qunetqfl run \d+ round )(\d+)")
 
 
@@ -95,7 +97,8 @@ class Debits(QWidget):
         self.filter.setPlaceholderText("key id, purpose, pair or party")
         self.filter.setClearButtonEnabled(True)
         self.filter.setMinimumHeight(24)
-        self.table = Table("Debits", ["time", "pair", "party", Column("bits", number=True), Column("purpose", wide=True), "key id"])
+        columns: list[Column | str] = ["time", "pair", "party", Column("bits", number=True), Column("purpose", wide=True), "key id"]
+        self.table = WideTable("Debits", columns, letters=_LONGEST_PURPOSE)
         self.shown = Value("Debits shown", "0")
         self._debits: tuple[Debit, ...] = ()
         self.filter.textChanged.connect(lambda _: self._fill())

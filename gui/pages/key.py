@@ -73,6 +73,7 @@ class Key(Page):
         self._lay_out()
         desk.replay_changed.connect(self._begin_anew)
         desk.ticked.connect(self._tell_age)
+        desk.hear("key", lambda now: None if desk.is_stray(now) else self.stage.note(now))
         self.start.add_actions(self)
         self.action("Export report", self.export_report, "Ctrl+Shift+E")
 
@@ -163,8 +164,6 @@ class Key(Page):
         source: Source = "replay" if self.desk.replaying else "live"
         self.stage.show_progress(KeyProgress(source, "idle", why="no key exchange in this run" if self.desk.replaying else ""))
         self._draw_blocks(KeyProgress(source, "idle"))
-        for chart in (self.qber, self.gain, self.rate):
-            chart.blank(source)
         self._tell_visibility(None)
 
     def _tell_visibility(self, now: KeyProgress | None) -> None:
@@ -193,6 +192,9 @@ class Key(Page):
         self.qber.show_blocks(blocks, now.limits)
         self.gain.show_blocks(blocks)
         self.rate.show_blocks(now.blocks)
+        for chart, shown in ((self.qber, blocks), (self.gain, blocks), (self.rate, now.blocks)):
+            if not shown:
+                chart.blank(now.source)
         self.tables.show_block(blocks[-1] if blocks else None)
 
     def _draw_again(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
 
 from ...control.topics import QueueRow, QueueState
+from .. import words
 from ..badges import Badge, Value
 from ..desk import Desk
 from ..flow import Flow
@@ -135,7 +136,7 @@ class Acts(QWidget):
         row = self.target
         none = view or ("" if row is not None else "nothing is on")
         bench = none or ("" if row is not None and row.can_stand_still else "it is done in one piece, and can only be aborted")
-        named = f" {row.procedure}, job {row.job}" if row is not None else ""
+        named = f" {words.spoken(row.procedure)}, job {row.job}" if row is not None else ""
         paused = row is not None and row.state == "paused"
         self.pause.setText("Res&ume" if paused else "Pa&use")
         self.pause.setAccessibleName("Resume the run" if paused else "Pause the run")

@@ -53,7 +53,7 @@ class Composer(QWidget):
 
     def _lay_out(self) -> None:
         self.purpose.setAccessibleName("Purpose")
-        self.purpose.setPlaceholderText("why, in a few words")
+        self.purpose.setPlaceholderText("why")
         self.editing.setWordWrap(True)
         for widget in (self.purpose, self.add, self.save, self.cancel):
             widget.setMinimumHeight(24)
@@ -121,7 +121,7 @@ class Composer(QWidget):
     def begin(self, row: QueueRow) -> None:
         """Show the parameters of a job that waits, to be changed."""
         if row.procedure not in self.chooser.names:
-            self.desk.notice(f"{row.procedure} was put into the queue by a script: its parameters cannot be changed here.")
+            self.desk.notice(f"{words.spoken(row.procedure)} was put into the queue by a script: its parameters cannot be changed here.")
             return
         self._row = row
         self.chooser.edit(row.procedure, row.parameters)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QUndoCommand
 
 from ...control.topics import QueueRow
 from ...core.errors import HeliographError
+from .. import words
 from ..desk import Desk
 from . import rows
 
@@ -55,7 +56,7 @@ class Edits:
         job, place, body = row.job, rows.place_of(self._desk.latest("queue"), row.job), rows.body_of(row)
 
         def taken(_row: QueueRow) -> None:
-            self._done(f"removing {row.procedure}", lambda: self._put_in(job, body, place), lambda: self._take_out(job))
+            self._done(f"removing {words.spoken(row.procedure)}", lambda: self._put_in(job, body, place), lambda: self._take_out(job))
 
         self._desk.ask("remove", {"job": job}, then=taken)
 
@@ -75,7 +76,7 @@ class Edits:
         job, before = row.job, dict(row.parameters)
 
         def edited(_reply: None) -> None:
-            self._done(f"editing {row.procedure}", lambda: self._edit(job, before), lambda: self._edit(job, after))
+            self._done(f"editing {words.spoken(row.procedure)}", lambda: self._edit(job, before), lambda: self._edit(job, after))
             then()
 
         self._desk.ask("edit", {"job": job, "parameters": dict(after)}, then=edited, failed=failed)
@@ -85,7 +86,7 @@ class Edits:
         body = rows.body_of(row)
 
         def queued(job: int) -> None:
-            self._done(f"repeating {row.procedure}", lambda: self._take_out(job), lambda: self._put_in(job, body, None))
+            self._done(f"repeating {words.spoken(row.procedure)}", lambda: self._take_out(job), lambda: self._put_in(job, body, None))
 
         self._desk.ask("duplicate", {"job": row.job}, then=queued)
 

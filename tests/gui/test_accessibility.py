@@ -165,7 +165,7 @@ def test_what_must_not_be_missed_is_announced(window: Window) -> None:
 
     assert [text for text in said if not text.startswith("Made safe")] == [
         "Safety: tripped, cause VOA A lost",
-        "PhaseScan, job 7, failed: tagger: gone",
+        "Phase scan, job 7, failed: tagger: gone",
         "The key store of pair A-B is below its reserve: 8\u2009000 bits are left",
     ]
 

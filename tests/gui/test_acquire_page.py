@@ -283,7 +283,7 @@ def test_the_run_that_is_on_is_followed_stopped_and_aborted(qtbot, page, desk):
     page.redraw("queue", payloads.queue_state())
 
     assert control(page, "Run: running", Badge)
-    assert "Job: PhaseScan, job 7" in page.texts()
+    assert "Job: Phase scan, job 7" in page.texts()
     assert "Time left: 45 s" in page.texts()
     press(qtbot, page, "Stop early")
     press(qtbot, page, "Abort the run")

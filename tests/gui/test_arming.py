@@ -275,7 +275,7 @@ def test_every_row_shows_its_state_and_what_reads_back(window):
     told = [step.told.text() for step in window.wizard.steps]
     assert told[0] == "voa_in 60.0 dB"
     assert told[1] == "meter -56.0 dBm (2.50 nW)"
-    assert told[2] == "snspd bias 1 18.0 µA"
+    assert told[2] == "snspd bias 1: 18.0 µA"
     assert told[3] == "laser on, 10.0 dBm (10.0 mW)"
     assert clipped(window) == []
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QFont, QFontMetricsF
 from PySide6.QtWidgets import QApplication, QWidget
 
-from heliograph.gui.axis import apart, shortened
+from heliograph.gui.axis import Axis, apart, shortened, trimmed
 from heliograph.gui.plots import Chart
 from heliograph.gui.window import Window
 
@@ -79,3 +79,27 @@ def test_of_numbers_without_room_every_second_is_left_out_and_the_last_stays() -
 
     assert [text for _, _, text in apart(texts, 1.0, upright=False)] == ["4", "2", "0"]
     assert len(apart(texts[:1], 1.0, upright=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(0.0, 0.3, ["0.00", "0.10", "0.20", "0.05", "0.15", "0.25"]), (-0.32, 0.06, ["-0.30", "-0.20", "-0.10", "0.00", "-0.25", "-0.15", "-0.05", "0.05"]),
+     (0.0, 290_000.0, ["0", "100\u2009000", "200\u2009000", "50\u2009000", "150\u2009000", "250\u2009000"])],
+)  # fmt: skip
+def test_numbers_of_an_axis_have_equally_many_decimals_and_spaces_between_thousands(qapp: QApplication, low: float, high: float, told: list[str]) -> None:
+    axis = Axis("left")
+    axis.setStyle(maxTickLevel=1)
+
+    levels = axis.tickValues(low, high, 200.0)
+
+    assert [text for spacing, values in levels for text in axis.tickStrings(values, 1.0, spacing)] == told
+
+
+def test_zeros_that_all_numbers_of_an_axis_end_with_are_left_out() -> None:
+    def shown(*texts: str) -> list[str]:
+        return [text for _, _, text in trimmed([(QRectF(), None, text) for text in texts])]
+
+    assert shown("1.00", "0.50") == ["1.0", "0.5"]
+    assert shown("1.0", "-2.0") == ["1", "-2"]
+    assert shown("100", "1.0") == ["100", "1.0"]
+    assert shown() == []

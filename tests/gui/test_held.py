@@ -69,7 +69,7 @@ def test_what_waits_in_a_held_queue_is_told_once(desk: Any, notices: tuple[Queue
         show(desk, watch, held(WAITS))
 
     assert len(desk.notices) == 1
-    assert "KeyExchange (job 5) waits: the queue is held, " + HELD in desk.notices[0]
+    assert "Key exchange (job 5) waits: the queue is held, " + HELD in desk.notices[0]
     assert "Go on" in desk.notices[0]
 
 
@@ -147,7 +147,7 @@ def test_many_jobs_in_a_held_queue_make_one_notice(window: Any, monkeypatch: pyt
         watch.tick(frozenset())
 
     assert len(window.notices.earlier) == 1
-    assert window.notices.earlier[-1].text.startswith("queue: 30 jobs wait, the last is PhaseScan (job 29): the queue is held")
+    assert window.notices.earlier[-1].text.startswith("queue: 30 jobs wait, the last is Phase scan (job 29): the queue is held")
 
 
 def test_whoever_starts_something_sees_that_it_will_wait(desk: Any, qtbot: Any) -> None:

@@ -146,6 +146,7 @@ def test_without_blocks_the_page_says_so(page):
     page.redraw("key", payloads.key_progress(blocks=()))
 
     assert summary(page, "QBER") == "no block yet"
+    assert {control(page, name, Chart).plot.titleLabel.text for name in ("QBER", "Gain", "Key rate")} == {"no data yet"}
     assert told(page) == {}
 
 
@@ -171,7 +172,9 @@ def test_the_stages_of_distillation_are_told(page, stage):
 
 
 def test_an_exchange_that_failed_says_how_far_it_had_come(page):
-    page.redraw("key", payloads.key_progress(run="r", progress=0.37))
+    page.redraw("key", payloads.key_progress(run="r", progress=0.1))
+    # Nothing is drawn while another page is shown.
+    page.desk.inject("key", payloads.key_progress(run="r", progress=0.37))
     page.redraw("key", payloads.key_progress(run="r", stage="failed", why="the disk is full", progress=1.0))
 
     bar = control(page, "Progress of the stage", QProgressBar)

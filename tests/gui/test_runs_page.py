@@ -227,7 +227,7 @@ def test_the_figures_of_a_run_are_marked_replay_and_follow_what_it_has(page, qtb
     choose(qtbot, page, "run-1")
     assert page.figures.scan.isVisible()
     assert not page.figures.stage.isVisible()
-    assert page.figures.scan.chart.summary().startswith("replay, PhaseScan, 41 points, over")
+    assert page.figures.scan.chart.summary().startswith("replay, Phase scan, 41 points, over")
 
     choose(qtbot, page, "run-2")
     assert page.figures.stage.isVisible()

@@ -29,7 +29,7 @@ def test_the_strip_says_how_the_bench_is(window: Any) -> None:
     assert "Bench: simulated, sagnac-demo" in told
     assert "Safety: safe" in told
     assert "Interlocks: open, 1 open: pm reads 1.4 µW" in told
-    assert "Run: running, PhaseScan 25 %, 45 s left" in told
+    assert "Run: running, Phase scan 25 %, 45 s left" in told
     assert any(text.startswith("Key store: key A-C 16.4 kbit, below reserve") for text in told)
     assert window.windowTitle() == "sagnac-demo - Heliograph, SIMULATED"
     assert window.strip.abort.isVisible()
@@ -223,7 +223,7 @@ def test_a_task_beside_the_bench_is_told_with_its_progress_and_can_be_aborted(wi
     qtbot.waitUntil(lambda: window.desk.answers.of("abort") == [{"job": 8}])
 
     tell(window, queue=payloads.queue_state(rows=(payloads.queue_row(job=9), distil)))
-    assert window.strip.run.accessibleName() == "Run: running, PhaseScan 25 %, 45 s left; beside it Distil 10 %, 20 s left"
+    assert window.strip.run.accessibleName() == "Run: running, Phase scan 25 %, 45 s left; beside it Distil 10 %, 20 s left"
 
 
 @pytest.mark.parametrize("name", list(theme.THEMES))
