@@ -19,6 +19,10 @@ from ...core.errors import InstrumentLocked, StorageError
 
 PLACE = "HELIOGRAPH_RUNTIME_DIR"
 _SERIAL = re.compile(r"asrl(/.+?)(?:::instr)?", re.IGNORECASE)
+_TCP = re.compile(r"tcp://([^/:@\[\]]+):0*(\d+)/?", re.IGNORECASE)
+_ON_ANY_BOARD = re.compile(r"^(TCPIP|USB)\d*(?=::)")
+_HEX = re.compile(r"0X[0-9A-F]+")
+_HERE = ("LOCALHOST", "LOCALHOST.LOCALDOMAIN")
 _VISA = re.compile(r"(?:asrl|gpib|tcpip|usb|pxi|vxi)\d*::", re.IGNORECASE)
 _SHARED = 0o1777
 _OPENED_S = 0.5
@@ -69,18 +73,35 @@ def _made(folder: Path, mode: int) -> os.stat_result:
 def canonical(resource: str) -> str:
     """Return one name for the names of one port: a serial port by the device that its links lead to, any other as PyVISA writes it out, in capitals.
 
-    Host names are not looked up, but for this computer's own: a name and its address are two.
+    `tcp://host:port` is the name of a socket, too. Only what is certain is taken for one: host names are not looked up, but for this computer's own
+    (`localhost`), so a name and its address are two.
     """
     serial = _SERIAL.fullmatch(resource)
     if serial is not None:
         return f"ASRL{os.path.realpath(serial[1])}::INSTR"
+    resource = _TCP.sub(r"TCPIP0::\1::\2::SOCKET", resource)
     if _VISA.match(resource) is None:
         return resource
     from pyvisa.rname import InvalidResourceName, to_canonical_name
 
     with contextlib.suppress(InvalidResourceName):
         resource = to_canonical_name(resource.upper())
-    return "::".join("127.0.0.1" if word == "LOCALHOST" else word for word in resource.upper().split("::"))
+    # PyVISA-py, by which everything is opened, looks for both on all boards.
+    kind, *words = _ON_ANY_BOARD.sub(r"\g<1>0", resource.upper()).split("::")
+    if kind == "USB0":
+        return "::".join([kind, *map(_number, words[:2]), *words[2:]])
+    return "::".join([kind, *map(_host, words)])
+
+
+def _host(word: str) -> str:
+    """Return a word of a resource name; a name that means this computer, whatever anybody looks up (RFC 6761), as an address."""
+    name = word.removesuffix(".")
+    return "127.0.0.1" if name in _HERE or name.endswith(".LOCALHOST") else word
+
+
+def _number(word: str) -> str:
+    """Return the number of a vendor or product, which may be written in decimal or not."""
+    return str(int(word, 16)) if _HEX.fullmatch(word) else word
 
 
 class ResourceLock:
