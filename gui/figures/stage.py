@@ -51,11 +51,11 @@ class Stage(Lines):
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        # A run file has only the light of an exchange: once all of it was played nothing more comes.
-        played = now.source == "replay" and now.stage == "light" and now.progress >= 1.0
-        self.state.set_state("done" if played else now.stage if now.stage in _ENDS else "running")
+        # That is the end of a replay, too: a run file has only the light of an exchange.
+        ended = now.stage == "light" and now.progress >= 1.0
+        self.state.set_state("done" if ended else now.stage if now.stage in _ENDS else "running")
         # The end itself stands beside "Stage".
-        self.why.show_text("light: the run has ended" if played else f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
+        self.why.show_text("light: the run has ended" if ended else f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
         self._show_bar(now)
