@@ -42,7 +42,7 @@ def test_a_simulator_of_another_package_stands_on_the_bench_behind_its_faults(fo
 
 
 def ask(resource: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", int(resource.split("::")[2])), timeout=2.0) as client:
+    with socket.create_connection(("127.0.0.1", int(resource.split("::")[2])), timeout=20.0) as client:
         client.sendall(b"hallo\n")
         return client.recv(100)
 
