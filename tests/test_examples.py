@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from heliograph import Run
 
@@ -18,9 +20,13 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NOTEBOOK = ROOT / "docs" / "tutorials" / "from-light-to-key.ipynb"
 
 
-def _run(name, folder):
+def _run(name, folder, *, may_end_with="nothing"):
+    """Run an example and return what it says, or nothing if it ended with an error that it may end with."""
+    folder.mkdir(exist_ok=True)
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    if may_end_with in ended.stderr:
+        return ""
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     return ended.stdout
@@ -44,7 +50,8 @@ def test_the_fringe_example_measures_and_draws(tmp_path):
 
 
 def test_the_learning_example_makes_key_and_learns(tmp_path):
-    said = _run("key_and_learn", tmp_path)
+    # A frame keeps an error with 2.6e-4, and of the weaker pairs' blocks of four frames one is too many: once in five hundred runs another one is needed.
+    said = _run("key_and_learn", tmp_path / "one", may_end_with="VerificationError") or _run("key_and_learn", tmp_path / "two")
 
     bits = {pair: int(number.replace(",", "")) for pair, number in re.findall(r"^(\w-\w): .* ([\d,]+) key bits", said, re.MULTILINE)}
     accuracies = [int(number) for number in re.findall(r"accuracy (\d+)%", said)]
@@ -57,8 +64,12 @@ def test_the_learning_example_makes_key_and_learns(tmp_path):
 
 def test_the_tutorial_notebook_runs(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    options = {"timeout": 120, "startup_timeout": 120, "kernel_name": "python3", "resources": {"metadata": {"path": str(tmp_path)}}}
 
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    with tempfile.TemporaryDirectory() as folder:
+        # TCP ports that are free when they are chosen may be another test's when the kernel comes; the names of sockets must be short.
+        sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        NotebookClient(notebook, config=sockets, **options).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     said = "".join(output["text"] for output in outputs if output.get("name") == "stdout")

@@ -6,11 +6,11 @@ import ast
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 import tomllib
 import zipfile
 from importlib import metadata
@@ -118,12 +118,13 @@ def test_the_command_line_starts_without_any_heavy_library():
 def test_help_answers_at_once():
     took = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "heliograph", "--help"], capture_output=True, check=True)
-        took.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
-    # Half a second on an idle machine; tests run beside each other.
-    assert statistics.median(took) < 1.0
+    # Half a second on an idle machine, so of processor time, whatever else runs beside the tests.
+    assert statistics.median(took) < 0.5
 
 
 def test_every_package_folder_is_packed():

@@ -18,9 +18,9 @@ from heliograph.protocols.qpu.local import LocalBackend
 LIGHT = """
 import sys, time
 import numpy
-start = time.perf_counter()
+start = time.process_time()
 import {module}
-took = time.perf_counter() - start
+took = time.process_time() - start
 vendors = {{"qiskit", "qiskit_aer", "qiskit_ibm_runtime", "qiskit_braket_provider", "braket", "boto3", "botocore", "torch"}}
 print(took, *(vendors & {{name.split(".")[0] for name in sys.modules}}))
 """
