@@ -44,6 +44,12 @@ def visa_errors(where: str) -> Iterator[None]:
         raise _gone(where, error) from error
 
 
+def forget_handlers(log: logging.Logger) -> None:
+    """Leave a logger one of the handlers that do nothing: PyMeasure gives the same logger another one with every adapter, and counts open a link each."""
+    for handler in [one for one in log.handlers if type(one) is logging.NullHandler][1:]:
+        log.removeHandler(handler)
+
+
 def _gone(where: str, error: BaseException) -> Disconnected:
     return Disconnected(f"the connection is gone ({error})", where=where, remedy="Check cable, power and address.")
 
@@ -95,6 +101,7 @@ class VisaLink(VISAAdapter):
             with visa_errors(self.where):
                 super().__init__(resource, visa_library="@py", **self._settings)
                 self._send_at_once()
+            forget_handlers(self.log)
             self._tape = tape(resource, "serial" if resource.upper().startswith("ASRL") else "socket")
         except ValueError as error:
             raise ConfigError(

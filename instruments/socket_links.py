@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pymeasure.adapters import Adapter
 
 from ..core.errors import ConfigError, DependencyMissing, Disconnected, InstrumentError, Timeout
-from .links import until_quiet
+from .links import forget_handlers, until_quiet
 from .recording import tape
 from .roles import WireCount
 
@@ -51,6 +51,7 @@ class TcpLink(Adapter):
 
     def __init__(self, address: str, *, name: str, timeout_s: float = 1.0) -> None:
         super().__init__()
+        forget_handlers(self.log)
         self.where = f"{name} ({address})"
         self.timeout_s = timeout_s
         self.reopened = 0
@@ -161,6 +162,7 @@ class ZmqLink(Adapter):
 
     def __init__(self, address: str, *, name: str, timeout_s: float = 1.0) -> None:
         super().__init__()
+        forget_handlers(self.log)
         self.where = f"{name} ({address})"
         self.timeout_s = timeout_s
         self.reopened = 0

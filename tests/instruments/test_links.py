@@ -27,6 +27,13 @@ def test_a_forgotten_zmq_link_does_not_hold_the_process_up() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
+def test_links_that_come_and_go_leave_nothing_behind_in_the_log() -> None:
+    """A run of count rates opens one for each count: an owner of the bench would grow all day."""
+    held = [ZmqLink("tcp://127.0.0.1:9", name="tagger").log.handlers[:] for _ in range(5)]
+
+    assert [len(handlers) for handlers in held] == [1] * 5
+
+
 def test_a_serial_port_that_is_not_there_is_disconnected() -> None:
     with pytest.raises(Disconnected, match=r"voa_a \(ASRL/dev/nowhere::INSTR\)"):
         oz_optics.link("ASRL/dev/nowhere::INSTR", name="voa_a")
