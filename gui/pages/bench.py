@@ -23,8 +23,6 @@ from ..strip import bench_row
 from . import bench_acts
 from .page import BOTTOM, RIGHT, TOP, Page
 
-_SETTLED_DRAWS = 2
-
 
 class Bench(Page):
     """What stands on the bench and how it is, and all that is done to it by hand."""
@@ -39,7 +37,6 @@ class Bench(Page):
         self.schematic, self.cards, self.interlocks = Schematic(), Cards(desk), Interlocks()
         self.arming, self.calibrations, self.editor = Arming(desk), CalibrationPanel(desk), StationEditor(desk)
         self._last_chosen = ("", 0)
-        self._draws = 0
         self._fitted: tuple[int, int] | None = None
         self._chained: tuple[object, ...] = ()
         self._docks: dict[str, QDockWidget] = {
@@ -70,7 +67,7 @@ class Bench(Page):
         docks["Arming"].raise_()
         self.resizeDocks([docks["Instruments"], docks["Arming"]], [760, 440], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["Optical path"], docks["Instruments"]], [350, 450], Qt.Orientation.Vertical)
-        self._draws, self._fitted = 0, None
+        self._fitted = None
 
     def _make_actions(self) -> None:
         self.action("Go to the &drawing", lambda: self._show("Optical path", first=True), "Ctrl+Alt+D")
@@ -99,13 +96,11 @@ class Bench(Page):
         self.calibrations.show_station(now)
         self.editor.show_station(now)
         self._chain(now)
-        self._draws += self.schematic.isVisible()
 
     def _fit_drawing(self) -> None:
         """Give the drawing the height that it needs, where the operator has not arranged the panels; anew where notices come or go above the page."""
         now = self.height(), self.schematic.canvas.height()
-        # At the first drawing the page may still be on its way to its size.
-        if now == self._fitted or self._draws < _SETTLED_DRAWS or not self.schematic.isVisible():
+        if now == self._fitted or not self._chained or not self.schematic.isVisible():
             return
         self._fitted = now
         if self.is_stacked or self.desk.settings.contains(layout.key(self.NAME)):
