@@ -159,7 +159,7 @@ def wait_for_rescue(bench: Serving) -> None:
     """Wait until the watchdog of a killed owner has done its work."""
     line = WatchdogLine.of(bench.station)
     if line is not None:
-        assert line.wait_gone(5.0)
+        assert line.wait_gone(20.0)
         line.close()
 
 

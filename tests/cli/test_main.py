@@ -81,7 +81,7 @@ def test_a_reader_that_went_away_ends_the_output_and_nothing_else(words, code):
     with subprocess.Popen([sys.executable, "-c", UNREAD, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.close()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == code
     assert err.splitlines()[-1] == "to its end"
@@ -129,7 +129,7 @@ def test_whoever_ends_a_command_its_last_acts_are_done(number, code):
         assert process.stderr is not None
         assert process.stderr.readline() == "waiting\n"
         os.kill(process.pid, number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == code
     assert "safe\n" in err
