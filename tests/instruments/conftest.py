@@ -304,7 +304,12 @@ class Tagger:
             self._numbered += 1
             stream = self._context.socket(zmq.PAIR)
             stream.setsockopt(zmq.SNDHWM, 100)
-            stream.bind(f"tcp://127.0.0.1:{options['stream-port']}")
+            try:
+                stream.bind(f"tcp://127.0.0.1:{options['stream-port']}")
+            except zmq.ZMQError:
+                # It was free when it was chosen.
+                stream.close(linger=0)
+                return '{"error": "port in use"}'
             name = str(self._numbered)
             self._streams[name] = int(options["channel"]), stream
             return json.dumps({"id": name})

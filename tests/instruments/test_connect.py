@@ -195,9 +195,9 @@ def test_a_closed_tagger_port_is_a_timeout_that_names_it(bench: Any, station: St
 
 
 def test_an_attenuator_without_position_is_homed_when_asked(bench: Any, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
     bench.voa.homed = False
-    with pytest.raises(DeviceFault, match="does not know its position|not homed"):
+    with monkeypatch.context() as hurried, pytest.raises(DeviceFault, match="does not know its position|not homed"):
+        hurried.setattr(safe, "DEADLINE_S", 0.5)
         connect(station, bench.addresses)
 
     with connect(station, bench.addresses, home=True) as instruments:
@@ -347,8 +347,8 @@ def test_a_silent_attenuator_is_a_timeout_and_the_next_answer_is_its_own(bench: 
 
 @pytest.mark.parametrize(("name", "attribute"), [("laser", "power_w"), ("voa", "measured_db"), ("snspd", "enabled")])
 def test_a_dead_link_is_disconnected(bench: Any, station: Station, monkeypatch: pytest.MonkeyPatch, name: str, attribute: str) -> None:
-    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
     instruments = connect(station, bench.addresses)
+    monkeypatch.setattr(safe, "DEADLINE_S", 1.0)
     getattr(bench, f"{name}_port").close()
 
     with pytest.raises(Disconnected, match=name):
@@ -358,8 +358,8 @@ def test_a_dead_link_is_disconnected(bench: Any, station: Station, monkeypatch: 
 
 
 def test_a_dead_generator_is_noticed_within_its_budget(bench: Any, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
     instruments = connect(station, bench.addresses)
+    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
     bench.awg_port.close()
     begin = time.monotonic()
 

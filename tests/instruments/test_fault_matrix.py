@@ -32,8 +32,8 @@ from heliograph.mocks.simulators import SIMULATORS
 from . import fault_cells as cells
 from .fault_subjects import SUBJECTS, Subject
 
-SPARE_S = 0.5
-"""What a call may take beyond its budget."""
+SPARE_S = 1.0
+"""What a call may take beyond its budget: the second that the architecture leaves for finding the place again."""
 
 
 class Rig:
@@ -314,7 +314,7 @@ def test_a_data_link_that_fails_ends_the_recording_and_the_next_is_whole(rig: Ri
         given, took_s = outcome(lambda: recorded(tagger), 20_000.0)
         struck(rig)
         assert given & set(allowed), given
-        assert took_s < 1.5
+        assert took_s < 1.0 + SPARE_S
         assert tagger.is_safe()
         assert recorded(tagger) == 20_000.0
     finally:
@@ -331,7 +331,7 @@ def test_a_stream_that_is_damaged_gives_no_tags_but_whole_ones(rig: Rig, kind: s
         batches: list[Any] = []
         given, took_s = outcome(lambda: float(bool([batches.append(batch) for batch in tagger.record(0.4)])), 1.0)
         assert given & set(allowed), given
-        assert took_s < 3.0
+        assert took_s < 2.5 + SPARE_S
         assert all(len(batch.t_ps) == len(batch.ch) and np.all(np.diff(batch.t_ps) >= 0) for batch in batches)
         struck(rig)
         again = list(tagger.record(0.4))

@@ -26,7 +26,7 @@ SECONDS = 0.2
 """Light of a recording; a buffer of the stand-in holds 20 ms."""
 EDGES = 20_000
 """Sync edges in it."""
-LONGEST_S = 5 * cells.TIMEOUT_S + 0.5
+LONGEST_S = 5 * cells.TIMEOUT_S + 1.5
 ADDRESSES = {"resource": "swabian:2611"}
 
 Change = Callable[["FaultyStream", Buffer], Buffer]

@@ -19,7 +19,7 @@ from heliograph.instruments.wire.mbx import BiasMode
 from heliograph.mocks.lab import Lab
 
 TIMEOUT_S = 0.1
-SPARE_S = 0.5
+SPARE_S = 1.0
 TEXT = (Path(__file__).parents[1] / "full_station.toml").read_text()
 STATION = Station.parse(re.sub(r"^(\w+\.rules = \{) ", rf'\1 timeout = "{TIMEOUT_S} s", ', TEXT, flags=re.MULTILINE).encode(), Path("faults.toml"))
 
