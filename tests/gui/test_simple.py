@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +36,11 @@ class Sweep(Procedure):  # type: ignore[misc]
 
 def listening() -> set[str]:
     """Return the sockets of this process that listen."""
-    mine = {str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
+    mine = set[str]()
+    for entry in Path("/proc/self/fd").iterdir():
+        # What is open may be closed meanwhile.
+        with suppress(OSError):
+            mine.add(str(entry.readlink()))
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/self/net/{name}").read_text().splitlines()[1:]]
     return {line[1] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in mine}
 
