@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ LOOK_S = 5.0
 RUN = {"Duration": "100000", "Period": "0.01", "Pair": "A-B"}
 """One run for all of it, hours of bench time: what a run shows grows until its curves have all the points that they may have, and begins anew with the next."""
 DAY_S = 86_400.0
+OWNER_SLOPE = 0.5
+"""By how much of itself the owner may grow a day while a run goes on: HDF5 keeps the index of what the run wrote. Handlers that links left in the log made it 640 %."""
 BLOCKED_MS = 100.0
 
 
@@ -38,6 +41,11 @@ def memory_bytes() -> int:
         # Only glibc can give it back.
         ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def owner_bytes(day: Any) -> int:
+    """Return what the process that owns the bench holds in memory."""
+    return int(Path(f"/proc/{day.window.opening.owner.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def handles() -> int:
@@ -68,7 +76,7 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
         day.put_first_steps_away()
         day.arm()
         # With room for all of it from the start: what is written down here is memory, too.
-        looks, n = np.zeros((round(SOAK_S / LOOK_S) + 1, 5)), 0
+        looks, n = np.zeros((round(SOAK_S / LOOK_S) + 1, 6)), 0
         begun = time.monotonic()
         while (now := time.monotonic() - begun) < SOAK_S:
             if not any(row.state in ("queued", "starting", "running") for row in day.desk.latest("queue").rows if row.lane == "bench"):
@@ -77,16 +85,20 @@ def test_a_long_soak_loses_no_memory_thread_or_handle(qapp: QApplication, tmp_pa
             QTest.qWait(round(LOOK_S * 1000))
             assert day.desk.is_connected, "the bench was lost"
             gc.collect()
-            looks[n] = now, memory_bytes(), np.nansum(day.desk.latest("counts").rates_hz), threading.active_count(), handles()
+            looks[n] = now, memory_bytes(), np.nansum(day.desk.latest("counts").rates_hz), threading.active_count(), handles(), owner_bytes(day)
             n += 1
     warm = looks[np.searchsorted(looks[:n, 0], WARM_S) : n]
     slope, rate = slope_a_day(warm[:, 0], warm[:, 1]), np.median(looks[:n, 2])
-    (threads, files), (more_threads, more_files) = warm[0, 3:], warm[-1, 3:]
+    owners = slope_a_day(warm[:, 0], warm[:, 5])
+    (threads, files), (more_threads, more_files) = warm[0, 3:5], warm[-1, 3:5]
     lost = f"threads {threads:.0f} to {more_threads:.0f}, handles {files:.0f} to {more_files:.0f}"
-    told = f"memory {warm[:, 1].mean() / 1e6:.0f} MB, {100 * slope:+.1f} % a day; {lost}"
-    trace = ", ".join(f"{t:.0f} s {held / 1e6:.1f} MB" for t, held in looks[: n : max(1, n // 20), :2])
+    told = (
+        f"memory {warm[:, 1].mean() / 1e6:.0f} MB, {100 * slope:+.1f} % a day; its owner {warm[:, 5].mean() / 1e6:.0f} MB, {100 * owners:+.1f} % a day; {lost}"
+    )
+    trace = ", ".join(f"{t:.0f} s {held / 1e6:.1f} and {owner / 1e6:.1f} MB" for t, held, owner in looks[: n : max(1, n // 20), (0, 1, 5)])
     sys.stdout.write(f"{trace}\n{told}; {rate / 1e6:.2f} Mcps\n")
     assert rate > 0.9e6
     assert more_threads <= threads + 1, told
     assert more_files <= files + 3, told
     assert slope < 0.05, told
+    assert owners < OWNER_SLOPE, told
