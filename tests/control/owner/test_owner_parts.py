@@ -67,7 +67,7 @@ def slow_once(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> threading.Even
 def both(first: Callable[[], None], begun: threading.Event, second: Callable[[], None]) -> None:
     thread = threading.Thread(target=first)
     thread.start()
-    assert begun.wait(5.0)
+    assert begun.wait(20.0)
     second()
     thread.join()
 
@@ -105,7 +105,7 @@ def test_an_armed_bench_is_looked_at_again_whatever_went_wrong(owner: Owner, mon
     thread.start()
     wait_for(lambda: arbiter.looks > 8)
     owner._closing.set()
-    thread.join(5.0)
+    thread.join(20.0)
     texts = [message.body.text for message in box.take()]
     assert "KeyError" in texts[0]
     assert "ZeroDivisionError" in texts[1]

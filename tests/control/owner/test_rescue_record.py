@@ -118,7 +118,7 @@ def test_an_owner_that_ends_in_order_leaves_word_that_it_made_the_bench_safe(tmp
 
 
 def test_the_last_word_is_how_the_bench_was_as_it_was_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(safe, "DEADLINE_S", 1.0)
     station = Station.parse(default_text(), tmp_path / "station.toml")
     station.path.write_bytes(default_text())
     with (

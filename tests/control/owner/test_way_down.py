@@ -22,7 +22,7 @@ def test_who_arms_waits_until_the_last_has_made_it_safe() -> None:
         with way.under_way():
             arming.start()
         assert not armed.wait(0.05)
-    arming.join(5.0)
+    arming.join(20.0)
     assert armed.is_set()
 
 
@@ -37,7 +37,7 @@ def test_who_makes_it_safe_waits_for_who_has_begun_to_arm() -> None:
     with way.over():
         making.start()
         assert not down.wait(0.05)
-    making.join(5.0)
+    making.join(20.0)
     assert down.is_set()
 
 
