@@ -36,7 +36,7 @@ class CalibrationPanel(QWidget):
         self.desk = desk
         self._order: tuple[str, ...] = ()
         self._known = self._made = self._armed = False
-        self.table = WideTable("Calibrations", _COLUMNS, letters=28)
+        self.table = WideTable("Calibrations", _COLUMNS, letters=36)
         self.told = Value("Calibrations to make", "nothing is known yet")
         self.queue = QPushButton("&Queue them in order")
         self.queue.setAccessibleName("Queue missing and stale calibrations")

@@ -17,7 +17,7 @@ from .gauge import PARTS, REST, Gauge, bits, told
 
 _NUMBERS = ("delivered", "spendable", "consumed", "authentication", "burned", "reserve")
 _WHOSE, _FROM = ("pair", "party"), ("provenance", "last keys")
-_LONGEST_PURPOSE = 40
+_LONGEST_PURPOSE = 52
 _ROUND = re.compile(r"(qunetqfl run \d+ round )(\d+)")
 
 
