@@ -44,12 +44,16 @@ def test_an_error_of_the_worker_keeps_its_kind_place_and_remedy(tmp_path):
 
 
 def test_a_worker_that_was_killed_is_an_error_and_the_next_block_may_come(tmp_path):
+    told = ""
     with Distiller(tmp_path) as distiller:
-        distiller.hand_over(tmp_path / "none.h5")
-        assert distiller.pid
-        os.kill(distiller.pid, signal.SIGKILL)
-        with pytest.raises(HeliographError, match="code -9"):
-            distiller.collect()
+        # On a busy computer it may have ended by itself: there is no such file.
+        while "code -9" not in told:
+            distiller.hand_over(tmp_path / "none.h5")
+            assert distiller.pid
+            os.kill(distiller.pid, signal.SIGKILL)
+            with pytest.raises(HeliographError) as caught:
+                distiller.collect()
+            told = str(caught.value)
         distiller.hand_over(tmp_path / "none.h5")
 
 
