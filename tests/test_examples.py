@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -64,7 +65,7 @@ def test_the_learning_example_makes_key_and_learns(tmp_path):
 
 def test_the_tutorial_notebook_runs(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    options = {"timeout": 120, "startup_timeout": 120, "kernel_name": "python3", "resources": {"metadata": {"path": str(tmp_path)}}}
+    options: dict[str, Any] = {"timeout": 120, "startup_timeout": 120, "kernel_name": "python3", "resources": {"metadata": {"path": str(tmp_path)}}}
 
     with tempfile.TemporaryDirectory() as folder:
         # TCP ports that are free when they are chosen may be another test's when the kernel comes; the names of sockets must be short.
