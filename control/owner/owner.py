@@ -268,9 +268,10 @@ class Owner:
 
     def _end_run(self, cause: str) -> None:
         """End the run that is on, and begin no other until somebody says so."""
-        self.runner.abort(cause)
+        # Held first: what waits would else begin as soon as the run has ended.
         if self.queue.waits and not self.queue.held:
             self.queue.hold(cause)
+        self.runner.abort(cause)
 
     def make_safe(self, cause: str) -> list[SafeReport]:
         """End the run that is on and make everything safe, from any thread; returns how it went, within 2 s. The bench is looked at again afterwards."""
