@@ -74,7 +74,7 @@ class Arbiter:
     def __init__(self, station: Station, instruments: Mapping[str, RoleAdapter], *, today: Callable[[], date] = date.today) -> None:
         self._station, self._instruments, self._today = station, instruments, today
         self._lock, self._states = threading.RLock(), threading.Lock()
-        self._state, self._cause, self._generation = BenchState.SAFE, "", 0
+        self._state, self._cause, self._generation, self._securing = BenchState.SAFE, "", 0, 0
         self._read: dict[str, tuple[float, Reading]] = {}
         self._lost: dict[str, InstrumentError] = {}
         self._wavelengths_m: dict[str, float] = {}
@@ -176,6 +176,9 @@ class Arbiter:
             if self._state is BenchState.TRIPPED and (kind != "home" or interlocks.is_lit(self._now())):
                 raise self._refusal(name)
             self._go_on_arming()
+            if self._securing and current is not None and kind != "home":
+                # What was sent now might reach an instrument that is dark already, and stay.
+                raise InterlockOpen("the bench is being made safe", where=name, remedy=f"Try again in a moment. {_REMEDY}")
             return Permit() if current is None else self._judge(name, quantity, value)
 
     def _judge(self, name: str, quantity: str, value: float) -> Permit:
@@ -453,7 +456,7 @@ class Arbiter:
     def _go_on_arming(self) -> None:
         """Raise ArmRefused in the thread that arms, if the bench was made safe since it began: nothing of that may follow the way down."""
         arming = self._arming
-        if arming is not None and arming.thread == threading.get_ident() and arming.generation != self._generation:
+        if arming is not None and arming.thread == threading.get_ident() and (arming.generation != self._generation or self._securing):
             raise ArmRefused(_MADE_SAFE, where=str(self._station.path), remedy="See why, then arm it again.")
 
     def secure(self) -> list[SafeReport]:
@@ -461,7 +464,17 @@ class Arbiter:
 
         A bench that tripped stays so; one trips whose laser is not off, and one on which something failed that light or bias depend on.
         """
-        self._generation += 1
+        # In this order: who finds the new number finds that it goes on, too.
+        with self._states:
+            self._securing += 1
+            self._generation += 1
+        try:
+            return self._make_safe()
+        finally:
+            with self._states:
+                self._securing -= 1
+
+    def _make_safe(self) -> list[SafeReport]:
         with safe.uninterrupted():
             reports = safe.make_safe(one for one in list(self._instruments.values()) if not one.released)
         self._read.clear()

@@ -9,7 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from heliograph.core.errors import ArmRefused, DeviceFault, InterlockOpen, Tripped
+from heliograph.instruments.guard import safe
 from heliograph.instruments.guard.permits import BenchState
+from heliograph.instruments.waveform_sources import KeysightSource
 from heliograph.mocks.truth import truth
 
 from .guarded_bench import Bench
@@ -99,13 +101,46 @@ def test_at_any_moment_of_arming_the_bench_stays_safe():
         bench = Bench()
         for one in bench.instruments.values():
             one.share()
+        asked = bench.arbiter.generation
         other = threading.Thread(target=lambda wait=delay_s, arbiter=bench.arbiter: (time.sleep(wait), arbiter.secure()))
         other.start()
         try:
-            bench.arbiter.arm()
+            # Whichever thread comes first.
+            bench.arbiter.arm(since=asked)
         except (ArmRefused, InterlockOpen, DeviceFault):
             # A bias that was parked between its setting and its read-back is a fault to who set it.
             assert bench.arbiter.state is BenchState.SAFE
         other.join()
         assert bench.arbiter.state is BenchState.SAFE
         assert dark(bench)
+
+
+def test_light_is_refused_while_the_bench_is_being_made_safe(monkeypatch):
+    """It would shine at an instrument that was made dark before, and the bench would be called safe."""
+    bench, inside, goes_on = Bench(), threading.Event(), threading.Event()
+    to_safe = KeysightSource.to_safe
+
+    def held(one):
+        if not inside.is_set():
+            inside.set()
+            goes_on.wait(20.0)
+        return to_safe(one)
+
+    monkeypatch.setattr(safe, "DEADLINE_S", 30.0)
+    monkeypatch.setattr(KeysightSource, "to_safe", held)
+    other = threading.Thread(target=bench.arbiter.secure)
+    other.start()
+    assert inside.wait(20.0)
+
+    for act in (lambda: setattr(bench["laser"], "emission", True), lambda: bench["snspd"].set_bias(1, 18e-6)):
+        with pytest.raises(InterlockOpen, match="being made safe"):
+            act()
+    with pytest.raises(ArmRefused, match="made safe"):
+        bench.arbiter.arm()
+
+    goes_on.set()
+    other.join()
+    assert bench.arbiter.state is BenchState.SAFE
+    assert dark(bench)
+    bench.arbiter.arm()
+    assert truth(bench.world)["emission"]
