@@ -33,6 +33,7 @@ from ...postprocess.keystore.party import Link, PartyKeys, link, open_party
 from ...postprocess.keystore.source import KeyBlock
 from ...postprocess.parameters import PairBench, SlotShares, expected_counts
 from ...postprocess.procedures.key_exchange import pattern_path
+from ...postprocess.reconciliation.schedule import frame_bits_for
 from ...postprocess.round_tags import RoundTags
 from .accounting import epsilon_parts, in_words
 
@@ -261,6 +262,7 @@ def _settings(run: Run, meta: dict[str, Any], sent: Sequence[Sent], block: int, 
         bound=bound,
         kato=kato_parameters(expected.block(), mu) if bound == "kato" else None,
         q_est=pair.error_x,
+        frame_bits=frame_bits_for(expected.n_x),
         first_slot=meta["first_slot"],
         p_x=1.0 - Y_SHARE,
         pattern_mode="qrng" if all(one.pattern.mode == "qrng" for one in sent) else "demo",

@@ -11,6 +11,8 @@ from ...core.errors import ParameterError
 SMALLEST_FRAME, LARGEST_FRAME = 2**12, 2**17
 SMALLEST_TAIL = 2**14
 """Shorter frames fail too often to be used for a remainder; see docs/decisions/0009."""
+LEAST_FRAMES = 12
+"""Of a block: ten, and two for counts that are not those expected."""
 _LOWEST_RATE, _HIGHEST_RATE = 0.002, 0.11
 FIRST_EXPONENTS = range(4, 10)
 """log2 of the first block sizes that the rates in use lead to."""
@@ -83,6 +85,14 @@ class FrameLayout:
     def bits_of(self, frame: int) -> int:
         """Return how many key bits a frame holds, padding not counted."""
         return min(self.frame_bits, self.n_bits - frame * self.frame_bits)
+
+
+def frame_bits_for(n_bits: float) -> int:
+    """Return the frame for a block of about so many bits: the largest of which it has a dozen, and 2^14 where it has fewer.
+
+    One frame of ten that keeps an error is dropped; of fewer it would be more than the tenth above which the block is given up; see docs/decisions/0017.
+    """
+    return next((size for size in reversed(frame_sizes()) if size > SMALLEST_TAIL and LEAST_FRAMES * size <= n_bits), SMALLEST_TAIL)
 
 
 def first_exponent(q: float) -> int:

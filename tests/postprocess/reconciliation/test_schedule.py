@@ -4,7 +4,7 @@ import pytest
 
 from heliograph.core.errors import ParameterError
 from heliograph.postprocess.reconciliation import CascadeParameters, FrameLayout
-from heliograph.postprocess.reconciliation.schedule import block_sizes
+from heliograph.postprocess.reconciliation.schedule import block_sizes, frame_bits_for
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,10 @@ def test_an_empty_key_is_refused():
         FrameLayout.of(0, 4096)
 
     assert caught.value.where == "n_bits"
+
+
+@pytest.mark.parametrize(("n_bits", "size"), [(10_000, 2**14), (210_000.5, 2**14), (400_000, 2**15), (1_055_268, 2**16), (12 * 2**17, 2**17), (1e8, 2**17)])
+def test_frames_are_so_short_that_one_may_be_dropped(n_bits, size):
+    assert frame_bits_for(n_bits) == size
+    layout = FrameLayout.of(int(n_bits), size)
+    assert 1 / layout.frames <= 0.1 or size == 2**14
