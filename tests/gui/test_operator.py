@@ -42,8 +42,7 @@ def run_id(day: Day, job: int) -> str:
 
 def test_from_the_welcome_page_to_key_learning_safe_and_an_old_run(day: Day, tmp_path: Path) -> None:
     person, desk = day.person, day.desk
-    # The gauge is of the pair that has least.
-    stores_of(tmp_path / "demo" / "store", ("A-C", "B-C"), 800_000)
+    stores_of(tmp_path / "demo" / "store", ("A-C", "B-C"))
 
     # The demo is started; its light goes on by a deliberate act only.
     day.begin(tmp_path / "demo")
@@ -58,9 +57,9 @@ def test_from_the_welcome_page_to_key_learning_safe_and_an_old_run(day: Day, tmp
     assert found["v_pi_v"] == pytest.approx(5.0, abs=0.1)
     assert found["visibility"] > 0.95
 
-    # Key: the gauge of the pair rises. Of two seconds one frame that keeps an error may be dropped.
+    # Key: the gauge of the pair rises.
     assert day.delivered("A-B") == 0
-    day.exchange("A-B", 2.0)
+    day.exchange("A-B", 1.0)
     assert day.spendable("A-B") > 0
     person.until(lambda: "key A-B" in gauge(day), "the gauge in the strip")
     # While a worker tells, only its own parties' stores are told.

@@ -254,8 +254,7 @@ def test_a_walk_distils_each_block_and_serves_the_poor_first(tmp_path):
 
 
 def test_ctrl_c_lets_the_block_that_is_being_distilled_finish_and_leaves_no_worker(tmp_path):
-    # Of two seconds one frame that keeps an error may be dropped, of one it is more than a tenth.
-    words = command(tmp_path, "--pairs", "A-B", "--seconds", "2", "--for", "1h", "--distil")
+    words = command(tmp_path, "--pairs", "A-B", "--seconds", "1", "--for", "1h", "--distil")
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as walk:
         until(walk, lambda: len(list((tmp_path / "runs").glob("*-p0.h5"))) == 2)
         # As a terminal does: to every process of the group.
