@@ -57,7 +57,10 @@ class Room:
 def being_written(path: Path) -> bool:
     """Say whether another process is writing a run file, on Linux also this one; where this cannot be seen, none is."""
     try:
-        file = os.open(path, (os.O_RDONLY if sys.platform == "linux" else os.O_RDWR) | os.O_CLOEXEC)
+        # Whoever opens a pipe waits for its other end, and of a device nobody knows what its opening does.
+        if not path.is_file():
+            return False
+        file = os.open(path, (os.O_RDONLY if sys.platform == "linux" else os.O_RDWR) | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:

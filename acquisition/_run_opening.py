@@ -7,13 +7,12 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import h5py
 
-from ..core.errors import RunFileError
+from ..core.errors import RunFileError, RunFileHeld
 from ._room import being_written
 
 _ATTEMPTS = 20
@@ -21,32 +20,26 @@ _ATTEMPTS = 20
 PATIENCE_S = 2.0
 """How long a file is tried that its writer holds and nobody can read; a writer needs milliseconds for the end of a run."""
 _PAUSE_S = 0.005
-_Where = ParamSpec("_Where")
 _Found = TypeVar("_Found")
 
 
-def patiently(read: Callable[_Where, _Found]) -> Callable[_Where, _Found]:
-    """Return a reader of run files that tries again what a living writer holds: while that writes the end, nobody can read it.
+def patiently(read: Callable[[Path], _Found], path: Path) -> _Found:
+    """Return what is read of a run file, trying again what a living writer holds: while that writes the end, nobody can read it.
 
-    read: the path is its last argument.
+    Raises what the reader does; RunFileHeld if the writer holds the file all the time.
     """
-
-    @wraps(read)
-    def patient(*where: _Where.args, **more: _Where.kwargs) -> _Found:
-        path, late = Path(str(where[-1])), time.monotonic() + PATIENCE_S
-        while True:
-            # Asked before: a writer that has ended meanwhile has left a file that can be read.
-            held = being_written(path)
-            try:
-                return read(*where, **more)
-            except RunFileError as error:
-                if not held:
-                    raise
-                if time.monotonic() > late:
-                    raise RunFileError("its writer holds the run file, which cannot be read now", where=str(path), remedy="Try again in a moment.") from error
-            time.sleep(_PAUSE_S)
-
-    return patient
+    late = time.monotonic() + PATIENCE_S
+    while True:
+        # Asked before: a writer that has ended meanwhile has left a file that can be read.
+        held = being_written(path)
+        try:
+            return read(path)
+        except RunFileError as error:
+            if not held:
+                raise
+            if time.monotonic() > late:
+                raise RunFileHeld("its writer holds the run file, which cannot be read now", where=str(path), remedy="Try again in a moment.") from error
+        time.sleep(_PAUSE_S)
 
 
 def opened(path: Path) -> h5py.File:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import HeliographError, RunFileError, StorageError
+from ..core.files import beside
 from ..core.statement import Provenance
 from ._room import being_written, storage_error
 from ._run_opening import opened, patiently
@@ -78,13 +79,15 @@ class Run(Mapping[str, NDArray[Any]]):
         self._rows = {name: self._length(name) for name in {place.rpartition("/")[0] for place in self._places.values()}}
 
     @classmethod
-    @patiently
     def open(cls, path: str | Path) -> Run:
         """Open a run file, also one whose writer still runs, is just writing its end, or was killed.
 
-        Raises RunFileError if there is none, if it is of another kind, or damaged.
+        Raises RunFileError if there is none, if it is of another kind, or damaged; RunFileHeld if its writer does not come to the end.
         """
-        path = Path(path)
+        return patiently(cls._open, Path(path))
+
+    @classmethod
+    def _open(cls, path: Path) -> Run:
         file = opened(path)
         try:
             if file.attrs.get("schema") != SCHEMA:
@@ -316,12 +319,15 @@ class Run(Mapping[str, NDArray[Any]]):
         return min((column.shape[0] for column in group.values()), default=0)
 
 
-@patiently
 def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the start document of a run file and its stop document, None where there is none, without looking at anything else: for long lists of files.
 
-    Raises RunFileError if there is no such file, or if it is of another kind.
+    Raises RunFileError if there is no such file, or if it is of another kind; RunFileHeld if its writer does not come to the end.
     """
+    return patiently(_documents, path)
+
+
+def _documents(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     try:
         with opened(path) as file:
             if file.attrs.get("schema") != SCHEMA:
@@ -379,17 +385,19 @@ def _checksum(group: h5py.Group, part: slice) -> int | None:
 def salvage(path: Path) -> Path:
     """Copy what is whole of a run that was killed into `<name>.salvaged.h5`, closed with reason `crash`; return that path.
 
-    The run file itself is left as it is.  Raises RunFileError if it cannot be read, goes on, or was closed in order; StorageError if the copy cannot be
-    written.
+    The run file itself is left as it is, and so is an earlier copy unless this one is whole.  Raises RunFileError if it cannot be read, goes on, or was closed
+    in order; StorageError if the copy cannot be written.
     """
+    # Asked before: a run that ends meanwhile is complete once it is opened.
+    goes_on = being_written(Path(path))
     with Run.open(path) as run:
         if run.complete:
             raise RunFileError("the run was closed in order; there is nothing to salvage", where=str(path))
-        if being_written(Path(path)):
+        if goes_on:
             raise RunFileError("the run goes on; its file is whole", where=str(path), remedy="Read it as it is, or salvage it once its writer has ended.")
         target = run.path.with_name(f"{run.path.stem}.salvaged.h5")
         try:
-            with h5py.File(target, "w") as copy:
+            with beside(target) as fresh, h5py.File(fresh, "w") as copy:
                 _copy(run, copy)
         except (OSError, RuntimeError) as error:
             raise storage_error(error, target) if isinstance(error, OSError) else StorageError(str(error), where=str(target)) from error

@@ -51,7 +51,7 @@ def listed(
         heads = ["run", "begun", "procedure", "state", "seconds", "tags", "gaps", "data"]
         out.table(f"Runs in {out_folder}", heads, [_row(one) for one in found])
         for one in found:
-            if one.state == "damaged":
+            if one.state in ("damaged", "unfinished") and one.why:
                 out.warn(f"{one.path}: {one.why}")
         out.result({"folder": out_folder, "runs": found}, simulated=any(one.simulated for one in found))
 

@@ -8,6 +8,7 @@
     +- DependencyMissing                3  an optional package is not installed
     +- RunFileError                     3  a run file is missing, of another kind, or damaged
     |  +- AlreadyDistilled              1  this run has given its key already
+    |  +- RunFileHeld                   3  its writer holds it just now
     +- DataError                        3  a data set is malformed
     |  +- DataMissing                   3  not here, and not fetched
     |  +- DataChecksumError             3  not the file it claims to be
@@ -132,6 +133,10 @@ class AlreadyDistilled(RunFileError):
     """The run has given its key already; a second distillation would be the same bits twice."""
 
     exit_code = 1
+
+
+class RunFileHeld(RunFileError):
+    """The writer of a run file holds it, so that it cannot be read just now; nothing is wrong with it."""
 
 
 class DataError(HeliographError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...acquisition.runs import Run, documents, salvage
-from ...core.errors import RunFileError, StorageError
+from ...core.errors import RunFileError, RunFileHeld, StorageError
 from ..topics import Event, RunDetails, RunSummary
 from .figures import flat
 from .playback import Playback, read_strictly
@@ -25,7 +25,7 @@ def run_files(folder: Path) -> list[Path]:
     """Return the run files of a folder, the oldest first. Raises StorageError if there is no such folder."""
     if not folder.is_dir():
         raise StorageError("there is no such folder", where=str(folder), remedy="Name the folder of the run files, or measure something first.")
-    return sorted(path for path in folder.glob("*.h5") if not path.is_dir())
+    return sorted(path for path in folder.glob("[!.]*.h5") if not path.is_dir())
 
 
 def summaries(
@@ -62,12 +62,15 @@ def local_day(t: float) -> str:
 
 
 def summary_of(path: Path) -> RunSummary:
-    """Return what a run file says of itself; its data are not looked at. A damaged one is no error: its state says so."""
+    """Return what a run file says of itself; its data are not looked at. A damaged one is no error, nor one that its writer holds: the state says so."""
     try:
         stat = path.stat()
     except OSError:
         return RunSummary(path.stem, str(path), "", 0.0, "damaged", simulated=True, why="there is no such file")
-    return _summary(path, stat.st_mtime_ns, stat.st_size)
+    try:
+        return _summary(path, stat.st_mtime_ns, stat.st_size)
+    except RunFileHeld as error:
+        return _unread(path, "unfinished", error)
 
 
 @lru_cache(maxsize=20_000)
@@ -76,8 +79,15 @@ def _summary(path: Path, _changed_ns: int, _size: int) -> RunSummary:
         start, stop = documents(path)
         with read_strictly(path):
             return _told(path, start, stop)
+    except RunFileHeld:
+        # Not to be remembered: its writer may leave the file without another word.
+        raise
     except RunFileError as error:
-        return RunSummary(path.stem, str(path), "", _begun_by_name(path), "damaged", simulated=True, why=error.message)
+        return _unread(path, "damaged", error)
+
+
+def _unread(path: Path, state: str, error: RunFileError) -> RunSummary:
+    return RunSummary(path.stem, str(path), "", _begun_by_name(path), state, simulated=True, why=error.message)
 
 
 def _told(path: Path, start: dict[str, Any], stop: dict[str, Any] | None) -> RunSummary:

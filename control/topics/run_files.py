@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class RunSummary:
     """One run file in a list.
 
-    state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`, then with why.  begun: 0 where unknown.
+    state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`.  begun: 0 where unknown.
+    why: of one that failed, is damaged, or is held by its writer so that it cannot be read now.
     seconds: from its first line to its last, tags, gaps: recorded; None for an unfinished one, in which nobody has counted, seconds
     of an imported one too.  numbers: what the procedure found.  imported: from a file of another program; it counts as simulated as well, for it is not known
     to be real.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -17,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heliograph.acquisition import _run_opening, run_writer
+from heliograph.acquisition import _run_opening, run_writer, runs
 from heliograph.acquisition._room import Room
 from heliograph.acquisition.runs import Run, RunLayout, RunWriter, documents, salvage
-from heliograph.core.errors import RunFileError
+from heliograph.core.errors import RunFileError, RunFileHeld, StorageError
 from heliograph.instruments.roles import TagBatch
 from heliograph.instruments.station import Station, default_text
 
@@ -126,6 +127,17 @@ def test_a_run_file_that_points_at_another_file_is_refused_and_the_other_is_not_
         Run.open(hostile)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+@pytest.mark.parametrize("look", [lambda path: Run.open(path=path), lambda path: documents(path=path), salvage])
+def test_what_is_no_ordinary_file_is_refused_and_not_opened(tmp_path, what, look):
+    path = tmp_path / "x.h5"
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[what](path)
+
+    with pytest.raises(RunFileError, match="no such run file"):
+        look(path)
+
+
 def test_an_array_larger_than_any_memory_is_a_damaged_file(files, tmp_path):
     hostile = tmp_path / "hostile.h5"
     shutil.copy(files["closed"], hostile)
@@ -160,6 +172,38 @@ def test_a_run_whose_writer_was_killed_while_it_wrote_the_end_is_read_and_salvag
     assert left.read_bytes() == before
     with Run.open(salvage(left)) as rescued:
         assert rescued["tagger/t"].size == 20 * N
+
+
+def test_a_run_that_ends_once_it_is_opened_is_no_crash(files, tmp_path, monkeypatch):
+    path = Path(shutil.copy(files["live"], tmp_path / "live.h5"))
+    room = Room(path)
+    room.mark_written()
+
+    def then_it_ends(run, file, path, begin=Run.__init__):
+        begin(run, file, path)
+        room.close()
+
+    monkeypatch.setattr(Run, "__init__", then_it_ends)
+    with pytest.raises(RunFileError, match="goes on"):
+        salvage(path)
+
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_that_fails_leaves_the_earlier_one_and_no_piece(files, tmp_path, monkeypatch):
+    killed = shutil.copy(files["killed"], tmp_path / "killed.h5")
+    whole = salvage(killed)
+    before = whole.read_bytes()
+
+    def full(_file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(runs, "digest", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        salvage(killed)
+
+    assert whole.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["killed.h5", whole.name]
 
 
 LOOKS = """
@@ -208,8 +252,9 @@ def test_a_file_that_its_writer_holds_for_ever_is_not_called_damaged(tmp_path, m
     path.write_bytes(b"no run file yet")
     room = Room(path)
     room.mark_written()
-    with pytest.raises(RunFileError, match="its writer holds the run file"):
-        Run.open(path)
+    for look in (Run.open, lambda path: Run.open(path=path), lambda path: documents(path=path)):
+        with pytest.raises(RunFileHeld, match="its writer holds the run file"):
+            look(path)
     room.close()
     with pytest.raises(RunFileError, match="damaged"):
         Run.open(path)

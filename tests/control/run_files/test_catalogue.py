@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heliograph.acquisition import _run_opening
+from heliograph.acquisition._room import Room
 from heliograph.control.link import Message, encode, receive
 from heliograph.control.parties.node import network
 from heliograph.control.run_files import day_report
@@ -384,6 +386,28 @@ def test_a_killed_run_is_salvaged(tmp_path):
     assert (summary_of(made).state, summary_of(made).tags) == ("crash", 48_000)
     with h5py.File(made) as file:
         assert json.loads(file["tables/block"].attrs["columns"]) == ["time", "rate"]
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_among_the_run_files_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "x.h5")
+    (tmp_path / ".7.new.y.salvaged.h5").touch()
+
+    assert [(one.run, one.state) for one in summaries(tmp_path)] == [("x", "damaged")]
+
+
+def test_a_file_that_its_writer_holds_is_unfinished_until_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(_run_opening, "PATIENCE_S", 0.02)
+    path = tmp_path / "held.h5"
+    path.write_bytes(b"no run file yet")
+    room = Room(path)
+    room.mark_written()
+
+    held = summary_of(path)
+    room.close()
+
+    assert (held.state, held.why) == ("unfinished", "its writer holds the run file, which cannot be read now")
+    assert summary_of(path).state == "damaged"
 
 
 def test_the_last_run_is_none_that_was_salvaged(tmp_path):
