@@ -101,12 +101,13 @@ class VisaLink(VISAAdapter):
             with visa_errors(self.where):
                 super().__init__(resource, visa_library="@py", **self._settings)
                 self._send_at_once()
-            forget_handlers(self.log)
             self._tape = tape(resource, "serial" if resource.upper().startswith("ASRL") else "socket")
         except ValueError as error:
             raise ConfigError(
                 f"{resource!r} is no VISA resource", where=name, remedy="Write it as ASRL/dev/ttyUSB0::INSTR or TCPIP::host::port::SOCKET."
             ) from error
+        finally:
+            forget_handlers(self.log)
 
     @property
     def wire(self) -> WireCount:
