@@ -270,7 +270,12 @@ def _bug(out: Output, error: Exception) -> None:
     hide_in(error, hidden_of(no_secrets))
     traceback.print_exception(error, file=sys.stderr)
     out.fail(
-        {"type": type(error).__name__, "message": str(error), "where": "", "remedy": "This is a fault of Heliograph: please report it with the traceback."}
+        {
+            "type": type(error).__name__,
+            "message": _with_notes(str(error), error),
+            "where": "",
+            "remedy": "This is a fault of Heliograph: please report it with the traceback.",
+        }
     )
 
 

@@ -180,14 +180,16 @@ def test_an_end_by_a_signal_is_one_object_too(capsys):
 
 
 def test_of_a_command_that_was_interrupted_or_failed_it_is_told_how_its_bench_was_left(capsys):
-    left, failed = KeyboardInterrupt(), errors.Timeout("no reply")
+    left, failed, unforeseen = KeyboardInterrupt(), errors.Timeout("no reply"), ZeroDivisionError("division by zero")
     left.add_note("the bench was made safe")
     failed.add_note("not confirmed safe: laser FAILED")
+    unforeseen.add_note("not confirmed safe: laser FAILED")
 
     for error, told in (
         (left, "interrupted; the bench was made safe"),
         (KeyboardInterrupt(), "interrupted"),
         (failed, "no reply; not confirmed safe: laser FAILED"),
+        (unforeseen, "division by zero; not confirmed safe: laser FAILED"),
     ):
         with pytest.raises(typer.Exit), command(True):
             raise error
