@@ -79,6 +79,8 @@ def _clean(error: BaseException, hidden: Hidden) -> None:
     args = tuple(_cleaned(argument, hidden) for argument in error.args)
     if args != error.args:
         error.args = args
+    if notes := getattr(error, "__notes__", None):
+        notes[:] = [_cleaned(note, hidden) for note in notes]
     # Some print what is in their fields, and an OSError has fields that are not in its dictionary.
     for name in (*vars(error), "strerror", "filename", "filename2"):
         value = getattr(error, name, None)

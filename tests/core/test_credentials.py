@@ -52,13 +52,16 @@ def test_warnings_and_lines_of_the_log_do_not_tell(caplog):
         warnings.warn(f"bad {TOKEN}", stacklevel=1)
         warnings.warn("bad day", RuntimeWarning, stacklevel=1)
         try:
-            raise ValueError(TOKEN)
+            bad = ValueError(TOKEN)
+            bad.add_note(f"said of {TOKEN}")
+            raise bad
         except ValueError:
             logging.getLogger("vendor").exception("with %s", TOKEN)
         logging.getLogger("vendor").warning("%d words", 2)
 
     assert [str(one.message) for one in warned] == ["bad ***", "bad day"]
     assert "with ***" in caplog.text
+    assert "said of ***" in caplog.text
     assert "2 words" in caplog.text
     assert TOKEN not in caplog.text
     assert (warnings.showwarning, logging.getLogRecordFactory()) == (shown, made)
