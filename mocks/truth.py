@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """Return the knobs that matter for safety: `emission`, `power_w`, `enabled`, `bias_a` of both detectors, `attenuation_db` by instrument, `clock_ps`."""
+    """Return the knobs that matter for safety: `emission`, `power_w`, `enabled`, `bias_a` of both detectors, `attenuation_db` by instrument, `clock_ps`.
+
+    `dark_since`: since when emission and bias are off, as `time.monotonic` tells it to every process of this computer; None while they are not.
+    """
     return {
         "emission": world.laser.emission,
         "power_w": world.emitted_w(),
@@ -26,6 +29,7 @@ def truth(world: World) -> dict[str, Any]:
         "bias_a": [wire.bias_a for wire in world._nanowires],  # noqa: SLF001
         "attenuation_db": dict(world._attenuation_db),  # noqa: SLF001
         "clock_ps": world.clock_ps,
+        "dark_since": world.dark_since,
     }
 
 

@@ -5,6 +5,7 @@ Devices set knobs and ask for what their detectors saw. The world knows nothing 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import is_not
@@ -37,6 +38,8 @@ PULSE_V = 1.0
 """Height of a pulse at the tagger, detectors and sync alike."""
 WAVELENGTH_M = 1550.12e-9
 CABLE_PS = 2000
+PARKED_A = 1e-9
+"""Bias up to which a detector counts as off."""
 BIAS_LIGHT_W = 1e-6
 """Power before a modulator from which on its bias controller sees light."""
 _LIGHTS_KEPT = 16
@@ -82,12 +85,14 @@ class Light:
 class World:
     """The bench of one station.
 
-    layout: what is fixed.  clock_ps: bench time, which moves only while somebody counts or records.
+    layout: what is fixed.  clock_ps: bench time, which moves only while somebody counts or records.  dark_since: monotonic time (s) since when emission
+    and bias are off; None while they are not.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.clock_ps = 0
+        self.dark_since: float | None = time.monotonic()
         self._seeds = Seeds(layout.seed)
         self._laser = Laser()
         self._attenuation_db: dict[str, float] = {}
@@ -141,6 +146,8 @@ class World:
     def turned(self) -> None:
         """Take note that a knob was turned: light is computed anew, and bias controllers look whether they see any."""
         self._lights.clear()
+        dark = not self._laser.emission and not self._biased and all(abs(wire.bias_a) <= PARKED_A for wire in self._nanowires)
+        self.dark_since = (self.dark_since or time.monotonic()) if dark else None
         for k, bias in self._wandering.controlled():
             bias.see(self._power_w(self.layout.line.before[k]) > BIAS_LIGHT_W, self.clock_ps)
 

@@ -16,11 +16,12 @@ from heliograph.acquisition.patterns import Pattern
 from heliograph.acquisition.sent import load_sent, save_sent
 from heliograph.control.parties import node
 from heliograph.control.watching.earlier_key import earlier_blocks
-from heliograph.core.entropy import SimRandom
 from heliograph.core.ledger import records
 from heliograph.instruments.station import default_text
 from heliograph.postprocess.finite_key import binary_entropy
 from heliograph.postprocess.keystore.party import Link
+
+from ..helpers import Repeated
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,6 @@ class Light:
     def copied(self, folder: Path) -> "Light":
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Light(folder, folder / "runs" / self.run.name, self.run_id)
-
-
-class Repeated(SimRandom):
-    """Says that it is the operating system's, and gives the same numbers each time."""
-
-    origin = "os"
 
 
 @pytest.fixture(autouse=True)

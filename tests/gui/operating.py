@@ -30,6 +30,7 @@ from heliograph.instruments.station import default_text
 from heliograph.mocks import truth
 from heliograph.postprocess.keystore import KeyBlock, link, open_party
 
+from ..helpers import dark_after
 from . import benches, payloads
 from .conftest import OfflineDesk
 from .frames import Presses
@@ -185,13 +186,9 @@ class Truth:
 
     def safe_within(self, since: float, limit_s: float) -> float:
         """Wait until it is safe, and return how long that took since a monotonic time."""
-        asked = time.monotonic()
-        while not self.safe:
-            # It was lit when it was asked, or later: what this process waits for a processor does not count.
-            assert asked - since < limit_s, self.now()
-            time.sleep(0.01)
-            asked = time.monotonic()
-        return asked - since
+        took = dark_after(self._socket, since, limit_s)
+        assert self.safe
+        return took
 
 
 @contextlib.contextmanager

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -65,6 +68,21 @@ def ideal(seed: int, **sim) -> dict:
     plain = plain_bench(seed, laser_noise_db=0.0, **sim)
     plain["optics"]["site"]["dead_time_s"] = 0.0
     return plain
+
+
+def test_the_world_says_since_when_it_is_dark(monkeypatch):
+    now = itertools.count(1.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    world = World(Layout.of(plain_bench()))
+    said = [world.dark_since]
+    for turn in (
+        lambda: world.set_laser(emission=True), lambda: world.set_laser(emission=False), lambda: world.set_bias(1, 1e-6), lambda: world.set_bias(1, 0.0),
+        lambda: world.set_detectors_enabled(True), lambda: world.set_detectors_enabled(False), lambda: world.set_attenuation("voa_in", 60.0),
+    ):  # fmt: skip
+        turn()
+        said.append(world.dark_since)
+
+    assert said == [1.0, None, 2.0, None, 3.0, None, 4.0, 4.0]
 
 
 def test_mean_photon_number_at_the_users_is_that_of_the_light_budget():

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from heliograph.control.owner.journal import events_of
 from heliograph.core.errors import ArmRefused, BenchError, HeliographError, RunAborted, Tripped
 from heliograph.instruments.station import Station, default_text
 from heliograph.mocks import truth
+
+from ...helpers import dark_after
 
 LIMIT_S = 2.0
 PARKED_A = 1e-9
@@ -95,7 +97,6 @@ class Served:
 
     station: Path
     process: subprocess.Popen[str]
-    took_s: list[float] = field(default_factory=list)
 
     def truth(self) -> dict[str, Any]:
         return truth.ask(self.station.with_name("truth"))
@@ -111,13 +112,8 @@ class Served:
         assert all(bias > PARKED_A for bias in now["bias_a"])
 
     def check_dark_soon(self, since: float, within_s: float = LIMIT_S) -> None:
-        asked = time.monotonic()
-        while not self.dark:
-            # It was lit when it was asked, or later: what this process waits for a processor does not count.
-            assert asked - since < within_s, self.truth()
-            time.sleep(0.01)
-            asked = time.monotonic()
-        self.took_s.append(asked - since)
+        dark_after(self.station.with_name("truth"), since, within_s)
+        assert self.dark
         now = self.truth()["attenuation_db"]
         assert all(db == pytest.approx(60.0) for db in now.values()), now
 

@@ -35,6 +35,8 @@ from heliograph.postprocess.channel.frames import MessageType
 from heliograph.postprocess.keystore.source import KeyBlock
 from heliograph.postprocess.procedures.key_exchange import KeyExchange, pattern_path
 
+from ...helpers import Repeated
+
 SEED = 918_273_645
 LIGHT_S = 0.2
 Change = Callable[[dict[str, Any]], None]
@@ -60,12 +62,6 @@ def opened(folder: Path, text: str, change: Change | None = None) -> Iterator[Be
 def exchanged(folder: Path, text: str, change: Change | None = None) -> Run:
     with opened(folder, text, change) as bench:
         return bench.run(KeyExchange(store=folder / "store", source=SimRandom(1), pair="A-B", seconds=LIGHT_S), progress=lambda *_: None)
-
-
-class Repeated(SimRandom):
-    """Says that it is the operating system's, and gives the same numbers each time: with others a block as short keeps an error once in some thousand runs."""
-
-    origin = "os"
 
 
 def tags(run: Run) -> np.ndarray:
