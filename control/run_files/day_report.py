@@ -21,8 +21,7 @@ from ..topics import Event, RunSummary
 from .catalogue import local_day, summaries
 
 _ALARMS = ("warning", "error")
-_ROUND = re.compile(r"(qunetqfl run \S+) round (\d+)")
-"""Of a purpose in the ledgers, where rounds of learning count from 0; people count from 1, as the window does."""
+_ROUND = re.compile(r" round (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ def _spent_table(debits: Sequence[Spent]) -> list[str]:
     """Return what each pair spent, purpose by purpose: all rounds together, and once what both parties of a pair spent alike."""
     groups: dict[tuple[str, str], list[Spent]] = {}
     for one in debits:
-        groups.setdefault((one.pair, _ROUND.sub(r"\1 rounds", one.purpose)), []).append(one)
+        groups.setdefault((one.pair, _ROUND.sub(" rounds", one.purpose)), []).append(one)
     rows = []
     for (pair, _), ones in groups.items():
         by = {party: sum(one.bits for one in ones if one.party == party) for party in dict.fromkeys(one.party for one in ones)}
@@ -203,11 +202,8 @@ def _spent_table(debits: Sequence[Spent]) -> list[str]:
 
 def _for(ones: Sequence[Spent]) -> str:
     """Return one purpose for those that differ by the number of their round only."""
-    numbers = sorted({int(found[2]) + 1 for one in ones if (found := _ROUND.search(one.purpose))})
-    if not numbers:
-        return ones[0].purpose
-    which = f"round {numbers[0]}" if len(numbers) == 1 else f"rounds {numbers[0]} to {numbers[-1]}"
-    return _ROUND.sub(rf"\1 {which}", ones[0].purpose)
+    numbers = sorted({int(found[1]) for one in ones if (found := _ROUND.search(one.purpose))})
+    return ones[0].purpose if len(numbers) < 2 else _ROUND.sub(f" rounds {numbers[0]} to {numbers[-1]}", ones[0].purpose)
 
 
 def _by_pair(debits: Sequence[Spent]) -> dict[str, int]:

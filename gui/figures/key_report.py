@@ -13,7 +13,6 @@ from ...control.topics import BlockFigures, KeyProgress, StoreStates
 from .. import words
 from .blocks import percent
 from .gauge import bits
-from .stores import purpose
 
 _TITLE = "Key exchange"
 _STYLE = (
@@ -115,5 +114,5 @@ def _stores(stores: StoreStates) -> Section:
 
 
 def _debits(stores: StoreStates) -> Section:
-    rows = tuple((words.clock(one.t, date=True), one.pair, one.party, bits(one.bits), purpose(one), one.key_id or "several") for one in stores.debits)
+    rows = tuple((words.clock(one.t, date=True), one.pair, one.party, bits(one.bits), one.purpose, one.key_id or "several") for one in stores.debits)
     return Section("Debits", ("time", "pair", "party", "bits", "purpose", "key id"), rows)

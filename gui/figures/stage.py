@@ -16,6 +16,7 @@ from .facts import Facts, Lines
 from .gauge import bits
 
 _ENDS = ("idle", "done", "failed")
+LIGHT_DONE = "light: done, key is made of it afterwards"
 NOT_REPLAYED = f"{words.UNKNOWN}, it is not in a run file"
 
 
@@ -51,11 +52,9 @@ class Stage(Lines):
     @guarded
     def show_progress(self, now: KeyProgress) -> None:
         """Show where it stands."""
-        # That is the end of a replay, too: a run file has only the light of an exchange.
-        ended = now.stage == "light" and now.progress >= 1.0
-        self.state.set_state("done" if ended else now.stage if now.stage in _ENDS else "running")
-        # The end itself stands beside "Stage".
-        self.why.show_text("light: the run has ended" if ended else f"{now.stage}: {now.why}" if now.why else "" if now.stage in _ENDS else now.stage)
+        state, why = _standing(now)
+        self.state.set_state(state)
+        self.why.show_text(why)
         self.source.set_state(now.source)
         self.pair.show_text(now.pair or words.UNKNOWN)
         self._show_bar(now)
@@ -91,6 +90,17 @@ class Stage(Lines):
             self.why.show_text(f"{now.stage}: over, no key was made of it")
         made = max((block.t for block in now.blocks), default=0.0)
         self.source.set_state(now.stage if now.stage in _ENDS else "idle", f"last block at {words.clock(made)}" if made else "")
+
+
+def _standing(now: KeyProgress) -> tuple[str, str]:
+    """Return the state, and what there is to say of it."""
+    if now.stage == "light" and now.progress >= 1.0:
+        # Neither on the bench, nor in a run file, is that key already.
+        return "idle", LIGHT_DONE
+    if now.stage in _ENDS:
+        # The end itself stands beside "Stage".
+        return now.stage, f"{now.stage}: {now.why}" if now.why else ""
+    return "running", f"{now.stage}: {now.why}" if now.why else now.stage
 
 
 def have_and_need(now: KeyProgress) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
@@ -18,7 +18,6 @@ from .gauge import PARTS, REST, Gauge, bits, told
 _NUMBERS = ("delivered", "spendable", "consumed", "authentication", "burned", "reserve")
 _WHOSE, _FROM = ("pair", "party"), ("provenance", "last keys")
 _LONGEST_PURPOSE = 52
-_ROUND = re.compile(r"(qunetqfl run \d+ round )(\d+)")
 
 
 class Gauges(QWidget):
@@ -120,16 +119,20 @@ class Debits(QWidget):
 
     def _fill(self) -> None:
         wanted = self.filter.text().lower().split()
-        kept = [one for one in self._debits if all(word in f"{one.pair} {one.party} {purpose(one)} {one.key_id}".lower() for word in wanted)]
+        kept = [one for one in self._debits if all(word in f"{one.pair} {one.party} {one.purpose} {one.key_id}".lower() for word in wanted)]
         kept.sort(key=lambda one: one.t, reverse=True)
         self.table.set_rows([_debit(one) for one in kept], kept)
-        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self._debits))}, {bits(sum(one.bits for one in kept))}")
+        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self._debits))}, {bits(key_spent(kept))}")
 
 
-def purpose(one: Debit) -> str:
-    """Return what key was spent on; rounds of learning, which stores count from 0, have the numbers that they have on the page Learning."""
-    return _ROUND.sub(lambda found: f"{found[1]}{int(found[2]) + 1}", one.purpose)
+def key_spent(debits: Iterable[Debit]) -> int:
+    """Return the bits of key that were spent: both parties of a pair spend the same key, and each books it."""
+    by: dict[str, dict[str, int]] = {}
+    for one in debits:
+        party = by.setdefault(one.pair, {})
+        party[one.party] = party.get(one.party, 0) + one.bits
+    return sum(max(parties.values()) for parties in by.values())
 
 
 def _debit(one: Debit) -> list[str | Cell]:
-    return [Cell(words.clock(one.t), order=one.t), one.pair, one.party, Cell(bits(one.bits), order=one.bits), purpose(one), one.key_id or "several"]
+    return [Cell(words.clock(one.t), order=one.t), one.pair, one.party, Cell(bits(one.bits), order=one.bits), one.purpose, one.key_id or "several"]

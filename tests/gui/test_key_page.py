@@ -16,6 +16,7 @@ from heliograph.gui import words
 from heliograph.gui.badges import Badge
 from heliograph.gui.figures.gauge import Gauge
 from heliograph.gui.figures.key_report import report, report_csv, report_html
+from heliograph.gui.figures.stage import LIGHT_DONE
 from heliograph.gui.pages.key import Key
 from heliograph.gui.plots import Chart
 from heliograph.gui.tables import Table
@@ -133,13 +134,14 @@ def test_a_replay_is_marked(page):
     assert "Data: replay" in page.texts()
 
 
-def test_a_replayed_exchange_runs_until_its_run_has_ended(page):
+@pytest.mark.parametrize("source", ["live", "replay"])
+def test_light_that_is_over_is_no_key_and_does_not_run(page, source):
     said = []
     for changes in ({"progress": 0.4}, {"progress": 1.0}, {"progress": 1.0, "stage": "failed", "why": "the run ended: aborted"}):
-        page.redraw("key", payloads.key_progress(source="replay", **changes))
+        page.redraw("key", payloads.key_progress(source=source, **changes))
         said.append((page.stage.state.word, page.stage.why.text()))
 
-    assert said == [("running", "light"), ("done", "light: the run has ended"), ("failed", "failed: the run ended: aborted")]
+    assert said == [("running", "light"), ("idle", LIGHT_DONE), ("failed", "failed: the run ended: aborted")]
 
 
 def test_without_blocks_the_page_says_so(page):
@@ -307,12 +309,15 @@ def test_debits_are_filtered_by_what_is_typed(qtbot, page):
     assert [row[4] for row in cells(table)] == ["oblivious transfer 3"]
 
 
-def test_a_round_of_learning_has_the_number_that_it_has_on_the_page_learning(page):
-    stores = payloads.store_states(debits=(payloads.debit(purpose="qunetqfl run 1795223456423 round 0 masks"),))
+def test_a_purpose_is_told_as_it_stands_in_the_ledger_and_key_that_both_parties_booked_counts_once(page):
+    purpose = "qunetqfl run 1795223456423 round 0 masks"
+    debits = tuple(payloads.debit(party=party, purpose=purpose, bits=bits) for party, bits in (("A", 8192), ("B", 8192), ("B", 512)))
+    stores = payloads.store_states(debits=debits)
     page.redraw("stores", stores)
 
-    assert cells(page.debits.table)[0][4] == "qunetqfl run 1795223456423 round 1 masks"
-    assert "round 1 masks" in report(None, stores, mode="")
+    assert {row[4] for row in cells(page.debits.table)} == {purpose}
+    assert purpose in report(None, stores, mode="")
+    assert "Debits shown: 3 of 3, 8.704 kbit" in page.texts()
 
 
 # Acts

@@ -499,7 +499,7 @@ def test_chart_and_gates_of_a_replay_are_whole_in_a_small_window(made, page, des
         made.resize(1440, 900)
 
 
-def test_the_key_exchange_of_a_run_file_is_done_at_its_end(page, desk, qtbot):
+def test_the_key_exchange_of_a_run_file_does_not_run_at_its_end(page, desk, qtbot):
     choose(qtbot, page, "run-2")
     stage = page.figures.stage
     said = []
@@ -507,7 +507,7 @@ def test_the_key_exchange_of_a_run_file_is_done_at_its_end(page, desk, qtbot):
         page.figures.show_topic("key", replayed(payloads.key_progress(stage="light", progress=progress)))
         said.append(stage.state.word)
 
-    assert said == ["running", "done"]
+    assert said == ["running", "idle"]
 
 
 def test_of_very_many_runs_the_newest_are_shown_and_others_by_their_day(page, desk, qtbot, monkeypatch):

@@ -83,5 +83,5 @@ def test_rounds_are_summed_and_a_key_of_two_parties_counts_once(tmp_path, monkey
     _, _, rest = day_report.report(tmp_path, tmp_path / "store").partition("## Key spent\n\n")
     table = [line.partition(" | ")[2] for line in rest.partition("\n\n")[0].splitlines()[2:]]
 
-    assert table == ["A-B | A, B | qunetqfl run 7f3a rounds 1 to 23 masks | 13,248 |", "A-C | A | test | 256 |", "A-C | C | test | 512 |"]
+    assert table == ["A-B | A, B | qunetqfl run 7f3a rounds 0 to 22 masks | 13,248 |", "A-C | A | test | 256 |", "A-C | C | test | 512 |"]
     assert "Together: A-B 13,248 bits, A-C 512 bits." in rest
