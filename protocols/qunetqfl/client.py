@@ -201,7 +201,7 @@ class Client:
             "there is no key store to mask with": roster.variant().needs_key and (self._keys is None or self._keys.party != own),
         }
         if wrong := [problem for problem, holds in problems.items() if holds]:
-            raise ConfigError(f"client {own} refuses the roster: {', '.join(wrong)}", where=f"round {roster.round}")
+            raise ConfigError(f"client {own} refuses the roster: {', '.join(wrong)}", where=f"round {roster.round + 1}")
 
     def _later(self, roster: Roster) -> tuple[str, ...]:
         return roster.clients[roster.clients.index(self.name) + 1 :] if roster.variant().needs_key else ()
@@ -273,7 +273,7 @@ class Client:
         if roster.mode != "plain":
             complaint = RangeStatistics.of(trained.update, weight, roster.bound, roster.alpha, roster.q).complaint(trained.update)
             if complaint is not None:
-                warnings.warn(f"client {self.name}, round {roster.round}: {complaint}", QuantiserRange, stacklevel=2)
+                warnings.warn(f"client {self.name}, round {roster.round + 1}: {complaint}", QuantiserRange, stacklevel=2)
 
     def _fetch(self, current: _Round) -> list[bytes]:
         """Spend the holds and tell the later clients the key ids."""
@@ -281,7 +281,7 @@ class Client:
         for peer in self._later(roster):
             hold, since, held = current.holds[peer]
             if self._clock() - since >= HOLD_SECONDS:
-                raise RoundAborted(f"the hold on pair {pair_name(self.name, peer)} ran out while others trained", where=f"round {roster.round}")
+                raise RoundAborted(f"the hold on pair {pair_name(self.name, peer)} ran out while others trained", where=f"round {roster.round + 1}")
             del current.holds[peer]
             before = self._source().available_bits(peer)
             keys = self._source().fetch(hold)

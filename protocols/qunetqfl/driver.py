@@ -222,7 +222,7 @@ class Federation:
             failures = failures + 1 if record is None else 0
             if failures > self._settings.max_aborts:
                 last = self._books.aborted[-1]
-                raise RoundAborted(f"{failures} rounds in a row were given up; the last: {last.reason}", where=f"round {last.round}")
+                raise RoundAborted(f"{failures} rounds in a row were given up; the last: {last.reason}", where=f"round {last.round + 1}")
             if record is not None and progress is not None:
                 progress(record)
             if record is not None and watch is not None:
@@ -302,7 +302,7 @@ class Federation:
             self._connect()
         outcome = self.server.outcome
         if outcome is None:
-            raise RoundAborted("the round has no outcome", where=f"round {round_}")
+            raise RoundAborted("the round has no outcome", where=f"round {round_ + 1}")
         if outcome.total is None:
             self._connect()  # whatever was lost on the way, nothing of it reaches the next round
         return outcome

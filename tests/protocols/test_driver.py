@@ -297,7 +297,7 @@ def test_a_missing_key_store_is_named(network):
 
 
 def test_a_bound_far_too_large_warns_on_the_client(network):
-    with pytest.warns(QuantiserRange, match=r"client [ABC], round 0: only .* nonzero"):
+    with pytest.warns(QuantiserRange, match=r"client [ABC], round 1: only .* nonzero"):
         run(network(), rounds=1, q=8, bound=1000.0)
 
 
