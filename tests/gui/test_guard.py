@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -209,12 +211,12 @@ def test_heartbeats_are_sent_while_the_window_controls_and_it_leaves_in_order(st
     watchdog = Watchdog(station, MADE)
 
     guard.attend(True)
-    until(lambda: len(watchdog.of("heartbeat")) >= 3)
+    until(lambda: guard.goes() or len(watchdog.of("heartbeat")) >= 5)
     guard.attend(False)
     until(lambda: watchdog.left == 1)
 
-    # The shortest, since other tests may hold the processor.
-    assert min(b - a for a, b in zip(watchdog.of("heartbeat"), watchdog.of("heartbeat")[1:], strict=False)) < 1.0
+    # Four a second; some may come late, since other tests may hold the processor.
+    assert median(b - a for a, b in pairwise(watchdog.of("heartbeat"))) < 0.5
     watchdog.close()
 
 
