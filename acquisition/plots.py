@@ -22,6 +22,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A94A3"
 _DETECTORS = (("D1", BLUE, "o"), ("D2", ORANGE, "s"))
 _SIZE = (6.4, 4.0)
 _MOST_POINTS = 10_000
+_MOST_UNITS, _MOST_OF_A_UNIT, _LONGEST_LABEL = 8, 8, 50
+_Column = tuple[str, NDArray[np.float64], str]
 _RATE_UNITS = ((1e6, "Mcps"), (1e3, "kcps"), (1.0, "cps"))
 
 
@@ -86,30 +88,46 @@ def arrival_figure(histogram: NDArray[np.int64], slot_ps: int, gate_ps: int, cen
 def table_figure(columns: Mapping[str, tuple[NDArray[np.float64], str]], *, title: str = "") -> Figure:
     """Draw the columns of a table against the first one, those of one unit together.  columns: values, float (n,), and unit by name.
 
-    Of more than 10,000 rows only the envelope is drawn: neither paper nor matplotlib hold more.
+    Of more than 10,000 rows only the envelope is drawn, and of the columns the first eight of each of the first eight units, which the figure says: neither
+    paper nor matplotlib hold more.
     """
     from matplotlib.figure import Figure
 
-    named = [(f"{name} ({unit})" if unit else name, values, unit) for name, (values, unit) in columns.items()]
+    plain = {name: (_as_it_stands(name), _as_it_stands(unit)) for name, (_, unit) in columns.items()}
+    named = [(f"{name} ({unit})" if unit else name, columns[column][0], unit) for column, (name, unit) in plain.items()]
     x_name, x, _ = named.pop(0) if len(named) > 1 else ("row", np.arange(1.0, 1.0 + named[0][1].size), "")
+    there, named = len(named), _first_of_each_unit(named)
     if x.size > _MOST_POINTS:
         thinned = ThinnedRows(1 + len(named), _MOST_POINTS)
         thinned.add(np.stack([x, *(values for _, values, _ in named)], axis=1))
         x, *drawn_values = thinned.rows().T
         named = [(name, values, unit) for (name, _, unit), values in zip(named, drawn_values, strict=True)]
-    units = list(dict.fromkeys(unit for *_, unit in named))
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    panels = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, unit in zip(panels, units, strict=True):
-        drawn = [(name, y) for name, y, its_unit in named if its_unit == unit]
+    by_unit = {unit: [(name, y) for name, y, its_unit in named if its_unit == unit] for *_, unit in named}
+    # Each line of a legend takes room from its panel.
+    tall = sum(1.0 + 0.15 * len(drawn) for drawn in by_unit.values())
+    figure = Figure(figsize=(_SIZE[0], max(_SIZE[1], tall)), layout="constrained")
+    panels = figure.subplots(len(by_unit), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (unit, drawn) in zip(panels, by_unit.items(), strict=True):
         for k, (name, y) in enumerate(drawn):
             axes.plot(x, y, "o-", color=(BLUE, ORANGE, GREY)[k % 3], markersize=3.5, linewidth=1.0, label=name)
         _dress(axes, "", drawn[0][0] if len(drawn) == 1 else f"value ({unit})" if unit else "value", "both")
         if len(drawn) > 1:
             legend_above(axes, None)
     panels[-1].set_xlabel(x_name)
+    if len(named) < there:
+        figure.supxlabel(f"{there - len(named)} of {there} columns are not drawn", fontsize=9, color=GREY, x=0.01, ha="left")
     _entitle(figure, title)
     return figure
+
+
+def _as_it_stands(text: str) -> str:
+    """Return a text of others as a label: not as a formula, which matplotlib refuses where it is none, and not longer than the page."""
+    return text[:_LONGEST_LABEL].replace("$", r"\$")
+
+
+def _first_of_each_unit(named: list[_Column]) -> list[_Column]:
+    units = list(dict.fromkeys(unit for *_, unit in named))[:_MOST_UNITS]
+    return [one for unit in units for one in [column for column in named if column[2] == unit][:_MOST_OF_A_UNIT]]
 
 
 def canvas(xlabel: str, ylabel: str, title: str = "", *, grid: Literal["both", "y"] = "both") -> tuple[Figure, Axes]:

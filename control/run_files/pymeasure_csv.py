@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -23,7 +25,9 @@ from ...core.errors import DataError
 LONGEST_LINE = 1 << 20
 MOST_HEAD_LINES, MOST_COLUMNS = 1000, 1000
 MOST_TEXT = 4096
-_ROWS = 50_000
+# As JSON, where a byte takes five at most, it fits into the room that a run file keeps for its end.
+MOST_HEAD = 1 << 16
+_ROWS, _BYTES = 50_000, 16 << 20
 _PROCEDURE = re.compile(r"#Procedure:\s*<(.{1,500})>\s*\Z")
 _ESCAPED = re.compile(r"\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U(00[01][0-9a-f]{5}))")
 _WORDS = {"": math.nan, "None": math.nan, "True": 1.0, "False": 0.0}
@@ -32,7 +36,7 @@ _ANOTHER_PROGRAM = "It seems that another program saved the file: save it with c
 
 @dataclass(slots=True)
 class Head:
-    """What stands above the rows.
+    """What stands above the rows. All of it can be printed.
 
     procedure: the class that the file names, with its module; only a text.  parameters, metadata: by their names, as text with their units.
     columns: names as PyMeasure has them, such as `Voltage (V)`.
@@ -53,9 +57,10 @@ class Head:
 class PyMeasureCsv:
     """A CSV file of PyMeasure, open to be read once; a context manager.
 
-    head: what stands above the rows.  bytes_read: how far it is.  comments, cut_off: once all rows are read, how many lines between them were comments, and
-    whether the last one has no end and was left out: its writer was killed, and its last number may lack digits.
-    Raises DataError with the line, here and while rows are read, where the file is not what PyMeasure writes or a cell is no number.
+    head: what stands above the rows.  size (bytes), changed (Unix time, s): of the file.  bytes_read: how far it is.  comments, cut_off: once all is read,
+    how many lines between them were comments, and whether the last one has no end and was left out: its writer was killed, and its last number may lack digits.
+    Raises DataError with the line, here and while rows are read, where the file is not what PyMeasure writes or a cell is no number; without one where the disk
+    does not give it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,6 +68,9 @@ class PyMeasureCsv:
         self._number, self._ended, self._hash = 0, True, hashlib.sha256()
         self._file = opened(path)
         try:
+            with reading(path):
+                about = os.fstat(self._file.fileno())
+            self.size, self.changed = about.st_size, about.st_mtime
             self._lines = self._read()
             self.head = self._head()
         except BaseException:
@@ -82,17 +90,18 @@ class PyMeasureCsv:
 
     def _read(self) -> Iterator[str]:
         """Yield the lines without their ends."""
-        while raw := self._file.readline(LONGEST_LINE):
-            self._number += 1
-            self._hash.update(raw)
-            self.bytes_read += len(raw)
-            self._ended = raw.endswith(b"\n")
-            if len(raw) == LONGEST_LINE and not self._ended:
-                raise self._wrong("the line is longer than 1 MiB")
-            try:
-                yield raw.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise self._wrong("this is no text in UTF-8") from error
+        with reading(self.path):
+            while raw := self._file.readline(LONGEST_LINE):
+                self._number += 1
+                self._hash.update(raw)
+                self.bytes_read += len(raw)
+                self._ended = raw.endswith(b"\n")
+                if len(raw) == LONGEST_LINE and not self._ended:
+                    raise self._wrong("the line is longer than 1 MiB")
+                try:
+                    yield raw.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError as error:
+                    raise self._wrong("this is no text in UTF-8") from error
 
     def _wrong(self, what: str, remedy: str = "Give a CSV file as PyMeasure wrote it.", *, line: int | None = None) -> DataError:
         return DataError(what, where=f"{self.path}, line {line or self._number}", remedy=remedy)
@@ -106,8 +115,10 @@ class PyMeasureCsv:
         named = _PROCEDURE.match(first)
         if named is None:
             raise self._wrong("this is no file of PyMeasure: it does not begin with `#Procedure: <...>`")
-        head, section = Head(named[1]), ""
+        head, section = Head(printable(named[1])), ""
         for line in self._lines:
+            if self.bytes_read > MOST_HEAD:
+                raise self._wrong(f"the head, with the names of the columns, is longer than {MOST_HEAD >> 10} KiB", "Shorten it in a copy of the file.")
             if not line.startswith("#"):
                 head.columns = self._columns(line)
                 return head
@@ -124,13 +135,13 @@ class PyMeasureCsv:
         name, colon, value = line.removeprefix("\t").partition(": ")
         if not (line.startswith("\t") and (colon or name.endswith(":"))):
             name, value = f"line {self._number}", line
-        name = name if colon else name.removesuffix(":")
+        name, value = printable(name if colon else name.removesuffix(":")), printable(_unescaped(value))
         if len(value) > MOST_TEXT or len(name) > MOST_TEXT:
             raise self._wrong(f"the entry has more than {MOST_TEXT:,} characters")
-        section[name if name not in section else f"{name} (line {self._number})"] = _unescaped(value)
+        section[name if name not in section else f"{name} (line {self._number})"] = value
 
     def _columns(self, line: str) -> list[str]:
-        columns = [name.strip() for name in line.split(",")]
+        columns = [printable(name).strip() for name in line.split(",")]
         if not self._ended or not line.strip():
             raise self._wrong("there are no columns" if self._ended else "the file ends within the names of the columns")
         if '"' in line or (len(columns) == 1 and (";" in line or "\t" in line)):
@@ -146,8 +157,12 @@ class PyMeasureCsv:
     # The rows
 
     def rows(self) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows in pieces, float (n, columns), n up to 50,000; NaN for `nan`, `None` and empty cells, 1 and 0 for `True` and `False`."""
+        """Yield the rows in pieces, float (n, columns); NaN for `nan`, `None` and empty cells, 1 and 0 for `True` and `False`.
+
+        A piece is of 50,000 rows and some 16 MiB of text at most.
+        """
         waiting: dict[int, str] = {}
+        begun = self.bytes_read
         for line in self._lines:
             if not self._ended:
                 self.cut_off = True
@@ -155,9 +170,10 @@ class PyMeasureCsv:
                 self.comments += 1
             elif line.strip():
                 waiting[self._number] = line
-            if len(waiting) == _ROWS:
-                yield self._values(waiting)
-                waiting = {}
+            if len(waiting) == _ROWS or self.bytes_read - begun > _BYTES:
+                if waiting:
+                    yield self._values(waiting)
+                waiting, begun = {}, self.bytes_read
         if waiting:
             yield self._values(waiting)
 
@@ -191,12 +207,19 @@ class PyMeasureCsv:
 
 def opened(path: Path) -> BufferedReader:
     """Open a file to read its bytes. Raises DataError."""
-    try:
+    with reading(path):
         if path.exists() and not path.is_file():
             raise DataError("this is no ordinary file", where=str(path), remedy="Name a CSV file that PyMeasure wrote.")
         return path.open("rb")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of which file it is that it cannot be read. Raises DataError."""
+    try:
+        yield
     except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", where=str(path), remedy="Check its name and its permissions.") from error
+        raise DataError(f"the file cannot be read ({error.strerror})", where=str(path), remedy="Check its name, its permissions and its disk.") from error
 
 
 def _is_number(text: str) -> bool:
@@ -206,6 +229,11 @@ def _is_number(text: str) -> bool:
         return False
     # Python's own ways of writing numbers are no numbers in a file.
     return text.isascii() and "_" not in text
+
+
+def printable(text: str) -> str:
+    r"""Return a text that does nothing to a terminal: white space becomes plain, and what cannot be printed is escaped, such as `\x1b`."""
+    return "".join(one if one.isprintable() else " " if one.isspace() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _unescaped(text: str) -> str:

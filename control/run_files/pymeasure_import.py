@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import inspect
 import math
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,7 +24,7 @@ from ...acquisition.runs import documents
 from ...core.errors import ConfigError, DataError, HeliographError, ParameterError, RunFileError, StorageError
 from ...core.files import sync_folder
 from .playback import read_strictly
-from .pymeasure_csv import Head, PyMeasureCsv, opened
+from .pymeasure_csv import PyMeasureCsv, opened, printable, reading
 
 if TYPE_CHECKING:
     from pymeasure.experiment import Procedure
@@ -32,6 +34,7 @@ Told = Callable[[float], None]
 _TIMES = frozenset({"starttime", "startedat", "started", "begun", "timestamp", "datetime", "dateandtime"})
 """Names under which procedures keep when they began, without spaces and in small letters."""
 _LATEST = 4e9
+_ASIDE, _LOCK = ".import-", "import.lock"
 _LONGEST_LIST = 64
 
 
@@ -64,8 +67,10 @@ def procedure_class(name: str) -> type[Procedure]:
     try:
         found = getattr(import_module(module), attribute)
     # Whatever a foreign module does while it is imported, this is its fault and has its name.
-    except Exception as error:
-        remedy = "Install its package, or add its folder to PYTHONPATH; or leave the option out: then parameters are kept as text."
+    except (Exception, SystemExit) as error:
+        begun = isinstance(error, SystemExit)
+        cure = "Let the module begin nothing but under `if __name__ == '__main__':`" if begun else "Install its package, or add its folder to PYTHONPATH"
+        remedy = f"{cure}; or leave the option out: then parameters are kept as text."
         raise ConfigError(f"{name} cannot be loaded ({type(error).__name__}: {error})", where="--procedure", remedy=remedy) from error
     if not (isinstance(found, type) and issubclass(found, Procedure)):
         raise ConfigError(f"{name} is no class of procedures", where="--procedure", remedy="Name a class derived from PyMeasure's Procedure.")
@@ -84,8 +89,8 @@ def import_csv(file: Path, folder: Path, kind: type[Procedure] | None = None, *,
     if there is not None:
         return there
     with PyMeasureCsv(file) as source:
-        begun, begun_from = _begun(source.head, file)
-        about = {"file": file.name, "sha256": sha256, "procedure": source.head.procedure, "begun_from": begun_from}
+        begun, begun_from = _begun(source)
+        about = {"file": printable(file.name), "sha256": sha256, "procedure": source.head.procedure, "begun_from": begun_from}
         about |= {"read_as": f"{kind.__module__}:{kind.__qualname__}"} if kind is not None else {}
         parameters, notes = _typed(source.head.parameters, kind)
         name, table = f"{source.head.name} (CSV)", _table(source)
@@ -98,7 +103,7 @@ def import_csv(file: Path, folder: Path, kind: type[Procedure] | None = None, *,
 
 
 def _hash(file: Path) -> str:
-    with opened(file) as source:
+    with opened(file) as source, reading(file):
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
@@ -128,7 +133,11 @@ def _aside(folder: Path) -> Iterator[Path]:
     undone = "Nothing of this file was imported. Free space, or choose another folder."
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as aside:
+        _remove_stale(folder)
+        with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=folder) as aside, (Path(aside) / _LOCK).open("w+b") as lock:
+            # Where a disk knows no locks, nobody takes it for stale.
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield Path(aside)
     except StorageError as error:
         raise StorageError(error.message, where=str(folder), remedy=undone) from error
@@ -136,14 +145,21 @@ def _aside(folder: Path) -> Iterator[Path]:
         raise StorageError(f"the folder cannot be written ({error.strerror})", where=str(folder), remedy=undone) from error
 
 
+def _remove_stale(folder: Path) -> None:
+    """Remove what imports left that were killed: a lock in it is held as long as its process lives."""
+    for aside in folder.glob(f"{_ASIDE}*"):
+        with suppress(OSError), (aside / _LOCK).open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(aside)
+
+
 def _fill(writer: RunWriter, source: PyMeasureCsv, table: Emitted, notes: list[str], told: Told) -> int:
     """Write all rows, and what is to be said of them; return how many there are."""
     rows, names = 0, [name for name, _ in table.columns.values()]
-    size = source.path.stat().st_size
     for values in source.rows():
         writer.table(table.table, dict(zip(names, values.T, strict=True)))
         rows += len(values)
-        told(min(1.0, source.bytes_read / max(size, 1)))
+        told(min(1.0, source.bytes_read / max(source.size, 1)))
     if source.sha256 != writer.opening.start["imported"]["sha256"]:
         raise DataError("the file changed while it was read", where=str(source.path), remedy="Import it once its procedure has ended.")
     if source.cut_off:
@@ -171,16 +187,16 @@ def _put(made: Path, folder: Path) -> Path:
 # What the head says
 
 
-def _begun(head: Head, file: Path) -> tuple[float, str]:
+def _begun(source: PyMeasureCsv) -> tuple[float, str]:
     """Return when the run began (Unix seconds), and where that is known from."""
-    for name, text in (head.metadata | head.parameters).items():
+    for name, text in (source.head.metadata | source.head.parameters).items():
         found = _time(text) if re.sub(r"[\W_]", "", name).lower() in _TIMES else None
         if found is not None:
             return found, f"told by {name!r:.60} in the file"
-    changed = file.stat().st_mtime
-    if not 0.0 <= changed < _LATEST:
-        raise DataError("the file tells no time at which it began, and was changed at an impossible one", where=str(file), remedy="Set its time with `touch`.")
-    return changed, "the file was last changed then; it tells no time itself"
+    if not 0.0 <= source.changed < _LATEST:
+        what = "the file tells no time at which it began, and was changed at an impossible one"
+        raise DataError(what, where=str(source.path), remedy="Set its time with `touch`.")
+    return source.changed, "the file was last changed then; it tells no time itself"
 
 
 def _time(text: str) -> float | None:
@@ -219,6 +235,10 @@ def _value(parameter: Any, text: str) -> Any:
     # PyMeasure does not read back all that it writes, and stumbles in many ways.
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError):
         return None
-    plain = isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
-    numbers = isinstance(value, list) and len(value) <= _LONGEST_LIST and all(isinstance(one, int | float) for one in value)
-    return value if plain or numbers else None
+    numbers = isinstance(value, list) and len(value) <= _LONGEST_LIST and all(map(_is_number, value))
+    return value if numbers or isinstance(value, str) or _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether JSON has this number, as it has none that is infinite."""
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))

@@ -109,6 +109,24 @@ def test_of_a_table_of_a_million_rows_the_envelope_is_drawn(tmp_path, columns):
     assert np.isin(drawn, values).all()
 
 
+@pytest.mark.parametrize(("units", "drawn"), [(120, 8), (9, 64)])
+def test_a_table_of_many_columns_is_drawn_as_far_as_a_page_holds_it_and_says_so(units, drawn, tmp_path):
+    columns = {f"c{k}": (np.arange(3.0), f"u{k % units}") for k in range(121)}
+
+    figure = table_figure(columns)
+
+    assert len(figure.axes) == min(8, units)
+    assert sum(len(axes.get_lines()) for axes in figure.axes) == drawn
+    assert figure.get_supxlabel() == f"{120 - drawn} of 120 columns are not drawn"
+    assert rendered(figure, tmp_path) > 10_000
+
+
+def test_a_column_that_looks_like_a_formula_is_drawn_as_it_is_called(tmp_path):
+    figure = table_figure({"a": (np.arange(3.0), ""), r"$\oops$": (np.arange(3.0), "$_$")})
+
+    assert rendered(figure, tmp_path) > 5_000
+
+
 def test_an_empty_run_has_nothing_to_draw(tmp_path):
     station = Station.parse(default_text(), Path("demo.toml"))
     with RunWriter.create(tmp_path, "CountRates", {}, station, {}, layout=RunLayout(counts={"snspd": 2})) as run:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -130,6 +132,13 @@ def test_a_class_that_a_person_names_makes_numbers_of_parameters_and_is_not_call
     assert Sweep.made == before
 
 
+def test_numbers_that_json_has_not_stay_text(tmp_path):
+    found = imported(tmp_path, "#Procedure: <a.B>\n#Parameters:\n#\tField: [nan,1.0] mT\n#\tDelay Time: inf s\n#Data:\nv\n", Sweep)
+
+    with Run.open(found.run) as run:
+        assert run.parameters == {"Field": "[nan,1.0] mT", "Delay Time": "inf s"}
+
+
 def test_a_module_that_a_file_names_is_never_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "evil_sweeps.py").write_text("import pathlib\npathlib.Path(__file__).with_name('done').touch()\nSweep = __import__('os').system\n")
@@ -175,6 +184,8 @@ def test_a_module_that_a_file_names_is_never_imported(tmp_path, monkeypatch):
         (HEAD + COLUMNS.replace("µ", "\udcb5"), "no text in UTF-8", "line 6"),
         (HEAD + COLUMNS + "1" * (1 << 20), "the line is longer than 1 MiB", "line 7"),
         ("#Procedure: <a.B>\n" + "#\tx: 1\n" * 1001, "the head has more than 1,000 lines", "line 1001"),
+        ("#Procedure: <a.B>\n" + f"#\tx: {'1' * 4000}\n" * 17, "the head, with the names of the columns, is longer than 64 KiB", "line 18"),
+        (HEAD + "a" * (1 << 16) + "\n", "the head, with the names of the columns, is longer than 64 KiB", "line 6"),
         (f"#Procedure: <a.B>\n#\tx: {'1' * 4097}\n", "the entry has more than 4,096 characters", "line 2"),
     ],
 )
@@ -185,7 +196,7 @@ def test_a_file_that_is_none_gives_one_error_with_its_line_and_leaves_nothing(tm
         import_csv(path, tmp_path / "runs")
 
     assert what in caught.value.message
-    assert caught.value.where == f"{path}, {where}" if where else str(path)
+    assert caught.value.where == (f"{path}, {where}" if where else str(path))
     assert caught.value.remedy
     assert not (tmp_path / "runs").exists() or list((tmp_path / "runs").iterdir()) == []
 
@@ -197,6 +208,51 @@ def test_what_is_no_ordinary_file_is_refused(tmp_path):
         with pytest.raises(DataError) as caught:
             import_csv(path, tmp_path / "runs")
         assert caught.value.where == str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a file that opens and cannot be read")
+def test_a_file_that_cannot_be_read_is_at_fault_not_the_folder(tmp_path):
+    unreadable = Path("/proc/self/mem")
+    path = made(tmp_path, HEAD + COLUMNS + "1,2\n" * 50_000)
+
+    for begin in (lambda: import_csv(unreadable, tmp_path / "runs"), lambda: PyMeasureCsv(unreadable)):
+        with pytest.raises(DataError, match="/proc/self/mem: the file cannot be read"):
+            begin()
+    with PyMeasureCsv(path) as source, unreadable.open("rb", buffering=0) as broken:
+        os.dup2(broken.fileno(), source._file.fileno())
+        with pytest.raises(DataError, match=r"sweep\.csv: the file cannot be read"):
+            list(source.rows())
+
+
+def test_few_long_lines_are_read_in_pieces_too(tmp_path):
+    path = made(tmp_path, HEAD + COLUMNS + f"1,2{' ' * 1_000_000}\n" * 34)
+
+    with PyMeasureCsv(path) as source:
+        assert [len(piece) for piece in source.rows()] == [17, 17]
+
+
+def test_the_longest_head_fits_into_the_room_that_a_run_file_keeps_for_its_end(tmp_path):
+    head = "#Procedure: <a.B>\n#Metadata:\n" + "".join(f"#\t{k}: {chr(27) * 800}\n" for k in range(80))
+
+    found = imported(tmp_path, head + "v\n1\n")
+
+    with Run.open(found.run) as run:
+        assert 300_000 < len(json.dumps(run.summary)) < 400_000
+
+
+def test_what_does_things_to_a_terminal_is_escaped(tmp_path):
+    bell = "\x1b]0;owned\x07\u202e\x9b"
+    path = made(tmp_path, f"#Procedure: <a.B{bell}>\n#Parameters:\n#\tp{bell}: v{bell}\u00a0V\n#Data:\nx{bell}\u00a0(V),y\n1,2\n", f"{bell}.csv")
+
+    found = import_csv(path, tmp_path / "runs")
+
+    plain = r"\x1b]0;owned\x07\u202e\x9b"
+    with Run.open(found.run) as run:
+        assert run.parameters == {f"p{plain}": f"v{plain} V"}
+        assert list(run.layout.tables["PyMeasure"].items()) == [(f"x{plain}", "V"), ("y", "")]
+        assert run.start["foreign"] == f"a.B{plain}, as the file says"
+    (csv,) = export(Path(found.run), "csv", tmp_path)
+    assert all(line.isprintable() for line in csv.read_text().splitlines())
 
 
 def test_a_row_whose_writer_was_killed_is_left_out_and_named(tmp_path):
@@ -309,6 +365,24 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
         assert list((tmp_path / "runs").iterdir()) == []
 
 
+def test_what_a_killed_import_left_is_removed_by_the_next_one_not_what_a_live_one_writes(tmp_path):
+    runs, seen = tmp_path / "runs", set[str]()
+    path, other = made(tmp_path, HEAD + COLUMNS + "1,2\n"), made(tmp_path, HEAD + COLUMNS + "3,4\n", "other.csv")
+
+    def told(_share: float) -> None:
+        (alive,) = runs.glob(".import-*")
+        # A copy is what a kill leaves: all that was there, and no process that holds it.
+        shutil.copytree(alive, runs / ".import-killed")
+        import_csv(other, runs)
+        seen.update(place.name for place in runs.glob(".import-*"))
+        assert seen == {alive.name}
+
+    import_csv(path, runs, told=told)
+
+    assert seen
+    assert [place.suffix for place in runs.iterdir()] == [".h5", ".h5"]
+
+
 def test_a_place_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "runs").write_text("")
 
@@ -367,6 +441,14 @@ def test_a_class_that_is_none_is_refused(name, error):
         procedure_class(name)
 
     assert caught.value.where == "--procedure"
+
+
+def test_a_module_that_ends_the_program_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "unguarded_sweeps.py").write_text("import sys\nsys.exit()\n")
+
+    with pytest.raises(ConfigError, match="__main__"):
+        procedure_class("unguarded_sweeps:Sweep")
 
 
 def test_a_class_is_found_by_its_module_and_name():
