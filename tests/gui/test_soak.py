@@ -31,7 +31,10 @@ RUN = {"Duration": "100000", "Period": "0.01", "Pair": "A-B"}
 """One run for all of it, hours of bench time: what a run shows grows until its curves have all the points that they may have, and begins anew with the next."""
 DAY_S = 86_400.0
 OWNER_SLOPE = 0.5
-"""By how much of itself the owner may grow a day while a run goes on: HDF5 keeps the index of what the run wrote. Handlers that links left in the log made it 640 %."""
+"""By how much of itself the owner may grow a day while a run goes on: HDF5 keeps the index of what the run wrote.
+
+Handlers that links left in the log made it 640 %.
+"""
 BLOCKED_MS = 100.0
 
 
