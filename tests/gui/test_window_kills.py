@@ -234,7 +234,7 @@ def test_a_run_that_may_be_left_alone_goes_on_without_its_window_and_has_no_gap(
         shown = heliograph("runs", "show", str(row.path), "--json")
         assert (shown["summary"]["state"], shown["summary"]["gaps"]) == ("done", 0)
         shapes = {name: shape for name, _, shape in shown["arrays"]}
-        assert any(shape.split()[0] == f"{LONG_S / 0.1:.0f}" for shape in shapes.values()), shapes
+        assert any(shape.split()[0] == f"{LONG_S / 0.1:,.0f}" for shape in shapes.values()), shapes
 
 
 def heliograph(*words: str) -> Any:
