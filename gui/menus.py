@@ -121,7 +121,7 @@ class Menus:
         self._view.addSeparator()
         self._add(self._view, "Larger &text", lambda: window.step_text_size(1), "Ctrl++ Ctrl+=")
         self._add(self._view, "S&maller text", lambda: window.step_text_size(-1), "Ctrl+-")
-        self._add(self._view, "&Normal text", lambda: window.set_text_size(100), "Ctrl+0")
+        self._add(self._view, "&Normal text", lambda: window.step_text_size(None), "Ctrl+0")
         self._view.addSeparator()
         self._add(self._view, "N&ext panel", lambda: window.next_panel(1), "F6")
         self._add(self._view, "Last &panel", lambda: window.next_panel(-1), "Shift+F6")

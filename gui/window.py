@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -32,6 +32,7 @@ from .welcome import FirstLight, Welcome, remember
 log = logging.getLogger(__name__)
 
 TEXT_SIZES = (100, 110, 125, 150, 175, 200)
+RESIZE_MS = 150
 _GEOMETRY = f"layout/{layout.VERSION}/{layout.PROFILE}/window"
 _START = "Bench, Start the bench, starts it again."
 _OWNER = "the owner that is gone"
@@ -70,6 +71,8 @@ class Window(QMainWindow):
         self.tabs, self.stack = QTabBar(), QStackedWidget()
         self._shown: set[str] = set()
         self._restyled: set[str] = set()
+        self._resized = QTimer(self, singleShot=True, interval=RESIZE_MS)
+        self._resized.timeout.connect(self.apply_appearance)
         self._build()
         self.pages = self._make_pages(unwanted)
         self.layouts = layout.Layouts(desk, self.pages)
@@ -281,10 +284,12 @@ class Window(QMainWindow):
         self.desk.settings.setValue("appearance/text", percent)
         self.apply_appearance()
 
-    def step_text_size(self, by: int) -> None:
-        """Make the text larger or smaller by a step."""
+    def step_text_size(self, by: int | None) -> None:
+        """Make the text larger or smaller by a step, or normal; once keys are no longer pressed, for one step keeps the event loop some tenths of a second."""
         now = min(range(len(TEXT_SIZES)), key=lambda at: abs(TEXT_SIZES[at] - self.text_size))
-        self.set_text_size(TEXT_SIZES[min(max(now + by, 0), len(TEXT_SIZES) - 1)])
+        wanted = TEXT_SIZES[0 if by is None else min(max(now + by, 0), len(TEXT_SIZES) - 1)]
+        self.desk.settings.setValue("appearance/text", wanted)
+        self._resized.start()
 
     @property
     def theme_choice(self) -> str:
@@ -427,6 +432,7 @@ class Window(QMainWindow):
         self._over = True
         self.rescue.stop()
         self.tick.stop()
+        self._resized.stop()
         self.layouts.save()
         self.desk.settings.setValue(_GEOMETRY, self.saveGeometry())
         self.desk.settings.sync()

@@ -71,9 +71,20 @@ def test_text_size_and_theme_are_kept(window: Any, qtbot: Any) -> None:
     qtbot.keyClick(window, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
 
     assert window.text_size == 110
-    assert QApplication.font().pointSizeF() == pytest.approx(before * 1.1)
+    qtbot.waitUntil(lambda: QApplication.font().pointSizeF() == pytest.approx(before * 1.1))
     qtbot.keyClick(window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
-    assert QApplication.font().pointSizeF() == pytest.approx(before)
+    qtbot.waitUntil(lambda: QApplication.font().pointSizeF() == pytest.approx(before))
+
+
+def test_a_key_that_is_held_for_larger_text_changes_everything_once(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change keeps the event loop: a window that stands still for long loses its bench."""
+    dressed: list[int] = []
+    monkeypatch.setattr(window, "_dress", lambda dress=window._dress: (dressed.append(window.text_size), dress()))
+    for _ in range(12):
+        qtbot.keyClick(window, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+
+    qtbot.waitUntil(lambda: dressed == [200])
+    window.set_text_size(100)
 
 
 def test_a_window_that_opens_with_large_text_has_it_everywhere(desk: Any, qtbot: Any) -> None:
