@@ -13,6 +13,7 @@ from .badges import tip
 from .hold import HoldButton
 from .pages.page import Page
 from .plots import Chart
+from .welcome import NOT_ARMED
 
 if TYPE_CHECKING:
     from .window import Window
@@ -42,7 +43,7 @@ class Menus:
         self._bar = window.menuBar()
         self._own: list[QAction] = []
         self._need_control: list[QAction] = []
-        self._of_bars: list[tuple[QAction, QPushButton]] = []
+        self._of_bars: list[tuple[QAction, QPushButton, str]] = []
         self._bench, self._edit, self._act = (self._menu(title) for title in ("&Bench", "&Edit", "&Act"))
         self._view, self._page, self._panels, self._help = (self._menu(title) for title in ("&View", "&Page", "Pa&nels", "&Help"))
         self._themes: dict[str, QAction] = {}
@@ -72,10 +73,14 @@ class Menus:
             self._need_control.append(action)
         return action
 
-    def _add_button(self, menu: QMenu, text: str, button: QPushButton, shortcut: str) -> None:
-        """List the button of a bar that comes and goes: offered while it can be pressed; one that is to be held gets the focus."""
+    def _add_button(self, menu: QMenu, text: str, button: QPushButton, shortcut: str, otherwise: str = "") -> None:
+        """List the button of a bar that comes and goes: offered while it can be pressed; one that is to be held gets the focus.
+
+        otherwise: said by its key while it is there and cannot be pressed.
+        """
         press = button.setFocus if isinstance(button, HoldButton) else button.click
-        self._of_bars.append((self._add(menu, text, press, shortcut), button))
+        action = self._add(menu, text, lambda: press() if button.isEnabled() else self._window.desk.notice(otherwise), shortcut)
+        self._of_bars.append((action, button, otherwise))
 
     def _fill_bench(self) -> None:
         window, opening = self._window, self._window.opening
@@ -96,7 +101,7 @@ class Menus:
         self._bench.addSeparator()
         first = window.first_light
         self._add_button(self._bench, "First steps: &1, arm: hold the button", first.arm, "F7")
-        self._add_button(self._bench, "First steps: &2, start count rates", first.count, "Shift+F7")
+        self._add_button(self._bench, "First steps: &2, start count rates", first.count, "Shift+F7", NOT_ARMED)
         self._add_button(self._bench, "First steps: &put away", first.not_now, "Ctrl+F7")
         self._bench.addSeparator()
         self._add(self._bench, "&Quit", window.close, "Ctrl+Q")
@@ -207,8 +212,9 @@ class Menus:
 
     def enable_bars(self) -> None:
         """Offer the acts of the bars that are there now."""
-        for action, button in self._of_bars:
-            action.setEnabled(button.isVisible() and button.isEnabled())
+        for action, button, otherwise in self._of_bars:
+            action.setEnabled(button.isVisible() and (button.isEnabled() or bool(otherwise)))
+            action.setToolTip("" if button.isEnabled() else otherwise)
 
     def show_help(self) -> None:
         """Show the keys, in a window that is not modal."""

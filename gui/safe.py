@@ -194,7 +194,7 @@ class SafePanel(QFrame):
         self.away = QPushButton("Put awa&y")
         self.away.setAccessibleName("Put the safe panel away")
         self.away.setAutoDefault(False)
-        self.away.clicked.connect(self.hide)
+        self.away.clicked.connect(self.put_away)
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
         top.addWidget(self.away)
@@ -203,6 +203,15 @@ class SafePanel(QFrame):
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addWidget(self._devices)
+        self.hide()
+
+    def put_away(self) -> None:
+        """Hide it; a focus that is in it, or nowhere, goes to the safe button of this window."""
+        focus = QApplication.focusWidget()
+        if focus is None or self.isAncestorOf(focus):
+            for button in self.window().findChildren(SafeButton):
+                if button.isVisible() and button.window() is self.window():
+                    button.setFocus(Qt.FocusReason.OtherFocusReason)
         self.hide()
 
     def asked(self, names: Iterable[str]) -> None:

@@ -21,6 +21,7 @@ RECENT = "recent stations"
 _MOST_RECENT = 5
 _ARM_S = 90.0
 _LIGHT_S = "120"
+NOT_ARMED = "Count rates need an armed bench: arm it first (F7 leads to the button, hold it for a second)."
 
 
 class Welcome(QWidget):
@@ -157,6 +158,7 @@ class FirstLight(QFrame):
         armed = safety is not None and safety["state"] == "ARMED"
         self.arm.setEnabled(safety is not None and safety["state"] == "SAFE")
         self.count.setEnabled(armed)
+        self.count.setToolTip("" if armed else NOT_ARMED)
 
     def _arm(self) -> None:
         self.arm.setEnabled(False)

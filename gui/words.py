@@ -200,5 +200,6 @@ def safety(state: str, cause: str = "") -> str:
 
 
 def spoken(name: str) -> str:
-    """Return the name of a procedure as people say it: "Phase scan"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()
+    """Return the name of a procedure as people say it: "Phase scan"; what stands in capitals stays so, as in "Sweep (CSV)"."""
+    said = re.sub(r"(?<=[a-z0-9])[A-Z]+", lambda found: f" {found[0] if len(found[0]) > 1 else found[0].lower()}", name)
+    return said[:1].upper() + said[1:]

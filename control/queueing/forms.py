@@ -60,7 +60,8 @@ def _choices(station: Station) -> dict[str, tuple[str, ...]]:
 
 
 def _form(name: str, procedure: CheckedProcedure, lane: Any, choices: Mapping[str, tuple[str, ...]]) -> ProcedureForm:
-    text = cleandoc(type(procedure).__doc__ or name)
+    # What follows is for those who program with it.
+    text = cleandoc(type(procedure).__doc__ or name).partition("\n\n")[0].replace("`", "")
     from ...acquisition.procedures.bridged import Bridged
 
     # A bridged one gives them in order by itself.

@@ -99,15 +99,16 @@ class Debits(QWidget):
         columns: list[Column | str] = ["time", "pair", "party", Column("bits", number=True), Column("purpose", wide=True), "key id"]
         self.table = WideTable("Debits", columns, letters=_LONGEST_PURPOSE)
         self.shown = Value("Debits shown", "0")
+        self.shown.setWordWrap(True)
         self._debits: tuple[Debit, ...] = ()
         self.filter.textChanged.connect(lambda _: self._fill())
         line = QHBoxLayout()
         line.addWidget(plain("&Filter", buddy=self.filter))
         line.addWidget(self.filter, 1)
-        line.addWidget(self.shown)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(line)
+        layout.addWidget(self.shown)
         layout.addWidget(self.table, 1)
 
     @guarded
@@ -122,7 +123,10 @@ class Debits(QWidget):
         kept = [one for one in self._debits if all(word in f"{one.pair} {one.party} {one.purpose} {one.key_id}".lower() for word in wanted)]
         kept.sort(key=lambda one: one.t, reverse=True)
         self.table.set_rows([_debit(one) for one in kept], kept)
-        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self._debits))}, {bits(key_spent(kept))}")
+        spent, booked = key_spent(kept), sum(one.bits for one in kept)
+        twice = ", each booked by both parties" if booked == 2 * spent else ", counted once where both parties booked it" if booked > spent else ""
+        of_key = f", {bits(spent)} of key{twice}" if kept else ""
+        self.shown.show_text(f"{words.count(len(kept))} of {words.count(len(self._debits))} debits{of_key}")
 
 
 def key_spent(debits: Iterable[Debit]) -> int:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 from PySide6.QtWidgets import QComboBox, QDockWidget, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
-from ...control.topics import KeyProgress, ProcedureForm, QueueState, Source, StationState
+from ...control.topics import KeyProgress, ProcedureForm, QueueRow, QueueState, Source, StationState
 from .. import words
 from ..badges import plain
 from ..desk import Desk
@@ -67,6 +67,7 @@ class Key(Page):
         self._refit = Refit(self, desk, (self.qber, self.gain, self.rate), self._draw_again)
         self.pair, self.export = QComboBox(), QPushButton("E&xport report")
         self._drawn: Any = None
+        self._over = False
         self._asking: QWidget | None = None
         self.more = [make(desk) for make in self.MORE]
         self.TOPICS = frozenset().union(type(self).TOPICS, *(one.TOPICS for one in self.more))  # type: ignore[misc]
@@ -211,17 +212,28 @@ class Key(Page):
             return
         if not self.is_stale and (now.stage not in _GOES_ON or (age_s is not None and age_s > words.STALE_S and self._nobody_goes_on(now))):
             self.stage.show_over(now)
+            self._over = True
             return
-        late = age_s is not None and age_s > words.STALE_S and now.stage == "light"
+        if self._over and not self.is_stale:
+            # Somebody goes on with it after all, as with light of which key is made later.
+            self._over = False
+            self.stage.show_progress(now)
+        late = age_s is not None and age_s > words.STALE_S and now.stage == "light" and not any(not row.over for row in self._distilled(now))
         self.stage.show_age("stale" if self.is_stale or late else "live", age_s)
 
     def _nobody_goes_on(self, now: KeyProgress) -> bool:
         """Say whether the run or task that told this last is over: light of which no key is made, a distillation that was killed."""
-        queue: QueueState | None = self.desk.latest("queue")
-        light = now.stage == "light"
-        rows = [row for row in (queue.rows if queue is not None else ()) if row.procedure == ("KeyExchange" if light else "Distil")]
-        told = [row for row in rows if now.run in ((row.path or "") if light else row.parameters.get("run", ""))]
+        light = [row for row in self._rows("KeyExchange") if now.run in (row.path or "")] if now.stage == "light" else []
+        told = [*light, *self._distilled(now)]
         return bool(told) and all(row.over for row in told)
+
+    def _distilled(self, now: KeyProgress) -> list[QueueRow]:
+        """Return the tasks that make key of this run, made it, or wait to."""
+        return [row for row in self._rows("Distil") if now.run in row.parameters.get("run", "")]
+
+    def _rows(self, procedure: str) -> list[QueueRow]:
+        queue: QueueState | None = self.desk.latest("queue")
+        return [row for row in queue.rows if row.procedure == procedure] if queue is not None else []
 
     def _latest(self) -> KeyProgress | None:
         now: KeyProgress | None = self.desk.latest("key")

@@ -245,6 +245,27 @@ def test_a_stage_that_nobody_goes_on_with_does_not_run(page, desk, stage, row):
     assert "Data: idle" in " ".join(page.texts())
 
 
+def test_light_that_key_is_being_made_of_is_not_over(page, desk):
+    path = f"/runs/{payloads.RUN}-p0.h5"
+    light = payloads.queue_row(procedure="KeyExchange", state="done", path=path)
+    now = payloads.key_progress(stage="light", progress=1.0, run=payloads.RUN)
+    desk.inject("key", now, came=time.monotonic() - 600.0)
+    page.redraw("key", now)
+
+    for state, said in (
+        ("", "light: over, no key was made of it"),
+        ("queued", LIGHT_DONE),
+        ("starting", LIGHT_DONE),
+        ("failed", "light: over, no key was made of it"),
+    ):
+        task = payloads.queue_row(procedure="Distil", state=state, lane="worker", parameters={"run": path})
+        desk.inject("queue", QueueState((light, task) if state else (light,)))
+        desk.ticked.emit()
+
+        assert f"What is done: {said}" in page.texts(), state
+        assert "Data: stale" not in " ".join(page.texts()), state
+
+
 def test_the_empty_part_of_a_store_is_explained(page):
     assert any("empty: serves the other direction, or is not confirmed yet" in text for text in page.texts())
 
@@ -302,7 +323,7 @@ def test_debits_are_filtered_by_what_is_typed(qtbot, page):
     qtbot.keyClicks(field, "learn A-B")
     assert [row[4] for row in cells(table)] == ["learning round 4", "learning round 3"]
     assert cells(table)[1][5] == "several"
-    assert "Debits shown: 2 of 3, 49.15 kbit" in page.texts()
+    assert "Debits shown: 2 of 3 debits, 49.15 kbit of key" in page.texts()
 
     field.clear()
     qtbot.keyClicks(field, "abc-1")
@@ -317,7 +338,10 @@ def test_a_purpose_is_told_as_it_stands_in_the_ledger_and_key_that_both_parties_
 
     assert {row[4] for row in cells(page.debits.table)} == {purpose}
     assert purpose in report(None, stores, mode="")
-    assert "Debits shown: 3 of 3, 8.704 kbit" in page.texts()
+    assert "Debits shown: 3 of 3 debits, 8.704 kbit of key, counted once where both parties booked it" in page.texts()
+
+    page.redraw("stores", payloads.store_states(debits=debits[:2]))
+    assert "Debits shown: 2 of 2 debits, 8.192 kbit of key, each booked by both parties" in page.texts()
 
 
 # Acts

@@ -27,6 +27,24 @@ def test_the_safe_button_shows_what_became_of_each_device(window: Any, qtbot: An
     assert (window.strip.safe.width() >= 44, window.strip.safe.height() >= 44, window.strip.safe.isEnabled()) == (True, True, True)
 
 
+@pytest.mark.parametrize("where", ["in it", "nowhere", "on the page"])
+def test_the_panel_that_is_put_away_leaves_the_focus_somewhere(window: Any, qtbot: Any, where: str) -> None:
+    window.page.panels()[0].focus()
+    before = QApplication.focusWidget()
+    assert before is not None
+    window.safe_panel.asked(["laser"])
+    tell(window)
+    if where == "in it":
+        window.safe_panel.away.setFocus()
+    elif where == "nowhere":
+        before.clearFocus()
+
+    qtbot.keyClick(window, Qt.Key.Key_F8, Qt.KeyboardModifier.ControlModifier)
+
+    assert not window.safe_panel.isVisible()
+    assert QApplication.focusWidget() is (before if where == "on the page" else window.strip.safe)
+
+
 def test_whatever_goes_wrong_the_panel_says_so_and_waits_no_longer(window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tell(window, station=payloads.station_state(instruments=(payloads.laser_state(),)))
 

@@ -201,6 +201,10 @@ def test_acts_of_a_bar_that_comes_and_goes_are_in_a_menu_while_it_is_there(windo
     qtbot.keyClick(window, Qt.Key.Key_F8, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(window, Qt.Key.Key_F7)
     assert window.first_light.arm.hasFocus()
+    qtbot.keyClick(window, Qt.Key.Key_F7, Qt.KeyboardModifier.ShiftModifier)
+    assert "Count rates need an armed bench" in window.notices.earlier[-1].text
+    assert not window.desk.answers.of("enqueue")
+    qtbot.keyClick(window, Qt.Key.Key_F8, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(window, Qt.Key.Key_F7, Qt.KeyboardModifier.ControlModifier)
     tell(window)
     assert not any(one.isVisible() for one in (window.notices, window.first_light))

@@ -50,6 +50,11 @@ def test_lengths_of_time_never_say_sixty(seconds: float) -> None:
     assert "60 min" not in text
 
 
+@pytest.mark.parametrize("name, said", [("PhaseScan", "Phase scan"), ("Sweep (CSV)", "Sweep (CSV)"), ("KeyExchange (CSV)", "Key exchange (CSV)"), ("", "")])
+def test_names_of_procedures_are_said_with_the_capitals_that_are_theirs(name: str, said: str) -> None:
+    assert words.spoken(name) == said
+
+
 def test_values_of_any_kind_are_shown() -> None:
     assert [words.quantity(one, "W") for one in (True, False, None, "no link", 0.0099)] == ["on", "off", "-", "no link", "9.90 mW"]
     assert words.quantity(-3.0103, "dB") == "-3.01 dB"

@@ -86,6 +86,7 @@ def test_every_procedure_has_a_form_with_what_the_station_lets_one_choose(operat
     forms = {form.name: form for form in operator.ask("procedures")}
     assert {"CountRates", "PhaseScan", "KeyExchange", "Distil", "Learn"} <= set(forms)
     assert all(isinstance(form, ProcedureForm) and form.title and form.parameters for form in forms.values())
+    assert not any("`" in form.text or "Raises" in form.text for form in forms.values())
 
     asked = {one.name: one for one in forms["KeyExchange"].parameters}
 
