@@ -9,11 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import typer
-from typer.exceptions import TyperException
+try:
+    import typer
+    from typer.exceptions import TyperException
 
-from . import acquire, bench, calibrate, data, demo, doctor, gui, instruments, keyrate, keys, learn, optimise, qot, qpu, runs, station
-from .output import INTERRUPTED, Output, unheard
+    from . import acquire, bench, calibrate, data, demo, doctor, gui, instruments, keyrate, keys, learn, optimise, qot, qpu, runs, station
+    from .output import INTERRUPTED, Output, unheard
+except KeyboardInterrupt:
+    # Before any command has begun: there is nothing to be ended, and nobody yet who would say so.
+    if "--json" in sys.argv:
+        sys.stdout.write('{"error": {"type": "Interrupted", "message": "interrupted", "where": "", "remedy": "Run it again."}}\n')
+    sys.stderr.write("error: interrupted\n  remedy: Run it again.\n")
+    sys.exit(130)
 
 app = typer.Typer(name="heliograph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("demo")(demo.demo)
@@ -70,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(words: list[str]) -> int:
     try:
         code = app(words, prog_name="heliograph", standalone_mode=False)
-    except typer.Abort:
+    except (KeyboardInterrupt, typer.Abort):
+        Output("--json" in words).fail({"type": "Interrupted", "message": "interrupted", "where": "", "remedy": "Run it again."})
         return INTERRUPTED
     except TyperException as error:
         return _usage(error, "--json" in words)

@@ -69,7 +69,10 @@ def own(
 
 @app.command("status")
 def status(station: StationOption, json_output: JsonOption = False) -> None:
-    """Say who owns the bench of a station, how it is, and how it was last made safe."""
+    """Say who owns the bench of a station, how it is, and how it was last made safe.
+
+    Exit code 4 if its owner and its watchdog ended, or hang, and neither has confirmed that the bench is safe.
+    """
     with command(json_output) as out:
         from ..control.parties.tables import safe_rows, status_rows
         from ..control.status import of
@@ -81,7 +84,10 @@ def status(station: StationOption, json_output: JsonOption = False) -> None:
         out.table("Bench", *status_rows(found))
         if found["reports"]:
             out.table("Last made safe", *safe_rows(found["reports"]))
-        out.result(found, simulated=found["simulated"])
+        unconfirmed = found["state"] == "UNCONFIRMED"
+        if unconfirmed:
+            out.warn(f"{found['cause']}: make it safe, heliograph bench safe --station {station}")
+        out.result(found, simulated=found["simulated"], exit_code=4 if unconfirmed else 0)
 
 
 @app.command("safe")

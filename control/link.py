@@ -39,6 +39,7 @@ LONGEST = 16 << 20
 REQUEST_S = 2.0
 """How long a client waits for a reply that needs no instrument."""
 HEARTBEAT_S = 0.25
+_SHOULD_BE_SAFE = "Its watchdog should have made the bench safe: see `heliograph bench status`, or make it safe with `heliograph bench safe`."
 _LONGEST_PATH = 100
 _HEADER = {"version", "id", "topic", "shapes", "dtypes", "body"}
 _KINDS = "biufc"
@@ -51,6 +52,11 @@ def address(station: Path, what: str) -> Path:
     if len(str(path)) > _LONGEST_PATH:
         raise StorageError("the folder's name is too long for a socket", where=str(folder), remedy=f"Set {PLACE} to a shorter one.")
     return path
+
+
+def sockets(station: Path) -> list[Path]:
+    """Return which sockets of a station's owner and watchdog are there: whoever ends in order takes its own away, and one that is killed leaves it behind."""
+    return [path for path in (address(station, "owner"), address(station, "watchdog")) if path.exists()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +213,7 @@ class Link:
             try:
                 while number not in self._replies:
                     if self._over:
-                        raise BenchError(f"the owner of the bench is gone: {self._over}", where=self._where, remedy="Its watchdog made the bench safe.")
+                        raise BenchError(f"the owner of the bench is gone: {self._over}", where=self._where, remedy=_SHOULD_BE_SAFE)
                     left_s = None if deadline is None else deadline - time.monotonic()
                     if left_s is not None and left_s <= 0:
                         raise Timeout("the owner of the bench does not answer", where=self._where, remedy="`heliograph bench safe` works without it.")

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BenchError, ConfigError, HeliographError
+from ..core.errors import BenchError, ConfigError, HeliographError, Timeout
 from ..instruments.guard.watchdog import DONE_S, rescue
 from ..instruments.station import Station
 from .lab import find
-from .link import VERSION, Link, WatchdogLine, address
+from .link import VERSION, Link, WatchdogLine, address, sockets
 from .stations import station_lock
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ _NOBODY: dict[str, Any] = {
     "state": "CLOSED", "cause": "", "owner": None, "controller": None, "holder": None, "watchdog": None, "unattended": False, "run": None,
     "reports": [], "made_safe": 0,
 }  # fmt: skip
+_UNCONFIRMED = "its owner and its watchdog ended, or hang, without confirming that the bench is safe"
 _SLOWEST_S = DONE_S + 2 * 2.0 + 4.0
 """What the owner may take, then the watchdog twice, opening the devices included."""
 
@@ -32,12 +33,16 @@ def of(path: Path) -> dict[str, Any]:
     """Return how a bench is: state, cause, owner, controller, watchdog, run, and the reports of the last safe state.
 
     The state is CLOSED where nobody has it open, SILENT where its owner does not answer. Of a closed one `by` says who left word of its end: `owner`, which
-    closed it in order, or `watchdog`, which had to act by itself.  `station_fault` is there if the station file cannot be used now.
+    closed it in order, or `watchdog`, which had to act by itself. It is UNCONFIRMED where neither answers and neither left word: nobody knows of a safe bench.
+    `station_fault` is there if the station file cannot be used now.
     Raises ConfigError for such a file where nobody has the bench open.
     """
     found = _asked(path)
     if found is None:
-        return {"station": str(path), **_NOBODY, **_rescued(path), "simulated": Station.load(path).simulated}
+        word = _rescued(path)
+        if word or not sockets(path):
+            return {"station": str(path), **_NOBODY, **word, "simulated": Station.load(path).simulated}
+        found = {**_NOBODY, "state": "UNCONFIRMED", "cause": _UNCONFIRMED}
     return {"station": str(path), **found, **_of_file(path)}
 
 
@@ -64,7 +69,7 @@ def _asked(path: Path) -> dict[str, Any] | None:
         return None
     try:
         told = line.ask("status")
-    except BenchError:
+    except (BenchError, Timeout):
         return None
     finally:
         line.close()
@@ -89,7 +94,7 @@ def make_safe(path: Path) -> dict[str, Any]:
     if line is not None:
         try:
             return {**line.ask("safe", timeout_s=_SLOWEST_S), **_of_file(path)}
-        except BenchError as error:
+        except (BenchError, Timeout) as error:
             log.warning("%s; going on without it", error)
         finally:
             line.close()
@@ -102,6 +107,10 @@ def make_safe(path: Path) -> dict[str, Any]:
     lock = station_lock(station)
     try:
         found = _by_ourselves(station)
+        if all(report["state"] != "FAILED" for report in found):
+            # What a killed owner left behind says no longer that the bench may be lit.
+            for socket in sockets(path):
+                socket.unlink(missing_ok=True)
         return {"by": "this command" if found else "nobody", "cause": "asked for", "reports": found, "simulated": station.simulated}
     finally:
         lock.release()

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from ...instruments.guard.locks import ResourceLock
 from ...instruments.station import Station
 from ..lab import running
-from ..link import address
+from ..link import address, sockets
 from ..stations import station_lock
 from . import rescue_record
 from .owner import Owner
@@ -57,6 +57,7 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
         stack.callback(rescue_record.leave, owner, address(station.path, "rescue"))
         instruments = stack.enter_context(connect(station, addresses.__getitem__, home=True))
         stack.callback(owner.settle)
+        _forget_the_last(station.path)
         rescue_record.tell(owner, address(station.path, "rescue"))
         owner.opened(instruments, addresses)
         stack.callback(Server(address(station.path, "owner"), lambda client: Session(owner, client)).close)
@@ -64,6 +65,13 @@ def owning(station: Station, folder: Path, faults: Sequence[str | Fault] = (), *
             yield owner
         finally:
             owner.settle()
+
+
+def _forget_the_last(station: Path) -> None:
+    """Take away the sockets that a killed owner left behind, if its watchdog left word: without that word they would say that nobody made the bench safe."""
+    if address(station, "rescue").exists():
+        for left in sockets(station):
+            left.unlink(missing_ok=True)
 
 
 def serve(path: Path, folder: Path | None = None, faults: Sequence[str] = (), *, until_alone: bool = False, announce: IO[str] = sys.stdout) -> None:

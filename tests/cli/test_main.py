@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -135,3 +136,33 @@ def test_whoever_ends_a_command_its_last_acts_are_done(number, code):
     assert "safe\n" in err
     assert "made safe" not in err, "it opened no bench"
     assert "Traceback" not in err
+
+
+EARLY = """
+import os, signal, sys
+
+class Early:
+    def find_spec(self, name, *_):
+        if name == "heliograph.cli.runs":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+from heliograph.cli import main
+main(sys.argv[1:])
+"""
+BUILDING = """
+import os, signal, sys, typer.main
+from heliograph.cli import main
+
+typer.main.get_command = lambda _: os.kill(os.getpid(), signal.SIGINT)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("program", [EARLY, BUILDING])
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--json"]])
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback(program, words):
+    ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n  remedy: Run it again.\n")
+    assert [json.loads(line)["error"]["type"] for line in ended.stdout.splitlines()] == ["Interrupted"] * words.count("--json")

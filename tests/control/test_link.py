@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 
 from heliograph.acquisition.procedures.count_rates import Rates
-from heliograph.control.link import LONGEST, VERSION, Message, address, decode, encode, receive
+from heliograph.control.link import LONGEST, VERSION, Link, Message, address, decode, encode, receive
 from heliograph.control.values import packed, rebuilt_error, told_error, unpacked
 from heliograph.core.entropy import OsRandom, SimRandom
-from heliograph.core.errors import ArmRefused, FrameError, InstrumentLocked, InsufficientKey, LimitError, StorageError
+from heliograph.core.errors import ArmRefused, BenchError, FrameError, InstrumentLocked, InsufficientKey, LimitError, StorageError
 from heliograph.instruments.guard.arbiter import BenchState
 from heliograph.instruments.roles import Gap, SafeReport, TagBatch
 
@@ -157,6 +157,17 @@ def test_the_end_of_a_connection_is_no_message():
         with ours:
             ours.sendall(encode(Message("topic"))[:-1])
         assert receive(theirs) is None
+
+
+def test_of_an_owner_that_is_gone_nobody_says_what_nobody_saw():
+    ours, theirs = socket.socketpair()
+    with Link(ours, where="lab.toml") as link:
+        theirs.close()
+        with pytest.raises(BenchError, match="the owner of the bench is gone") as caught:
+            link.ask("status")
+
+    assert "should have made the bench safe" in caught.value.remedy
+    assert "`heliograph bench safe`" in caught.value.remedy
 
 
 def test_a_socket_has_a_short_name_of_its_own_for_each_station(tmp_path, monkeypatch):

@@ -316,7 +316,7 @@ def test_a_script_that_owns_its_bench_is_watched_and_others_may_look_on(tmp_path
     assert attach(Station.load(path)) is None
 
 
-def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_path):
+def test_a_bench_whose_owner_and_watchdog_were_killed_is_told_so_until_the_command_made_it_safe(tmp_path, capsys):
     path = tmp_path / "station.toml"
     path.write_bytes(default_text())
     both_die = (
@@ -333,9 +333,15 @@ def test_a_bench_that_nobody_has_open_is_made_safe_by_the_command_itself(tmp_pat
             lab.stdout.readline()
             ended = subprocess.run([sys.executable, "-c", both_die, str(path)], check=False, stdout=subprocess.PIPE, text=True)
             os.kill(int(ended.stdout), signal.SIGKILL)
+            with pytest.raises(SystemExit) as code:
+                main(["bench", "status", "--station", str(path), "--json"])
+            said = capsys.readouterr()
             told = bench_status.make_safe(path)
         finally:
             lab.terminate()
+    assert (code.value.code, json.loads(said.out)["state"]) == (4, "UNCONFIRMED")
+    assert f"without confirming that the bench is safe: make it safe, heliograph bench safe --station {path}" in said.err
+    assert bench_status.of(path)["state"] == "CLOSED"
     assert told["by"] == "this command"
     assert {report["name"] for report in told["reports"]} >= {"laser", "voa_in", "snspd"}
     assert all(report["state"] != "FAILED" for report in told["reports"])
