@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ _ATTEMPTS = 20
 PATIENCE_S = 2.0
 """How long a file is tried that its writer holds and nobody can read; a writer needs milliseconds for the end of a run."""
 _PAUSE_S = 0.005
+_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 _Found = TypeVar("_Found")
 
 
@@ -48,7 +50,7 @@ def opened(path: Path) -> h5py.File:
     Raises RunFileError if there is none, if it is no HDF5 file, or if it refers to other files.
     """
     if not path.is_file():
-        raise RunFileError("there is no such run file", where=str(path), remedy="Check the name.")
+        raise _no_file(path)
     try:
         try:
             file = h5py.File(path, "r")
@@ -68,6 +70,14 @@ def opened(path: Path) -> h5py.File:
         file.close()
         raise
     return file
+
+
+def _no_file(path: Path) -> RunFileError:
+    """Return the error for a path at which there is no ordinary file: nothing at all, or what nobody may open to see."""
+    if not os.path.lexists(path):
+        return RunFileError("there is no such run file", where=str(path), remedy="Check the name.")
+    kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "a device") if path.exists() else "a link to nothing"
+    return RunFileError(f"this is no ordinary file ({kind})", where=str(path), remedy="Give the .h5 file of a Heliograph run.")
 
 
 def _while_written(path: Path) -> h5py.File:

@@ -392,7 +392,7 @@ def salvage(path: Path) -> Path:
     goes_on = being_written(Path(path))
     with Run.open(path) as run:
         if run.complete:
-            raise RunFileError("the run was closed in order; there is nothing to salvage", where=str(path))
+            raise RunFileError("the run was closed in order", where=str(path), remedy="It is whole: there is nothing to salvage.")
         if goes_on:
             raise RunFileError("the run goes on; its file is whole", where=str(path), remedy="Read it as it is, or salvage it once its writer has ended.")
         target = run.path.with_name(f"{run.path.stem}.salvaged.h5")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import ConfigError, ParameterError, RunFileError
-from .output import Bar, JsonOption, Output, command
+from ..core.errors import ConfigError, HeliographError, ParameterError, RunFileError
+from .output import Bar, JsonOption, Output, command, plain
 
 if TYPE_CHECKING:
     from ..control.topics import RunDetails, RunSummary
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Run files: list, look into, export, replay, import, salvage, report.")
 
 RUNS = Path("runs")
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run files.")]
+
+
+def _folder(text: str | Path) -> Path:
+    """Return the folder that is named: no name at all would be the current one."""
+    if not str(text):
+        raise typer.BadParameter("the name of the folder is empty")
+    return Path(text)
+
+
+OutOption = Annotated[Path, typer.Option("--out", parser=_folder, metavar="DIR", help="Folder of the run files.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run file, run id, the beginning of one, or `last`.")]
 
 
@@ -53,14 +62,15 @@ def listed(
         for one in found:
             if one.state in ("damaged", "unfinished") and one.why:
                 out.warn(f"{one.path}: {one.why}")
-        out.result({"folder": out_folder, "runs": found}, simulated=any(one.simulated for one in found))
+        runs = [{**plain(one), "origin": one.origin} for one in found]
+        out.result({"folder": out_folder, "runs": runs}, simulated=any(one.simulated for one in found))
 
 
 def _row(one: RunSummary) -> tuple[object, ...]:
     begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if one.begun else "-"
     seconds = "-" if one.seconds is None else f"{one.seconds:.1f}"
     counted = ("-" if n is None else n for n in (one.tags, one.gaps))
-    return one.run, begun, one.procedure or "-", one.state, seconds, *counted, one.origin
+    return one.run, begun, one.procedure or "-", one.state, seconds, *counted, "-" if one.origin == "unknown" else one.origin
 
 
 @app.command("show")
@@ -72,7 +82,7 @@ def show(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOption
         found = details(find(out_folder, run))
         _tell_details(out, found)
         told = {name: getattr(found, name) for name in found.__slots__ if name != "finals"}
-        out.result({**told, "last": _last(found)}, simulated=found.summary.simulated)
+        out.result({**told, "last": _last(found), "origin": found.summary.origin}, simulated=found.summary.simulated)
 
 
 def _tell_details(out: Output, found: RunDetails) -> None:
@@ -114,7 +124,8 @@ def export(
             files = written(path, kind.value, to, replace=force, told=lambda share: bar.to(100.0 * share))
         for file in files:
             out.say(f"Wrote {file}")
-        out.result({"run": path, "kind": kind.value, "files": files}, simulated=summary_of(path).simulated)
+        one = summary_of(path)
+        out.result({"run": path, "kind": kind.value, "files": files, "origin": one.origin}, simulated=one.simulated)
 
 
 @app.command("replay")
@@ -134,6 +145,9 @@ def replay(
         with out.progress(f"Replaying {path.name}") as bar:
             one = Replay(path, lambda topic, body: _heard(out, bar, last, topic, body), speed=speed)
             try:
+                if not one.state.duration_s:
+                    remedy = "`heliograph runs show` and `heliograph runs export` tell what it holds."
+                    raise RunFileError("this run has no times to replay: nothing in it says when it was measured", where=str(path), remedy=remedy)
                 if not 0.0 <= begin <= one.state.duration_s:
                     raise ParameterError(f"{begin:g} s is no time of this run", where="--from", remedy=f"It takes {one.state.duration_s:.2f} s.")
                 if begin:
@@ -145,7 +159,8 @@ def replay(
         if one.state.why:
             raise RunFileError(one.state.why, where=str(path), remedy="Restore the file from a copy, or acquire again.")
         shown = {topic: body for topic, body in last.items() if topic in ("counts", "coincidences", "key")}
-        out.result({"run": path, "duration_s": one.state.duration_s, "last": shown}, simulated=summary_of(path).simulated)
+        found = summary_of(path)
+        out.result({"run": path, "duration_s": one.state.duration_s, "last": shown, "origin": found.origin}, simulated=found.simulated)
 
 
 def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -> None:
@@ -162,27 +177,48 @@ def _heard(out: Output, bar: Bar, last: dict[str, Any], topic: str, body: Any) -
 def import_csv(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.csv...", help="CSV files that PyMeasure wrote.")],
     procedure: Annotated[
-        str, typer.Option(metavar="MODULE:CLASS", help="Their class, which is imported: parameters become numbers. Without it they are kept as text.")
-    ] = "",
+        str | None, typer.Option(metavar="MODULE:CLASS", help="Their class, which is imported: parameters become numbers. Without it they are kept as text.")
+    ] = None,
     out_folder: OutOption = RUNS,
     json_output: JsonOption = False,
 ) -> None:
-    """Make run files of CSV files that PyMeasure wrote, one of each; a file that was imported before is left alone. No file says what code is loaded."""
-    with command(json_output) as out:
-        from ..control.run_files.pymeasure_import import import_csv as imported
-        from ..control.run_files.pymeasure_import import procedure_class
+    """Make run files of CSV files that PyMeasure wrote, one of each. No file says what code is loaded.
 
-        kind, made = procedure_class(procedure) if procedure else None, []
+    A file that was imported before is left alone; one that cannot be imported does not hinder the others.
+    """
+    if procedure == "":
+        raise typer.BadParameter("the name of the class is empty", param_hint="--procedure")
+    with command(json_output) as out:
+        from ..control.run_files.pymeasure_import import check_folder, procedure_class
+        from ..control.run_files.pymeasure_import import import_csv as imported
+
+        kind, made, failed = procedure_class(procedure) if procedure else None, [], list[tuple[Path, HeliographError]]()
+        check_folder(out_folder)
         for file in files:
-            with out.progress(f"Importing {file.name}") as bar:
-                one = imported(file, out_folder, kind, told=lambda share, bar=bar: bar.to(100.0 * share))  # type: ignore[misc]
+            try:
+                with out.progress(f"Importing {file.name}") as bar:
+                    one = imported(file, out_folder, kind, told=lambda share, bar=bar: bar.to(100.0 * share))  # type: ignore[misc]
+            except HeliographError as error:
+                failed.append((file, error))
+                continue
             made.append(one)
             begun = datetime.fromtimestamp(one.begun, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
             out.say(f"Wrote {one.run}: {one.rows:,} rows, begun {begun} ({one.begun_from})" if one.new else f"{file} is there already: {one.run}")
             for note in one.notes:
                 out.warn(f"{file}: {note}")
-        # What was measured elsewhere is not known to be real.
-        out.result({"folder": out_folder, "imported": made}, simulated=True)
+        _tell_failed(out, failed, len(files))
+        faults: dict[str, Any] = {"error": failed[0][1].as_dict(), "failed": [{"file": file, **error.as_dict()} for file, error in failed]} if failed else {}
+        # What was measured elsewhere is not known to be real: for readers that know two kinds only it is simulated, as its file says.
+        whole = {"folder": out_folder, "imported": made, "origin": "imported", **faults}
+        out.result(whole, simulated=True, exit_code=failed[0][1].exit_code if failed else 0)
+
+
+def _tell_failed(out: Output, failed: list[tuple[Path, HeliographError]], files: int) -> None:
+    """List what was not imported, where it cannot be overlooked: at the end."""
+    for _, error in failed:
+        out.note(f"error: {error}")
+    if failed:
+        out.note(f"{len(failed)} of {files} files were not imported; the others are there.")
 
 
 @app.command("salvage")
@@ -195,7 +231,7 @@ def salvage(run: RunArgument, out_folder: OutOption = RUNS, json_output: JsonOpt
         made = salvaged(path)
         found = summary_of(made)
         out.say(f"Wrote {made}: {found.tags or 0:,} tags")
-        out.result({"run": path, "salvaged": made, "tags": found.tags}, simulated=found.simulated)
+        out.result({"run": path, "salvaged": made, "tags": found.tags, "origin": found.origin}, simulated=found.simulated)
 
 
 @app.command("report")

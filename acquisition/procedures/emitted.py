@@ -39,10 +39,20 @@ class Emitted:
         parts = [(match[1], match[2]) if (match := _UNIT.match(column)) else (column.strip(), "") for column in columns]
         names = [name for name, _ in parts]
         told = [(_clean(f"{name} {unit}" if names.count(name) > 1 else name), unit) for name, unit in parts]
-        if len({name for name, _ in told}) < len(told) or not all(name.strip(". ") for name, _ in told):
-            where = f"{self._where}.DATA_COLUMNS"
-            raise ConfigError(f"the columns {', '.join(map(repr, columns))} cannot be told apart", where=where, remedy="Give each a name of its own.")
+        self._refuse_alike(columns, [name for name, _ in told])
         return dict(zip(columns, told, strict=True))
+
+    def _refuse_alike(self, columns: list[str], names: list[str]) -> None:
+        """Raise ConfigError for columns whose names a run file cannot have, or has already."""
+        where, remedy = f"{self._where}.DATA_COLUMNS", "Give each a name of its own."
+        dots = [repr(column) for column, name in zip(columns, names, strict=True) if not name.strip(". ")]
+        if dots:
+            raise ConfigError(f"{', '.join(dots)}: nothing, or dots alone, is no name of a column in a run file", where=where, remedy=remedy)
+        alike = next((name for name in names if names.count(name) > 1), None)
+        if alike is not None:
+            same = ", ".join(repr(column) for column, name in zip(columns, names, strict=True) if name == alike)
+            what = f"the columns {same} cannot be told apart: in a run file, where `/` becomes `_`, they have the same name {alike!r}"
+            raise ConfigError(what, where=where, remedy=remedy)
 
     def layout(self) -> RunLayout:
         """Return what the run file is to hold."""

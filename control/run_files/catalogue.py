@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,6 +24,8 @@ _LATEST = 4e9
 
 def run_files(folder: Path) -> list[Path]:
     """Return the run files of a folder, the oldest first. Raises StorageError if there is no such folder."""
+    if folder.exists() and not folder.is_dir():
+        raise StorageError("this is a file, no folder", where=str(folder), remedy="Name the folder of the run files.")
     if not folder.is_dir():
         raise StorageError("there is no such folder", where=str(folder), remedy="Name the folder of the run files, or measure something first.")
     return sorted(path for path in folder.glob("[!.]*.h5") if not path.is_dir())
@@ -64,10 +67,11 @@ def local_day(t: float) -> str:
 def summary_of(path: Path) -> RunSummary:
     """Return what a run file says of itself; its data are not looked at. A damaged one is no error, nor one that its writer holds: the state says so."""
     try:
-        stat = path.stat()
-    except OSError:
-        return RunSummary(path.stem, str(path), "", 0.0, "damaged", simulated=True, why="there is no such file")
-    try:
+        try:
+            stat = path.stat()
+        except OSError:
+            # Gone, or a link to nothing: not to be remembered.
+            return _looked_at(path)
         return _summary(path, stat.st_mtime_ns, stat.st_size)
     except RunFileHeld as error:
         return _unread(path, "unfinished", error)
@@ -75,6 +79,10 @@ def summary_of(path: Path) -> RunSummary:
 
 @lru_cache(maxsize=20_000)
 def _summary(path: Path, _changed_ns: int, _size: int) -> RunSummary:
+    return _looked_at(path)
+
+
+def _looked_at(path: Path) -> RunSummary:
     try:
         start, stop = documents(path)
         with read_strictly(path):
@@ -135,7 +143,8 @@ def _seconds(time: str) -> float:
 
 def find(folder: Path, name: str) -> Path:
     """Return the run file of a path, a run id, or the beginning of one; `last` is the newest. Raises RunFileError."""
-    if Path(name).is_file():
+    # Also what is there and no ordinary file: whoever opens it says so.
+    if os.path.lexists(name) and not Path(name).is_dir():
         return Path(name)
     files = run_files(folder)
     named = files if name == "last" else [path for path in files if path.name.startswith(name)]

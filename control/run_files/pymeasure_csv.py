@@ -39,13 +39,14 @@ class Head:
     """What stands above the rows. All of it can be printed.
 
     procedure: the class that the file names, with its module; only a text.  parameters, metadata: by their names, as text with their units.
-    columns: names as PyMeasure has them, such as `Voltage (V)`.
+    columns: names as PyMeasure has them, such as `Voltage (V)`.  line: number of the line in which they stand.
     """
 
     procedure: str
     parameters: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
+    line: int = 0
 
     @property
     def name(self) -> str:
@@ -101,7 +102,7 @@ class PyMeasureCsv:
                 try:
                     yield raw.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip("\r\n")
                 except UnicodeDecodeError as error:
-                    raise self._wrong("this is no text in UTF-8") from error
+                    raise self._wrong("this is no text in UTF-8", "If it is a CSV file that PyMeasure wrote, save it as UTF-8 in a copy.") from error
 
     def _wrong(self, what: str, remedy: str = "Give a CSV file as PyMeasure wrote it.", *, line: int | None = None) -> DataError:
         return DataError(what, where=f"{self.path}, line {line or self._number}", remedy=remedy)
@@ -120,7 +121,7 @@ class PyMeasureCsv:
             if self.bytes_read > MOST_HEAD:
                 raise self._wrong(f"the head, with the names of the columns, is longer than {MOST_HEAD >> 10} KiB", "Shorten it in a copy of the file.")
             if not line.startswith("#"):
-                head.columns = self._columns(line)
+                head.columns, head.line = self._columns(line), self._number
                 return head
             if self._number > MOST_HEAD_LINES:
                 raise self._wrong(f"the head has more than {MOST_HEAD_LINES:,} lines")

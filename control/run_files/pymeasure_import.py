@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import inspect
 import math
+import os
 import re
 import shutil
 import tempfile
@@ -68,13 +69,30 @@ def procedure_class(name: str) -> type[Procedure]:
         found = getattr(import_module(module), attribute)
     # Whatever a foreign module does while it is imported, this is its fault and has its name.
     except (Exception, SystemExit) as error:
-        begun = isinstance(error, SystemExit)
-        cure = "Let the module begin nothing but under `if __name__ == '__main__':`" if begun else "Install its package, or add its folder to PYTHONPATH"
-        remedy = f"{cure}; or leave the option out: then parameters are kept as text."
-        raise ConfigError(f"{name} cannot be loaded ({type(error).__name__}: {error})", where="--procedure", remedy=remedy) from error
+        why, cure = _not_loaded(error, module, attribute)
+        what = f"{name} cannot be loaded: {why} ({type(error).__name__}: {error})"
+        raise ConfigError(what, where="--procedure", remedy=f"{cure}; or leave the option out: then parameters are kept as text.") from error
     if not (isinstance(found, type) and issubclass(found, Procedure)):
         raise ConfigError(f"{name} is no class of procedures", where="--procedure", remedy="Name a class derived from PyMeasure's Procedure.")
     return found
+
+
+def _not_loaded(error: BaseException, module: str, attribute: str) -> tuple[str, str]:
+    """Return why a class cannot be loaded, and what to do."""
+    if isinstance(error, SystemExit):
+        return "its module ends the program", "Let the module begin nothing but under `if __name__ == '__main__':`"
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return "there is no such module", "Install its package, or add its folder to PYTHONPATH, such as `PYTHONPATH=.`"
+    if isinstance(error, AttributeError) and error.name == attribute and getattr(error.obj, "__name__", "") == module:
+        return "its module has no such class", "Check the name"
+    return "its code failed", "Correct its module, or install what it needs"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise StorageError for a folder of run files that cannot be made, as a file is in its place."""
+    for one in (folder, *folder.parents):
+        if os.path.lexists(one) and not one.is_dir():
+            raise StorageError("this is a file, no folder", where=str(one), remedy="Nothing was imported: choose another folder for the run files.")
 
 
 def import_csv(file: Path, folder: Path, kind: type[Procedure] | None = None, *, told: Told = lambda _share: None) -> ImportedRun:
@@ -84,15 +102,17 @@ def import_csv(file: Path, folder: Path, kind: type[Procedure] | None = None, *,
     imported.
     Raises DataError for what cannot be read, StorageError for what cannot be written; nothing is left behind then.
     """
+    check_folder(folder)
     sha256 = _hash(file)
     there = _imported_before(file, sha256, folder)
     if there is not None:
         return there
     with PyMeasureCsv(file) as source:
-        begun, begun_from = _begun(source)
+        begun, begun_from, unusable = _begun(source)
         about = {"file": printable(file.name), "sha256": sha256, "procedure": source.head.procedure, "begun_from": begun_from}
         about |= {"read_as": f"{kind.__module__}:{kind.__qualname__}"} if kind is not None else {}
         parameters, notes = _typed(source.head.parameters, kind)
+        notes += unusable
         name, table = f"{source.head.name} (CSV)", _table(source)
         with _aside(folder) as aside:
             foreign = f"{source.head.procedure}, as the file says"
@@ -123,7 +143,7 @@ def _table(source: PyMeasureCsv) -> Emitted:
         table = Emitted(source.head.name, source.head.columns)
         table.layout()
     except HeliographError as error:
-        raise DataError(error.message, where=str(source.path), remedy="Rename it in a copy of the file.") from error
+        raise DataError(error.message, where=f"{source.path}, line {source.head.line}", remedy="Rename them in a copy of the file.") from error
     return table
 
 
@@ -187,16 +207,18 @@ def _put(made: Path, folder: Path) -> Path:
 # What the head says
 
 
-def _begun(source: PyMeasureCsv) -> tuple[float, str]:
-    """Return when the run began (Unix seconds), and where that is known from."""
-    for name, text in (source.head.metadata | source.head.parameters).items():
-        found = _time(text) if re.sub(r"[\W_]", "", name).lower() in _TIMES else None
+def _begun(source: PyMeasureCsv) -> tuple[float, str, list[str]]:
+    """Return when the run began (Unix seconds), where that is known from, and what is to be said of entries that should have told it."""
+    told = {name: text for name, text in (source.head.metadata | source.head.parameters).items() if re.sub(r"[\W_]", "", name).lower() in _TIMES}
+    for name, text in told.items():
+        found = _time(text)
         if found is not None:
-            return found, f"told by {name!r:.60} in the file"
+            return found, f"told by {name!r:.60} in the file", []
     if not 0.0 <= source.changed < _LATEST:
-        what = "the file tells no time at which it began, and was changed at an impossible one"
+        what = "the file tells no possible time at which it began, and was changed at an impossible one"
         raise DataError(what, where=str(source.path), remedy="Set its time with `touch`.")
-    return source.changed, "the file was last changed then; it tells no time itself"
+    notes = [f"{name!r:.60} says {text!r:.60}, which is no possible date and time: that of the last change of the file was used" for name, text in told.items()]
+    return source.changed, f"the file was last changed then; it tells no {'possible ' if told else ''}time itself", notes
 
 
 def _time(text: str) -> float | None:

@@ -15,6 +15,7 @@ class RunSummary:
 
     state: `done`, `aborted`, `failed`, `crash`, `unfinished` (being written, or its writer was killed), or `damaged`.  begun: 0 where unknown.
     why: of one that failed, is damaged, or is held by its writer so that it cannot be read now.
+    procedure: empty where the file could not be read; then nobody knows where its data come from either.
     seconds: from its first line to its last, tags, gaps: recorded; None for an unfinished one, in which nobody has counted, seconds
     of an imported one too.  numbers: what the procedure found.  imported: from a file of another program; it counts as simulated as well, for it is not known
     to be real.
@@ -38,7 +39,9 @@ class RunSummary:
 
     @property
     def origin(self) -> str:
-        """Return in a word where the data come from: `real`, `simulated` or `imported`."""
+        """Return in a word where the data come from: `real`, `simulated` or `imported`; `unknown` of a file that could not be read."""
+        if not self.procedure:
+            return "unknown"
         return "imported" if self.imported else "simulated" if self.simulated else "real"
 
 

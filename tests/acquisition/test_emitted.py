@@ -38,9 +38,15 @@ def test_two_columns_of_one_name_are_told_apart_by_their_units():
     assert list(Emitted("Sweep", ["I (A)", "I (mA)"]).columns.values()) == [("I A", "A"), ("I mA", "mA")]
 
 
-@pytest.mark.parametrize("columns", [["V (V)", "V (V)"], ["A/B", "A_B"], [""], ["."], [" . "]])
+@pytest.mark.parametrize("columns", [["V (V)", "V (V)"], ["T", "A/B", "A_B"]])
 def test_columns_that_cannot_be_told_apart_are_refused(columns):
-    with pytest.raises(ConfigError, match="cannot be told apart"):
+    with pytest.raises(ConfigError, match=f"the columns {columns[-2]!r}, {columns[-1]!r} cannot be told apart".replace("(", r"\(").replace(")", r"\)")):
+        Emitted("Sweep", columns)
+
+
+@pytest.mark.parametrize("columns", [[""], ["."], [" . "], ["a/b (V)", ".. (V)"]])
+def test_columns_without_a_name_are_refused(columns):
+    with pytest.raises(ConfigError, match=f"^Sweep.DATA_COLUMNS: {columns[-1]!r}: nothing, or dots alone".replace("(", r"\(").replace(")", r"\)")):
         Emitted("Sweep", columns)
 
 

@@ -7,8 +7,10 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -127,14 +129,23 @@ def test_a_run_file_that_points_at_another_file_is_refused_and_the_other_is_not_
         Run.open(hostile)
 
 
+ELSEWHERE = {"a device": "/dev/zero", "a link to nothing": "/nowhere/at/all"}
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))
+
+
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+@pytest.mark.parametrize("what", ["a pipe", "a socket", "a device", "a folder", "a link to nothing"])
 @pytest.mark.parametrize("look", [lambda path: Run.open(path=path), lambda path: documents(path=path), salvage])
 def test_what_is_no_ordinary_file_is_refused_and_not_opened(tmp_path, what, look):
     path = tmp_path / "x.h5"
-    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[what](path)
+    made: dict[str, Callable[[Path], object]] = {"a pipe": os.mkfifo, "a socket": socket_at, "a folder": Path.mkdir}
+    made.get(what, lambda path: path.symlink_to(ELSEWHERE[what]))(path)
 
-    with pytest.raises(RunFileError, match="no such run file"):
+    with pytest.raises(RunFileError, match=rf"no ordinary file \({what}\)"):
         look(path)
 
 

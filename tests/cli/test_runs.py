@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -129,20 +130,45 @@ def test_files_of_pymeasure_become_runs_that_every_command_knows(heliograph, tmp
     assert "imported" in heliograph("runs", "list", *out).out
     (csv,) = said(heliograph, "export", "last", "--to", str(tmp_path), *out)["files"]
     assert Path(csv).read_text().endswith("t (s),V (V)\n0.0,1.5\n1.0,2.5\n")
-    assert said(heliograph, "replay", "last", *out)["duration_s"] == 0.0
+    assert "no times to replay" in said(heliograph, "replay", "last", *out, code=3)["error"]["message"]
+    (listed,) = said(heliograph, "list", *out)["runs"]
+    assert {one["origin"] for one in (made, listed, said(heliograph, "show", "last", *out))} == {"imported"}
 
 
-def test_a_file_that_is_none_of_pymeasure_ends_the_import_and_what_was_imported_stays(runs, heliograph, tmp_path):
-    good, bad = tmp_path / "a.csv", tmp_path / "b.csv"
+def test_a_file_that_is_none_of_pymeasure_keeps_no_other_from_being_imported(runs, heliograph, tmp_path):
+    good, bad, other = (tmp_path / f"{name}.csv" for name in "abc")
     good.write_text("#Procedure: <a.B>\n#Parameters:\n#Data:\nv\n1\n")
+    other.write_text("#Procedure: <a.B>\n#Parameters:\n#Data:\nv\n2\n")
     bad.write_text("v;w\n1;2\n")
     before = len(list(runs.iterdir()))
 
-    error = said(heliograph, "import", str(good), str(bad), "--out", str(runs), code=3)["error"]
+    gone = tmp_path / "gone.csv"
+    answer = said(heliograph, "import", str(good), str(bad), str(gone), str(other), "--out", str(runs), code=3)
 
-    assert (error["type"], error["where"]) == ("DataError", f"{bad}, line 1")
-    assert len(list(runs.iterdir())) == before + 1
+    assert (answer["error"]["type"], answer["error"]["where"]) == ("DataError", f"{bad}, line 1")
+    assert [one["file"] for one in answer["failed"]] == [str(bad), str(gone)]
+    assert [one["file"] for one in answer["imported"]] == [str(good), str(other)]
+    assert len(list(runs.iterdir())) == before + 2
+    ended = heliograph("runs", "import", bad, gone, good, "--out", runs)
+    assert ended.code == 3
+    assert f"{bad}, line 1: this is no file of PyMeasure" in ended.err
+    assert "2 of 3 files were not imported" in ended.err
+    for words in (("--out", ""), ("--procedure", "")):
+        assert said(heliograph, "import", str(good), *words, code=2)["error"]["type"] == "UsageError"
+    assert said(heliograph, "import", str(good), "--out", str(bad), code=3)["error"]["message"] == "this is a file, no folder"
     assert said(heliograph, "import", str(good), "--procedure", "no_such:X", "--out", str(runs), code=3)["error"]["type"] == "ConfigError"
+
+
+def test_what_cannot_be_read_is_listed_as_of_no_known_origin(runs, heliograph):
+    os.mkfifo(runs / "pipe.h5")
+    (runs / "gone.h5").symlink_to("/nowhere/at/all")
+
+    listed = {one["run"]: (one["state"], one["origin"], one["why"]) for one in said(heliograph, "list", "--out", str(runs))["runs"]}
+
+    assert listed["pipe"] == ("damaged", "unknown", "this is no ordinary file (a pipe)")
+    assert listed["gone"] == ("damaged", "unknown", "this is no ordinary file (a link to nothing)")
+    for words in (("show", "pipe"), ("export", "pipe", "--to", "."), ("replay", "gone"), ("salvage", str(runs / "pipe.h5"))):
+        assert "no ordinary file" in said(heliograph, *words, "--out", str(runs), code=3)["error"]["message"]
 
 
 def test_a_killed_run_is_salvaged_once(runs, heliograph):

@@ -174,7 +174,9 @@ def test_a_module_that_a_file_names_is_never_imported(tmp_path, monkeypatch):
         (HEAD + "1.0,2.0\n3.0,4.0\n", "there are numbers in place of the names", "line 6"),
         (HEAD + "a,a\n", "two columns have one name", "line 6"),
         (HEAD + "a,\n", "two columns have one name, or one has none", "line 6"),
-        (HEAD + "a/b,a_b\n", "cannot be told apart", ""),
+        (HEAD + "a/b,a_b\n", "'a/b', 'a_b' cannot be told apart: in a run file, where `/` becomes `_`, they have the same name 'a_b'", "line 6"),
+        (HEAD + "a/b (V),.. (V),. (A)\n", "'.. (V)', '. (A)': nothing, or dots alone, is no name", "line 6"),
+        (HEAD.encode("utf-16"), "no text in UTF-8", "line 1"),
         (HEAD + ",".join(f"c{k}" for k in range(1001)) + "\n", "there are 1,001 columns", "line 6"),
         (HEAD + COLUMNS + "1,2\n3,on\n", "'on' in the column 'Counts' is no number", "line 8"),
         (HEAD + COLUMNS + "1,2\n3\n4,5\n", "the row has 1 values, there are 2 columns", "line 8"),
@@ -321,6 +323,9 @@ def test_a_file_is_imported_once_whatever_its_time_and_name(tmp_path):
         ("Start time: 5 s", 1.5e9, ""),
         ("Start time: 10:11:12", 1.5e9, ""),
         ("Begun: 9999-12-31 23:59:59", 1.5e9, ""),
+        ("Start time: 1e300", 1.5e9, ""),
+        ("Start time: nan", 1.5e9, ""),
+        ("Start time: 0001-01-01", 1.5e9, ""),
         ("Start: 1557232205", 1.5e9, ""),
     ],
 )
@@ -331,7 +336,11 @@ def test_a_run_began_when_the_file_says_or_else_at_the_time_of_the_file(tmp_path
     found = import_csv(path, tmp_path / "runs")
 
     assert found.begun == begun
-    assert found.begun_from == (f"told by {told!r} in the file" if told else "the file was last changed then; it tells no time itself")
+    possible = "" if entry.startswith("Start:") else "possible "
+    assert found.begun_from == (f"told by {told!r} in the file" if told else f"the file was last changed then; it tells no {possible}time itself")
+    name, _, said = entry.partition(": ")
+    warned = f"{name!r} says {said!r}, which is no possible date and time: that of the last change of the file was used"
+    assert found.notes == ((warned,) if possible and not told else ())
 
 
 def test_a_file_of_an_impossible_time_is_refused(tmp_path):
@@ -386,8 +395,9 @@ def test_what_a_killed_import_left_is_removed_by_the_next_one_not_what_a_live_on
 def test_a_place_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "runs").write_text("")
 
-    with pytest.raises(StorageError, match="choose another folder"):
-        imported(tmp_path, HEAD + COLUMNS)
+    for folder in (tmp_path / "runs", tmp_path / "runs" / "of today"):
+        with pytest.raises(StorageError, match="runs: this is a file, no folder"):
+            import_csv(made(tmp_path, HEAD + COLUMNS), folder)
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path):
@@ -449,6 +459,28 @@ def test_a_module_that_ends_the_program_is_an_error(tmp_path, monkeypatch):
 
     with pytest.raises(ConfigError, match="__main__"):
         procedure_class("unguarded_sweeps:Sweep")
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "remedy"),
+    [
+        ("x = (", r"its code failed \(SyntaxError: .*broken_sweeps.py, line 1", "Correct its module"),
+        ("raise ValueError('no port')", r"its code failed \(ValueError: no port\)", "Correct its module"),
+        ("import no_such_package", r"its code failed \(ModuleNotFoundError: .*no_such_package", "install what it needs"),
+        ("x = 1", "its module has no such class", "Check the name"),
+        (None, "there is no such module", "PYTHONPATH"),
+    ],
+)
+def test_a_class_that_cannot_be_loaded_says_whose_fault_it_is(tmp_path, monkeypatch, code, what, remedy):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "broken_sweeps", raising=False)
+    if code is not None:
+        (tmp_path / "broken_sweeps.py").write_text(code)
+    importlib.invalidate_caches()
+
+    with pytest.raises(ConfigError, match=what) as caught:
+        procedure_class("broken_sweeps:Sweep")
+    assert remedy in caught.value.remedy
 
 
 def test_a_class_is_found_by_its_module_and_name():
